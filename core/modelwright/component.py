@@ -1,0 +1,90 @@
+"""What everything in a recipe is made of: components, artifacts and stages."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+if TYPE_CHECKING:
+    from modelwright.hooks import Hooks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A part of a recipe: a frozen, keyword-only dataclass whose fields are its parameters.
+
+    The dataclass is the schema, the defaults and the documentation: a comment beside a field (units, source) is
+    what `modelwright show` prints. Fields may be int, float, str, bool, Path, Enum, Literal, `X | None`, list, tuple,
+    dict, or nested dataclasses. What exists only at run time arrives as method arguments, fixed by the kind's interface.
+    A `ValueError` from `__post_init__` is told as a one-line error with the key of the component.
+    Modules that hold components import torch, datatrove and Megatron only inside methods: composing imports them.
+    """
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Something one stage makes and another takes: a file or a folder of a known type.
+
+    `name` is the file's or folder's name in the folder of the stage that makes it; `published` puts a link to it
+    into the run's own folder, for what people open by hand.
+    """
+
+    path: Path
+    name: ClassVar[str]
+    published: ClassVar[bool] = False
+
+
+A = TypeVar("A", bound=Artifact)
+Parts = Mapping[str, Any]  # kind -> component, or name -> component in order for a kind that takes a list
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a stage gets to do its work; the same object on every rank of a stage that runs on ranks."""
+
+    run: Path  # the run's folder
+    out: Path  # the stage's own folder, which exists
+    seed: int
+    parts: Parts  # what the stage declared in `uses`
+    inputs: Mapping[type[Artifact], Artifact]  # what it declared in `takes`
+    hooks: Hooks
+    config: Mapping[str, Any] = field(default_factory=dict)  # the frozen config, to record and never to read from
+
+    def take(self, kind: type[A]) -> A:
+        """The input artifact of this type."""
+        found = self.inputs[kind]
+        assert isinstance(found, kind)
+        return found
+
+    def make(self, kind: type[A]) -> A:
+        """The output artifact of this type: where to write it. A folder's parent exists; the folder does not."""
+        return kind(self.out / kind.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(Component, ABC):
+    """A step of a recipe. It declares what it uses, takes and makes, so that a recipe is checked before it runs."""
+
+    uses: ClassVar[tuple[str, ...]] = ()  # kinds
+    takes: ClassVar[tuple[type[Artifact], ...]] = ()
+    makes: ClassVar[tuple[type[Artifact], ...]] = ()
+    resumable: ClassVar[bool] = False  # it goes on from what it left in `job.out`; others start in an empty folder
+
+    @abstractmethod
+    def run(self, job: Job) -> None:
+        """Do the work: write every artifact of `makes` where `job.make` says."""
+
+    def ranks(self, parts: Parts) -> int | None:
+        """How many processes run this stage together; None: it runs in the process that was started."""
+        return None
+
+    def problems(self, parts: Parts) -> list[str]:
+        """What is wrong with this combination, one line each. Called before anything runs; imports nothing heavy."""
+        return []
+
+    def forecast(self, parts: Parts) -> dict[str, Any]:
+        """What `modelwright plan` prints of this stage: label -> value. May import torch; runs nothing."""
+        return {}

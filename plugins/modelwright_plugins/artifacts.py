@@ -1,0 +1,64 @@
+"""The types of what stages hand to each other, each with the layout of its file or folder."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from modelwright.component import Artifact
+
+
+class Documents(Artifact):
+    """A folder of cleaned text: `*.jsonl.gz`, one datatrove document a line.
+
+    Each line is {"text": str, "id": str, "metadata": {"group": str, ...}}; `group` is the key that must never be split
+    between training and held-out data (here: the top-level module that a file belongs to). `funnel.json` beside
+    them is a list, in order, of {"step": str, "kind": "source" | "filter" | "deduper", "documents_in": int,
+    "documents_out": int, "bytes_in": int, "bytes_out": int, "dropped": {reason: documents}, "examples":
+    [{"id", "reason", "text"}]} (UTF-8 bytes of the text; examples are few and cut short), with the source's
+    quarantined records as {"file", "line" or "offset", "reason"} under "quarantined", capped, and their whole count under
+    "quarantined_count".
+    """
+
+    name: ClassVar[str] = "documents"
+
+
+class Tokenizer(Artifact):
+    """A folder with a Hugging Face `tokenizer.json` and `tokenizer_config.json`; token 0 is the end of a document."""
+
+    name: ClassVar[str] = "tokenizer"
+
+
+class TokenShards(Artifact):
+    """A folder of Megatron indexed datasets: `train.bin/.idx` and `held_out.bin/.idx`, one sequence a document, each
+    ending in the end-of-document token; and `shards.json` with {"train" | "held_out": {"documents", "tokens", "bytes",
+    "groups"}, "vocab_size": int, "end_of_document": int} (bytes of UTF-8 text; `groups` is the sorted list of group keys)."""
+
+    name: ClassVar[str] = "token_shards"
+
+
+class Checkpoint(Artifact):
+    """A folder of `step_00000200/` Megatron distributed checkpoints, `latest.json` naming the last whole one, and `model.json`
+    with what is needed to build the model again (the architecture, its name and parameters, the vocabulary's size)."""
+
+    name: ClassVar[str] = "checkpoint"
+
+
+class Metrics(Artifact):
+    """A file with one JSON object a training step: step, tokens, loss, grad_norm, lr, tokens_per_second."""
+
+    name: ClassVar[str] = "metrics.jsonl"
+    published: ClassVar[bool] = True
+
+
+class Evaluation(Artifact):
+    """A JSON file: {"model": {...}, "baselines": [...], "samples": [...]}; `stage/evaluate.py` says what is in each."""
+
+    name: ClassVar[str] = "evaluation.json"
+    published: ClassVar[bool] = True
+
+
+class Report(Artifact):
+    """One HTML file that opens with no network."""
+
+    name: ClassVar[str] = "report.html"
+    published: ClassVar[bool] = True

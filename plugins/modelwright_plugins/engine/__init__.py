@@ -1,0 +1,1 @@
+"""The training engine: Megatron-Core, on every device."""

@@ -1,0 +1,67 @@
+"""The built-in plugin: every kind and every built-in component, by name. It comes in through the same door as anybody's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelwright.hooks import hookimpl
+
+if TYPE_CHECKING:
+    from modelwright.registry import Registry
+
+HERE = "modelwright_plugins"
+
+
+@hookimpl
+def modelwright_register(registry: Registry) -> None:
+    def kind(name: str, interface: str, *, many: bool = False, default: str | None = None) -> None:
+        registry.add_kind(name, f"{HERE}.{name}:{interface}", many=many, default=default)
+
+    kind("source", "Source")
+    kind("filter", "Filter", many=True)
+    kind("deduper", "Deduper", many=True)
+    kind("executor", "Executor", default="local")
+    kind("tokenizer", "Tokenizer", default="byte_level_bpe")
+    kind("architecture", "Architecture")
+    kind("objective", "Objective", default="causal_lm")
+    kind("optimizer", "Optimizer", default="adamw")
+    kind("schedule", "Schedule", default="cosine")
+    kind("parallel", "Parallel", default="megatron")
+    kind("precision", "Precision", default="fp32")
+    kind("kernel", "Kernel", default="torch")
+    kind("tracker", "Tracker", many=True, default="jsonl")
+    kind("generator", "Generator", default="sampling")
+
+    def add(kind: str, module: str, **components: str) -> None:
+        for name, attribute in components.items():
+            registry.add(kind, name, f"{HERE}.{kind}.{module}:{attribute}")
+
+    add("source", "python_library", python_library="PythonLibrary")
+    add("source", "jsonl", jsonl="Jsonl")
+    add("source", "text", text="Text")
+    add("filter", "language", language="Language")
+    add("filter", "gopher", gopher_quality="GopherQuality", gopher_repetition="GopherRepetition")
+    add("filter", "c4", c4_quality="C4Quality")
+    add("filter", "fineweb", fineweb_quality="FineWebQuality")
+    add("deduper", "exact", exact="Exact")
+    add("deduper", "minhash", minhash="MinHash")
+    add("executor", "local", local="Local")
+    add("tokenizer", "bpe", byte_level_bpe="ByteLevelBPE")
+    add("architecture", "decoder", causal_decoder="CausalDecoder")
+    add("objective", "causal_lm", causal_lm="CausalLM")
+    add("optimizer", "adam", adamw="AdamW")
+    add("optimizer", "muon", muon="Muon")
+    add("schedule", "warmup", cosine="Cosine", linear="Linear", constant="Constant")
+    add("parallel", "megatron", megatron="Megatron")
+    add("precision", "floats", fp32="FP32", bf16="BF16")
+    add("kernel", "local", torch="Torch")
+    add("kernel", "transformer_engine", transformer_engine="TransformerEngine")
+    add("tracker", "jsonl", jsonl="Jsonl")
+    add("tracker", "wandb", wandb="WandB")
+    add("generator", "sampling", sampling="Sampling")
+    add("stage", "curate", curate="Curate")
+    add("stage", "train_tokenizer", train_tokenizer="TrainTokenizer")
+    add("stage", "tokenize", tokenize="Tokenize")
+    add("stage", "train", train="Train")
+    add("stage", "evaluate", evaluate="Evaluate")
+    add("stage", "report", report="WriteReport")

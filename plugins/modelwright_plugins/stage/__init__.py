@@ -1,0 +1,1 @@
+"""Stages: the steps of a recipe. Their interface is `modelwright.component.Stage`."""
