@@ -23,6 +23,13 @@ class Component:
     Modules that hold components import torch, datatrove and Megatron only inside methods: composing imports them.
     """
 
+    def fingerprint(self) -> str:
+        """What this component reads of the outside world (files that no stage made), as a hash of names, sizes and times.
+
+        It is part of a stage's identity: when it changes, the stages that use the component run again.
+        """
+        return ""
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -74,8 +81,11 @@ class Stage(Component, ABC):
     resumable: ClassVar[bool] = False  # it goes on from what it left in `job.out`; others start in an empty folder
 
     @abstractmethod
-    def run(self, job: Job) -> None:
-        """Do the work: write every artifact of `makes` where `job.make` says."""
+    def run(self, job: Job) -> Mapping[str, float] | None:
+        """Do the work: write every artifact of `makes` where `job.make` says.
+
+        What it returns (on rank 0) are its headline numbers, such as {"loss": 2.1}: the manifest and a sweep's table keep them.
+        """
 
     def ranks(self, parts: Parts) -> int | None:
         """How many processes run this stage together; None: it runs in the process that was started."""

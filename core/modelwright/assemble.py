@@ -1,0 +1,83 @@
+"""Assemble: a frozen config becomes the list of stages, each with its built components, checked end to end before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelwright.component import Artifact, Component, Stage
+from modelwright.errors import ModelwrightError
+from modelwright.registry import Registry
+from modelwright.schema import RESERVED, conform
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A stage with everything it needs to run but its inputs' paths."""
+
+    name: str
+    stage: Stage
+    parts: dict[str, Any]  # kind -> component, or name -> component for a kind that takes a list
+    config: dict[str, Any]  # the part of the frozen config that decides what this stage does
+    producers: dict[type[Artifact], str | None]  # what it takes -> the stage that makes it; None: the run named by `from`
+
+
+def assemble(config: Mapping[str, Any], registry: Registry) -> list[Bound]:
+    """The stages of a frozen config. Raises ModelwrightError when a part is missing or does not build."""
+    if not config["stages"]:
+        raise ModelwrightError("no stages to run: pick a recipe (recipe=pretrain/quickstart), or name some (stages=[curate])", "stages")
+    parts = {name: _build(name, config[name], registry) for name in registry.kinds if name != "stage" and name in config}
+    makers: dict[type[Artifact], str] = {}
+    bound = []
+    for name in config["stages"]:
+        if any(b.name == name for b in bound):
+            raise ModelwrightError(f"stages: {name!r} is named twice", "stages")
+        stage = conform(config[name], registry.get("stage", name).load(), name)
+        assert isinstance(stage, Stage)
+        for kind in stage.uses:
+            if kind not in parts and not registry.kind(kind).many:
+                raise ModelwrightError(
+                    f"stage {name!r} needs {_a(kind)}, and the recipe picks none: add {kind}=NAME (one of: {', '.join(registry.names(kind))})",
+                    kind,
+                )
+        used = {kind: parts.get(kind, {}) for kind in stage.uses}
+        own = {name: config[name], **{kind: config.get(kind, {}) for kind in stage.uses}}
+        bound.append(Bound(name, stage, used, own, {kind: makers.get(kind) for kind in stage.takes}))
+        makers.update(dict.fromkeys(stage.makes, name))
+    return bound
+
+
+def problems(bound: list[Bound], config: Mapping[str, Any]) -> list[str]:
+    """Everything that would stop the run, one line each: missing inputs, and what each stage says of its own parts."""
+    found = []
+    earlier = Path(config["from"]) if config["from"] else None
+    if earlier and not (earlier / "manifest.json").is_file():
+        found.append(f"from: {earlier} is not the folder of a run (it has no manifest.json)")
+    for b in bound:
+        for kind, producer in b.producers.items():
+            if producer is None and earlier is None:
+                found.append(
+                    f"stage {b.name!r} takes {kind.name}, which no stage before it makes: add that stage to `stages`, "
+                    "or name a run that has it (from=RUN)"
+                )
+        try:
+            found += [f"{b.name}: {line}" for line in b.stage.problems(b.parts)]
+        except ModelwrightError as e:
+            found.append(f"{b.name}: {e}")
+    return found
+
+
+def _build(kind: str, node: dict[str, Any], registry: Registry) -> Component | dict[str, Component]:
+    def one(node: dict[str, Any], key: str) -> Component:
+        given = {k: v for k, v in node.items() if k != RESERVED}
+        return conform(given, registry.get(kind, node[RESERVED]).load(), key)
+
+    if registry.kinds[kind].many:
+        return {name: one(item, f"{kind}.{name}") for name, item in node.items()}
+    return one(node, kind)
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

@@ -1,0 +1,290 @@
+"""Compose: Hydra turns a command line into a config; every part of it is then held against its schema."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from modelwright.catalogue import CONF, RECIPES, options, recipes
+from modelwright.errors import ModelwrightError, nearest
+from modelwright.hooks import discover
+from modelwright.registry import Kind, Registry
+from modelwright.schema import RESERVED, conform, defaults, plain
+
+SETTINGS: dict[str, type | tuple[type, ...]] = {
+    "seed": int, "stages": list, "from": (str, type(None)), "next": list, "run": dict, "recipe": (str, type(None)),
+}  # fmt: skip
+RUN_SETTINGS: dict[str, type | tuple[type, ...]] = {"dir": (str, type(None)), "reuse": bool}
+
+
+class RegistrySource(ConfigSource):
+    """`registry://`: every registered component is an option of its kind's config group, with no YAML."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "registry"
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path.strip("/") in {"", *_picked_kinds()}
+
+    def is_config(self, config_path: str) -> bool:
+        return config_path == "kinds" or _split(config_path) in discover().registry.entries
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        group = config_path.strip("/")
+        if group == "":
+            return [] if results_filter == ObjectType.CONFIG else sorted(_picked_kinds())
+        return [] if results_filter == ObjectType.GROUP else discover().registry.names(group)
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        registry, header = discover().registry, {"package": None}
+        if config_path == "kinds":
+            picks = [{k.name: ([k.default] if k.default else []) if k.many else k.default} for k in _picked_kinds().values()]
+            config: dict[str, Any] = {"defaults": [*picks, "_self_"], **_stage_defaults(registry)}
+            header["package"] = "_global_"  # type: ignore[assignment]
+        else:
+            kind, name = _split(config_path)
+            config = {RESERVED: name, **defaults(registry.get(kind, name).load())}
+            if registry.kinds[kind].many:
+                header["package"] = f"{kind}.{name}"  # type: ignore[assignment]
+        return ConfigResult(provider=self.provider, path="registry://", config=OmegaConf.create(config), header=header)
+
+
+class RecipeSource(ConfigSource):
+    """`recipes://`: `recipe=pretrain/quickstart` is a recipe of ours; `recipe=./mine.yaml` (or an absolute path) is a file of yours."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "recipes"
+
+    def available(self) -> bool:
+        return True
+
+    def _path(self, config_path: str) -> Path | None:
+        group, _, name = config_path.partition("/")
+        if group != "recipe":
+            return None
+        return Path(name) if name.startswith((".", "/")) else Path(str(files(RECIPES))) / name
+
+    def is_group(self, config_path: str) -> bool:
+        path = self._path(config_path)
+        return path is not None and path.is_dir()
+
+    def is_config(self, config_path: str) -> bool:
+        path = self._path(self._normalize_file_name(config_path))
+        return path is not None and path.is_file()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        path = self._path(config_path)
+        found = sorted(path.iterdir()) if path and path.is_dir() else []
+        folders = [p.name for p in found if p.is_dir() and p.name[0] not in "._"]
+        configs = [p.stem for p in found if p.suffix == ".yaml"]
+        return [
+            *(folders if results_filter != ObjectType.CONFIG else []),
+            *(configs if results_filter != ObjectType.GROUP else []),
+        ]
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        path = self._path(self._normalize_file_name(config_path))
+        assert path is not None
+        text = path.read_text(encoding="utf-8")
+        header = {"package": "_global_", **self._get_header_dict(text)}  # a recipe speaks of the whole config
+        return ConfigResult(provider=self.provider, path=str(path), config=OmegaConf.create(text), header=header)
+
+
+class OurPaths(SearchPathPlugin):
+    """Where configs are looked for, after `modelwright.conf`: our recipes, each plugin's own folder, the registry."""
+
+    def manipulate_search_path(self, search_path: Any) -> None:
+        search_path.append("recipes", "recipes://")
+        for plugin, path in discover().registry.conf:
+            search_path.append(plugin, path)
+        search_path.append("registry", "registry://")
+
+
+@functools.cache
+def install() -> None:
+    """Show the registry to Hydra, in this process."""
+    for plugin in (RegistrySource, RecipeSource, OurPaths):
+        Plugins.instance().register(plugin)
+
+
+def composed(overrides: Sequence[str]) -> dict[str, Any]:
+    """The frozen config of these overrides. Raises ModelwrightError on anything that is not right."""
+    install()
+    GlobalHydra.instance().clear()
+    with initialize_config_module(CONF, version_base="1.3"):
+        try:
+            return freeze(compose("config", list(overrides), return_hydra_config=True))
+        except (HydraException, OmegaConfBaseException) as e:
+            raise explained(e, overrides) from e
+
+
+def freeze(config: DictConfig) -> dict[str, Any]:
+    """A composed config as plain values, complete and checked: the settings, the components picked, the stages named."""
+    hydra = config.get("hydra")
+    chosen = dict(hydra.runtime.choices) if hydra else {}
+    overrides = list(hydra.overrides.task) if hydra else []
+    body = OmegaConf.masked_copy(config, [k for k in config if k != "hydra"])
+    try:
+        top = OmegaConf.to_container(body, resolve=True)
+        assert isinstance(top, dict)
+        return _checked({"recipe": chosen.get("recipe"), **{str(k): v for k, v in top.items()}}, discover().registry)
+    except ModelwrightError as e:
+        where = _blame(e.key, overrides, chosen) if e.key else ""
+        raise ModelwrightError(f"{where}{e}", e.key) from e
+    except OmegaConfBaseException as e:
+        raise ModelwrightError(f"{e.full_key}: {str(e).splitlines()[0]}", str(e.full_key)) from e
+
+
+def _checked(top: dict[str, Any], registry: Registry) -> dict[str, Any]:
+    stages, kinds = registry.names("stage"), _picked_kinds()
+    for key in top:
+        if key not in {*SETTINGS, *kinds, *stages}:
+            raise ModelwrightError(f"{key}: there is no such setting, kind or stage{nearest(key, [*SETTINGS, *kinds, *stages])}", key)
+    frozen = {key: top[key] for key in SETTINGS if key in top}
+    _typed(frozen, SETTINGS, "")
+    _typed(frozen["run"], RUN_SETTINGS, "run.")
+    for name in frozen["stages"]:
+        if name not in stages:
+            raise ModelwrightError(f"stages: no stage named {name!r}{nearest(str(name), stages)}{registry.excuse()}", "stages")
+    for name, kind in kinds.items():
+        if top.get(name) is not None:
+            frozen[name] = _picked(kind, top[name], registry)
+    for name in frozen["stages"]:
+        frozen[name] = plain(conform(top.get(name, {}), registry.get("stage", name).load(), name))
+    return frozen
+
+
+def _typed(node: Mapping[str, Any], wanted: Mapping[str, type | tuple[type, ...]], prefix: str) -> None:
+    for key, value in node.items():
+        if key not in wanted:
+            raise ModelwrightError(f"{prefix}{key}: there is no such setting{nearest(str(key), wanted)}", prefix + str(key))
+        kinds = wanted[key] if isinstance(wanted[key], tuple) else (wanted[key],)
+        if type(value) not in kinds:  # type: ignore[operator]
+            names = " or ".join("null" if k is type(None) else k.__name__ for k in kinds)  # type: ignore[union-attr]
+            raise ModelwrightError(f"{prefix}{key}: {value!r} won't do; expected {names}", prefix + key)
+
+
+def _picked(kind: Kind, node: Any, registry: Registry) -> dict[str, Any]:
+    def one(node: Any, key: str) -> dict[str, Any]:
+        if not isinstance(node, dict) or not isinstance(node.get(RESERVED), str):
+            raise ModelwrightError(
+                f"{key}: {node!r} picks no component; write {kind.name}=NAME, or `- override /{kind.name}: NAME` in a recipe's "
+                f"defaults list (NAME is one of: {', '.join(registry.names(kind.name))})",
+                key,
+            )
+        given = {str(k): v for k, v in node.items() if k != RESERVED}
+        return {RESERVED: node[RESERVED], **plain(conform(given, registry.get(kind.name, node[RESERVED]).load(), key))}
+
+    if not kind.many:
+        return one(node, kind.name)
+    if not isinstance(node, dict):
+        raise ModelwrightError(f"{kind.name}: a list of {kind.name}s is picked as {kind.name}=[a,b], not as {node!r}", kind.name)
+    return {str(name): one(item, f"{kind.name}.{name}") for name, item in node.items()}
+
+
+def _picked_kinds() -> dict[str, Kind]:
+    """The kinds that a config picks components of; stages are named in `stages`, and their settings are always there."""
+    return {name: kind for name, kind in discover().registry.kinds.items() if name != "stage"}
+
+
+def _stage_defaults(registry: Registry) -> dict[str, Any]:
+    found = {}
+    for name in registry.names("stage"):
+        with contextlib.suppress(ModelwrightError):  # a stage that does not import stops only the recipes that name it
+            found[name] = defaults(registry.get("stage", name).load())
+    return found
+
+
+def _split(config_path: str) -> tuple[str, str]:
+    kind, _, name = config_path.strip("/").removesuffix(".yaml").rpartition("/")
+    return kind, name
+
+
+def _blame(key: str, overrides: Sequence[str], chosen: Mapping[str, Any]) -> str:
+    """The override or the YAML file that set a key, as the beginning of an error: 'override x=1: '."""
+    for override in overrides:
+        left = override.partition("=")[0].lstrip("+~")
+        if key == left or key.startswith(left + ".") or left.startswith(key + "."):
+            return f"override {override}: "
+    for group, file, body in _yaml_files(chosen):
+        inner = key if group == "recipe" else key.removeprefix(group + ".")
+        parts = inner.split(".")
+        node: Any = body
+        while parts and isinstance(node, dict) and parts[0] in node:
+            node = node[parts.pop(0)]
+        if not parts:
+            return f"{file}: "
+    return ""
+
+
+def _yaml_files(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """(group, file, body) of each chosen option that is a YAML file."""
+    if not GlobalHydra.instance().is_initialized():
+        return
+    sources = GlobalHydra.instance().config_loader().get_sources()
+    for group, options in chosen.items():
+        for option in options if isinstance(options, (list, tuple)) or OmegaConf.is_list(options) else [options]:
+            path = f"{group}/{option}"
+            for source in sources:
+                if option and source.scheme() != "registry" and not group.startswith("hydra") and source.is_config(path):
+                    found = source.load_config(path)
+                    name = found.path if source.scheme() == "recipes" else f"{source.provider}: conf/{path}.yaml"
+                    keep = f"{group}.{option}" if group in _picked_kinds() and _picked_kinds()[group].many else group
+                    yield keep, name, OmegaConf.to_container(found.config)
+
+
+def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
+    """Hydra's error about an override, in one line with the nearest right thing."""
+    text, registry = str(error), discover().registry
+    if m := re.search(r"Could not find '([^']+)'", text):
+        group, _, name = m[1].rpartition("/")
+        if group.split("/")[0] == "recipe" or group == "":
+            found = recipes()
+            return ModelwrightError(f"no recipe named {m[1].removeprefix('recipe/')!r}{nearest(m[1].removeprefix('recipe/'), found)}")
+        if group in registry.kinds:
+            return ModelwrightError(f"no {group} named {name!r}{nearest(name, options(group))}{registry.excuse()}", group)
+    if m := re.search(r"Could not (?:override|delete(?: from config\.)?|append[^']*) '([^'@]+)", text):
+        known = [*SETTINGS, *_picked_kinds(), *registry.names("stage")]
+        head, _, tail = m[1].partition(".")
+        if head in known and tail:
+            known, head = _keys(head, overrides), m[1]
+        given = next((o for o in overrides if o.lstrip("+~").startswith(m[1])), m[1])
+        return ModelwrightError(f"override {given}: there is no {m[1]!r}{nearest(m[1] if tail else head, known)}", m[1])
+    cause = f" ({str(error.__cause__).splitlines()[0]})" if error.__cause__ else ""
+    return ModelwrightError(" ".join(text.split()) + cause)
+
+
+def _keys(head: str, overrides: Sequence[str]) -> list[str]:
+    """The full keys below a top-level key, with only those overrides that pick options."""
+    picks = [o for o in overrides if o.partition("=")[0] in {"recipe", *_picked_kinds()}]
+    try:
+        node = OmegaConf.to_container(compose("config", picks)).get(head)  # type: ignore[union-attr]
+    except Exception:
+        return []
+
+    def below(node: Any, prefix: str) -> Iterator[str]:
+        for key, value in node.items() if isinstance(node, dict) else ():
+            yield f"{prefix}.{key}"
+            yield from below(value, f"{prefix}.{key}")
+
+    return list(below(node, head))

@@ -1,0 +1,54 @@
+"""Doctor: what this machine has, what is broken, and what each missing thing would give."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+
+from modelwright.hooks import discover
+from modelwright.manifest import plugins, versions
+
+OPTIONAL = {
+    "transformer_engine": "FP8 and fused kernels on NVIDIA GPUs (kernel=transformer_engine): pip install 'modelwright[gpu]'",
+    "wandb": "tracking with Weights & Biases (tracker=[jsonl,wandb]): pip install wandb",
+}
+
+
+def checkup() -> Iterator[str]:
+    """The lines of `modelwright doctor`."""
+    yield "versions"
+    yield from (f"  {name:<20} {found}" for name, found in versions().items())
+    yield "machine"
+    yield f"  {'cores':<20} {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}"
+    yield f"  {'memory':<20} {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    yield f"  {'disk free here':<20} {shutil.disk_usage('.').free / 2**30:.0f} GiB in {os.getcwd()}" + (
+        "" if os.access(".", os.W_OK) else " (not writable)"
+    )
+    yield from _devices()
+    yield "plugins"
+    broken = discover().registry.broken
+    yield from (f"  {name:<20} {found}" + (f"  BROKEN: {broken[name]}" if name in broken else "") for name, found in plugins().items())
+    yield from (f"  {name:<20} BROKEN: {why}" for name, why in broken.items() if name not in plugins())
+    yield "components"
+    bad = [f"  {e.kind}/{e.name:<20} {e.summary()}" for e in discover().registry.entries.values() if e.summary().startswith("(broken")]
+    yield from bad or [f"  {len(discover().registry.entries)} registered, every one's source is in place"]
+    yield "not installed"
+    missing = [f"  {name:<20} would give: {gives}" for name, gives in OPTIONAL.items() if importlib.util.find_spec(name) is None]
+    yield from missing or ["  nothing that Modelwright knows a use for"]
+
+
+def _devices() -> Iterator[str]:
+    yield "devices"
+    try:
+        import torch
+    except ImportError as e:
+        yield f"  torch does not import: {e}"
+        return
+    count = torch.cuda.device_count()
+    if not count:
+        yield "  CPU (gloo, torch kernels); a CUDA device would give NCCL, BF16 at speed and, with Transformer Engine, FP8"
+    for index in range(count):
+        found = torch.cuda.get_device_properties(index)
+        yield f"  cuda:{index} {found.name}, {found.total_memory / 2**30:.0f} GiB, compute capability {found.major}.{found.minor}"

@@ -1,0 +1,102 @@
+"""The hooks: how plugins come in, and what they are told while a run goes on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from modelwright.errors import ModelwrightError
+from modelwright.registry import Registry
+
+API = 1  # a plugin module may say which it needs: MODELWRIGHT_API = 1
+GROUP = "modelwright"  # the entry point group
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+class Specification:
+    """Every hook. A plugin implements those it wants, as functions of the module that its entry point names."""
+
+    @hookspec
+    def modelwright_register(self, registry: Registry) -> None:
+        """Add kinds and components: `registry.add("optimizer", "lion", "my_plugin.lion:Lion")`. Import nothing heavy."""
+
+    @hookspec
+    def modelwright_conf(self) -> str:  # type: ignore[empty-body]
+        """A Hydra search path with presets and recipes, such as `pkg://my_plugin.conf`: folders `<kind>/` and `recipe/`."""
+
+    @hookspec
+    def on_run_start(self, run: Path, config: Mapping[str, Any]) -> None:
+        """A run starts in folder `run` with this frozen config. Called once, before its first stage."""
+
+    @hookspec
+    def on_step_end(self, step: int, metrics: Mapping[str, float]) -> None:
+        """A training step ended; called on the rank that logs, with what `metrics.jsonl` gets."""
+
+    @hookspec
+    def on_checkpoint(self, step: int, path: Path) -> None:
+        """A checkpoint is whole and durable at `path`; called on rank 0."""
+
+    @hookspec
+    def on_run_end(self, run: Path, error: BaseException | None) -> None:
+        """A run ended, with the error that ended it or None."""
+
+
+class Hooks:
+    """The loaded plugins: `hooks.registry`, and the run-time hooks as `hooks.call("on_step_end", step=…, metrics=…)`."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(Specification)
+
+    def load(self, name: str, load: Callable[[], Any]) -> None:
+        """Take in the plugin that `load` imports. One that fails costs only its own components: `registry.broken` says why."""
+        if name in self.registry.broken or self._manager.has_plugin(name):
+            self.registry.broken[name] = "two plugins bear this name"
+            return
+        with self.registry.plugin(name):
+            module = load()
+            if (need := getattr(module, "MODELWRIGHT_API", API)) != API:
+                raise ModelwrightError(f"it needs plugin API {need}; this is {API}")
+            self._manager.register(module, name)
+            try:
+                self._manager.check_pending()
+                others = [p for p in self._manager.get_plugins() if p is not module]
+                self._manager.subset_hook_caller("modelwright_register", others)(registry=self.registry)
+                paths = self._manager.subset_hook_caller("modelwright_conf", others)()
+                self.registry.conf += [(name, path) for path in paths]
+            except BaseException:
+                self._manager.unregister(module)
+                raise
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Call a run-time hook of every plugin, in the order of their names. One that raises warns; the run goes on."""
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            wanted = {name: arguments[name] for name in implementation.argnames}
+            try:
+                implementation.function(**wanted)
+            except Exception as e:
+                warnings.warn(f"{hook} of plugin {implementation.plugin_name!r} failed: {type(e).__name__}: {e}", stacklevel=2)
+
+
+@functools.cache
+def discover() -> Hooks:
+    """Load the built-in plugin and every installed one (MODELWRIGHT_PLUGINS=a,b: only those beside the built-in)."""
+    hooks, wanted = Hooks(), os.environ.get("MODELWRIGHT_PLUGINS")
+    found = sorted(entry_points(group=GROUP), key=lambda e: (e.name != "builtin", e.name, e.value))
+    names = {e.name for e in found}
+    only = None if wanted is None else {"builtin", *filter(None, wanted.split(","))}
+    for missing in sorted((only or set()) - names):
+        hooks.registry.broken[missing] = "MODELWRIGHT_PLUGINS names it, and it is not installed"
+    for entry in found:
+        if only is None or entry.name in only:
+            hooks.load(entry.name, entry.load)
+    return hooks

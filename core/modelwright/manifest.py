@@ -1,0 +1,107 @@
+"""The manifest: what a run was made of and what it made, and the identity of a stage that decides whether it runs again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from modelwright import __version__
+from modelwright.assemble import Bound
+from modelwright.component import Component
+
+LIBRARIES = ("torch", "megatron-core", "transformer-engine", "datatrove", "hydra-core", "omegaconf", "numpy", "tokenizers", "wandb")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write so that a reader, or a power cut, sees the old file or the new one and never a half."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def versions() -> dict[str, str]:
+    """Python, Modelwright and the libraries that decide results."""
+    found = {"python": sys.version.split()[0], "platform": platform.platform(), "modelwright": __version__}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def plugins() -> dict[str, str]:
+    """Each installed plugin: its distribution and version."""
+    found = {}
+    for entry in entry_points(group="modelwright"):
+        found[entry.name] = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+    return found
+
+
+def git_state() -> dict[str, Any] | None:
+    """The commit of the folder that the run was started in, and whether files differ from it; None outside a repository."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, or of a folder: each file's relative name and content, in order of name."""
+    whole = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        with file.open("rb") as data:
+            digest = hashlib.file_digest(data, "sha256").hexdigest()
+        whole.update(f"{file.relative_to(path) if file != path else ''}\0{digest}\n".encode())
+    return whole.hexdigest()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file or of all files in a folder."""
+    return sum(p.stat().st_size for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file())
+
+
+def identity(bound: Bound, seed: int, inputs: Mapping[str, str]) -> str:
+    """The hash of what decides a stage's result: its settings, its components', what they read, the seed, its inputs' hashes."""
+    read = [c.fingerprint() for c in _components(bound)]
+    return _hash({"stage": bound.name, "config": bound.config, "seed": seed, "reads": read, "inputs": dict(inputs)})
+
+
+def code_hash(bound: Bound) -> str:
+    """The hash of the source of every package that a stage's components come from: a changed plugin is not the same stage."""
+    packages = sorted({type(c).__module__.partition(".")[0] for c in _components(bound)})
+    found = {}
+    for package in packages:
+        spec = find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            for file in sorted(Path(folder).rglob("*.py")):
+                found[f"{package}/{file.relative_to(folder)}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return _hash({"files": found, "versions": versions()})
+
+
+def _components(bound: Bound) -> list[Component]:
+    found: list[Component] = [bound.stage]
+    for part in bound.parts.values():
+        found += part.values() if isinstance(part, dict) else [part]
+    return found
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

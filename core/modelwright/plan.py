@@ -1,0 +1,29 @@
+"""Plan: what a run would be, without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelwright.assemble import assemble, problems
+from modelwright.compose import composed
+from modelwright.hooks import discover
+from modelwright.schema import RESERVED
+
+
+def forecast(overrides: Sequence[str]) -> list[str]:
+    """Print the stages, what each uses, takes and makes, and what it would cost; return the problems found."""
+    config = composed(overrides)
+    bound = assemble(config, discover().registry)
+    found = problems(bound, config)
+    for number, b in enumerate(bound, 1):
+        print(f"[{number}/{len(bound)}] {b.name}")
+        for kind in b.stage.uses:
+            node = config.get(kind, {})
+            many = discover().registry.kinds[kind].many
+            print(f"  {kind:<14}{', '.join(node) or '-' if many else node[RESERVED]}")
+        takes = [f"{k.name} (from {maker or config['from'] or 'nowhere'})" for k, maker in b.producers.items()]
+        print(f"  {'takes':<14}{', '.join(takes) or '-'}\n  {'makes':<14}{', '.join(k.name for k in b.stage.makes)}")
+        if not found:  # a layout that can't be can't be counted
+            for label, value in b.stage.forecast(b.parts).items():
+                print(f"  {label:<32}{value}")
+    return found

@@ -1,0 +1,143 @@
+"""The registry: (kind, name) -> import string. Listing imports nothing; a component is imported when it is picked."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelwright.component import Component
+from modelwright.errors import ModelwrightError, nearest
+
+
+@dataclass(frozen=True)
+class Target:
+    """An import string `package.module:Name`, and what can be said of it without importing it."""
+
+    target: str
+    plugin: str
+
+    @property
+    def module(self) -> str:
+        return self.target.partition(":")[0]
+
+    @property
+    def attribute(self) -> str:
+        return self.target.partition(":")[2]
+
+    def file(self) -> Path | None:
+        """The source file; only the parent packages of the module are imported."""
+        try:
+            spec = importlib.util.find_spec(self.module)
+        except (ImportError, ValueError):
+            return None
+        return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+    def summary(self) -> str:
+        """The first line of the docstring, read from the source."""
+        if (file := self.file()) is None:
+            return f"(broken: {self.module} is not found)"
+        for node in _parsed(file).body:
+            if isinstance(node, ast.ClassDef) and node.name == self.attribute:
+                return (ast.get_docstring(node) or "(not documented)").splitlines()[0]
+        return f"(broken: {file} has no class {self.attribute})"
+
+    def load(self) -> type[Component]:
+        """Import the class. Raises ModelwrightError, naming the plugin, when that fails."""
+        try:
+            found = getattr(importlib.import_module(self.module), self.attribute)
+        except Exception as e:
+            raise ModelwrightError(f"{self.target} of plugin {self.plugin!r} does not import: {type(e).__name__}: {e}") from e
+        if not (isinstance(found, type) and issubclass(found, Component)):
+            raise ModelwrightError(f"{self.target} of plugin {self.plugin!r} is not a modelwright.component.Component")
+        return found
+
+
+@functools.cache
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_bytes())
+
+
+@dataclass(frozen=True)
+class Kind(Target):
+    """What a component is: one config group, one interface, one folder."""
+
+    name: str
+    many: bool  # takes an ordered list of components
+    default: str | None  # the component that a recipe gets when it picks none
+
+
+@dataclass(frozen=True)
+class Entry(Target):
+    """A registered component."""
+
+    kind: str
+    name: str
+
+
+class Registry:
+    """Kinds and components by name, with the plugin that each came from."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, Kind] = {}
+        self.entries: dict[tuple[str, str], Entry] = {}
+        self.conf: list[tuple[str, str]] = []  # (plugin, Hydra search path)
+        self.broken: dict[str, str] = {}  # plugin -> why it did not load
+        self._plugin = "core"
+        self.add_kind("stage", "modelwright.component:Stage", many=True)
+
+    def add_kind(self, name: str, interface: str, *, many: bool = False, default: str | None = None) -> None:
+        """Add a kind: `interface` is the import string of the class that its components extend."""
+        if old := self.kinds.get(name):
+            raise ModelwrightError(f"kind {name!r} of plugin {self._plugin!r} is there already, from plugin {old.plugin!r} ({old.target})")
+        self.kinds[name] = Kind(interface, self._plugin, name, many, default)
+
+    def add(self, kind: str, name: str, target: str) -> None:
+        """Add a component: `registry.add("optimizer", "lion", "my_plugin.lion:Lion")`."""
+        if ":" not in target:
+            raise ModelwrightError(f"{kind}/{name} of plugin {self._plugin!r}: {target!r} is not of the form 'package.module:Name'")
+        if old := self.entries.get((kind, name)):
+            raise ModelwrightError(
+                f"{kind}/{name} of plugin {self._plugin!r} ({target}) is taken already by plugin {old.plugin!r} ({old.target})"
+            )
+        self.entries[kind, name] = Entry(target, self._plugin, kind, name)
+
+    def names(self, kind: str) -> list[str]:
+        return sorted(name for k, name in self.entries if k == kind)
+
+    def kind(self, name: str) -> Kind:
+        if name not in self.kinds:
+            raise ModelwrightError(f"no kind named {name!r}{nearest(name, self.kinds)}")
+        return self.kinds[name]
+
+    def get(self, kind: str, name: str) -> Entry:
+        """The entry of that name, or a ModelwrightError that names the nearest one, and broken plugins that might have had it."""
+        self.kind(kind)
+        if (kind, name) not in self.entries:
+            raise ModelwrightError(f"no {kind} named {name!r}{nearest(name, self.names(kind))}{self.excuse()}")
+        return self.entries[kind, name]
+
+    def excuse(self) -> str:
+        """What to add to an error about a missing name when plugins are broken."""
+        return "".join(f" (plugin {plugin!r} did not load: {why})" for plugin, why in sorted(self.broken.items()))
+
+    @contextmanager
+    def plugin(self, name: str) -> Iterator[None]:
+        """Whatever is added inside comes from this plugin; if anything raises, nothing of it stays and the reason is kept."""
+        kinds, entries, conf, owner = dict(self.kinds), dict(self.entries), list(self.conf), self._plugin
+        self._plugin = name
+        try:
+            yield
+            for kind, entry in self.entries:
+                if kind not in self.kinds:
+                    raise ModelwrightError(f"{kind}/{entry}: no kind named {kind!r}{nearest(kind, self.kinds)}")
+        except Exception as e:
+            self.kinds, self.entries, self.conf = kinds, entries, conf
+            self.broken[name] = str(e) if isinstance(e, ModelwrightError) else f"{type(e).__name__}: {e}"
+        finally:
+            self._plugin = owner

@@ -1,0 +1,202 @@
+"""Run: one execution of a recipe in a folder of its own. A stage that was finished with the same identity is not run again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from modelwright import launch
+from modelwright.assemble import Bound, assemble, problems
+from modelwright.component import Artifact, Job
+from modelwright.errors import ModelwrightError
+from modelwright.hooks import Hooks, discover
+from modelwright.manifest import code_hash, content_hash, git_state, identity, plugins, size, versions, write_json
+
+CONFIG, MANIFEST, LOGS = "config.yaml", "manifest.json", "logs"
+
+
+def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """Run a frozen config in `folder` and return its manifest; a folder that holds this same run is resumed.
+
+    Raises ModelwrightError, before anything is written, when the recipe has a problem.
+    """
+    bound = assemble(config, discover().registry)
+    if found := problems(bound, config):
+        raise ModelwrightError("\n".join(found))
+    folder = folder.absolute()
+    if (folder / MANIFEST).exists():
+        if read_config(folder) != config:
+            raise ModelwrightError(f"run.dir: {folder} holds a run with other settings; resume it, or name another folder", "run.dir")
+    elif folder.exists() and any(p.name != ".lock" for p in folder.iterdir()):
+        raise ModelwrightError(f"run.dir: {folder} is not empty and is not a run; name another folder", "run.dir")
+    (folder / LOGS).mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    if not (folder / MANIFEST).exists():
+        made = {"recipe": config["recipe"], "overrides": overrides, "seed": config["seed"], "status": "new", "versions": versions(),
+                "plugins": plugins(), "git": git_state(), "from": config["from"], "stages": {}}  # fmt: skip
+        write_json(folder / MANIFEST, made)
+    return resume(folder)
+
+
+def resume(folder: Path) -> dict[str, Any]:
+    """Run whatever of the run in `folder` is not finished, and return its manifest."""
+    folder = folder.absolute()
+    config, manifest, hooks = read_config(folder), read_manifest(folder), discover()
+    bound = assemble(config, hooks.registry)
+    with _locked(folder):
+        manifest |= {"status": "running", "started": time.time(), "error": None}
+        write_json(folder / MANIFEST, manifest)
+        hooks.call("on_run_start", run=folder, config=config)
+        error: BaseException | None = None
+        try:
+            for number, b in enumerate(bound, 1):
+                _stage(b, f"[{number}/{len(bound)}] {b.name}", folder, config, manifest, hooks)
+            manifest["status"] = "finished"
+        except BaseException as e:
+            error = e
+            manifest |= {"status": "failed", "error": str(e) or type(e).__name__}
+            raise
+        finally:
+            with contextlib.suppress(OSError):  # on a full disk, the first error is the one to tell
+                write_json(folder / MANIFEST, manifest | {"ended": time.time()})
+            hooks.call("on_run_end", run=folder, error=error)
+    return manifest
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The frozen config of a run."""
+    try:
+        found = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = [str(p.parent) for p in sorted(Path("runs").rglob(CONFIG))][-3:]
+        hint = f"; the latest runs here: {', '.join(near)}" if near else ""
+        raise ModelwrightError(f"{folder} is not the folder of a run (it has no {CONFIG}){hint}") from None
+    assert isinstance(found, dict)
+    return found
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError) as e:
+        raise ModelwrightError(f"{folder / MANIFEST} can't be read: {e}") from None
+    assert isinstance(found, dict)
+    return found
+
+
+def job_of(b: Bound, folder: Path, config: Mapping[str, Any], hooks: Hooks) -> Job:
+    """The job of a stage in a run: where it writes, and where its inputs are."""
+    inputs = {kind: kind(_input_folder(b, kind, folder, config) / kind.name) for kind in b.producers}
+    return Job(folder, folder / b.name, config["seed"], b.parts, inputs, hooks, config)
+
+
+def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest: dict[str, Any], hooks: Hooks) -> None:
+    job = job_of(b, folder, config, hooks)
+    inputs = {kind.name: _hash_of_input(kind, a, b, config) for kind, a in job.inputs.items()}
+    who = identity(b, config["seed"], inputs)
+    record = manifest["stages"].get(b.name, {})
+    if record.get("identity") == who and record.get("status") == "finished" and _intact(job.out, record):
+        print(f"{title}: finished already", flush=True)
+        return
+    pointer = _cache() / f"{identity_with_code(b, who)}.json"
+    if config["run"]["reuse"] and (earlier := _reusable(pointer, folder)):
+        job.out.unlink() if job.out.is_symlink() else shutil.rmtree(job.out, ignore_errors=True)
+        job.out.symlink_to(earlier["out"])
+        manifest["stages"][b.name] = {**earlier["record"], "reused_from": earlier["out"]}
+        print(f"{title}: the same as in {earlier['out']}, taken from there (run.reuse=false makes it again)", flush=True)
+    else:
+        if job.out.is_symlink():
+            job.out.unlink()
+        elif not (b.stage.resumable and record.get("identity") == who):
+            shutil.rmtree(job.out, ignore_errors=True)
+        job.out.mkdir(exist_ok=True)
+        manifest["stages"][b.name] = {"status": "running", "identity": who, "inputs": inputs}
+        write_json(folder / MANIFEST, manifest)
+        print(title, flush=True)
+        began, ranks = time.monotonic(), b.stage.ranks(b.parts)
+        results = b.stage.run(job) if ranks is None else launch.run_ranks(folder, b.name, ranks)
+        seconds = round(time.monotonic() - began, 1)
+        for kind in b.stage.makes:
+            if not (job.out / kind.name).exists():
+                raise ModelwrightError(f"stage {b.name!r} ended without making {kind.name} ({job.out / kind.name})")
+        artifacts = {k.name: {"hash": content_hash(job.out / k.name), "bytes": size(job.out / k.name)} for k in b.stage.makes}
+        record = {"status": "finished", "identity": who, "inputs": inputs, "ranks": ranks or 0, "seconds": seconds,
+                  "artifacts": artifacts, "results": dict(results or {})}  # fmt: skip
+        manifest["stages"][b.name] = record
+        _remember(pointer, {"out": str(job.out), "record": record})
+        print(f"{title}: done in {_time(seconds)}", flush=True)
+    for kind in b.stage.makes:
+        if kind.published:
+            link = folder / kind.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(Path(b.name) / kind.name)
+    write_json(folder / MANIFEST, manifest)
+
+
+def _input_folder(b: Bound, kind: type[Artifact], folder: Path, config: Mapping[str, Any]) -> Path:
+    if producer := b.producers[kind]:
+        return folder / producer
+    earlier = Path(config["from"]).absolute()
+    for name, record in reversed(read_manifest(earlier)["stages"].items()):
+        if kind.name in record.get("artifacts", {}):
+            return earlier / name
+    raise ModelwrightError(f"from: no finished stage of {earlier} made {kind.name}, which stage {b.name!r} takes", "from")
+
+
+def _hash_of_input(kind: type[Artifact], artifact: Artifact, b: Bound, config: Mapping[str, Any]) -> str:
+    """The hash that the producer recorded, so that big inputs are read once."""
+    run = artifact.path.parent.parent if b.producers[kind] else Path(config["from"]).absolute()
+    return str(read_manifest(run)["stages"][artifact.path.parent.name]["artifacts"][kind.name]["hash"])
+
+
+def identity_with_code(b: Bound, who: str) -> str:
+    return f"{who}-{code_hash(b)}"
+
+
+def _intact(out: Path, record: Mapping[str, Any]) -> bool:
+    return all((out / n).exists() and content_hash(out / n) == a["hash"] for n, a in record["artifacts"].items())
+
+
+def _cache() -> Path:
+    """Where finished stages are remembered across runs: MODELWRIGHT_CACHE, or the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelwright"
+    return Path(os.environ.get("MODELWRIGHT_CACHE") or default) / "finished"
+
+
+def _reusable(pointer: Path, folder: Path) -> dict[str, Any] | None:
+    try:
+        earlier = json.loads(pointer.read_text(encoding="utf-8"))
+        whole = not Path(earlier["out"]).is_relative_to(folder) and _intact(Path(earlier["out"]), earlier["record"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return earlier if whole else None
+
+
+def _remember(pointer: Path, what: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a cache that can't be written costs time later, and nothing now
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        write_json(pointer, what)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ModelwrightError(f"another process is working in {folder}") from None
+        yield
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"

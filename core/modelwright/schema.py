@@ -1,0 +1,186 @@
+"""A component's dataclass as a schema: what its fields are, and how a config node becomes an instance."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import re
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, make_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from modelwright.component import Component
+from modelwright.errors import ModelwrightError, nearest
+
+MISSING_VALUE = "???"  # OmegaConf's mark of a value that must be given
+RESERVED = "name"  # in a config node, the component's own name stands beside its parameters
+
+
+def defaults(cls: type[Component]) -> dict[str, Any]:
+    """The parameters with their defaults, as plain containers; '???' where one must be given."""
+    node = OmegaConf.structured(_structured(cls))
+    found = OmegaConf.to_container(node, enum_to_str=True)
+    assert isinstance(found, dict)
+    return {str(k): str(v) if isinstance(v, Path) else v for k, v in found.items()}
+
+
+def conform(values: Mapping[str, Any], cls: type[Component], key: str) -> Component:
+    """An instance from a config node; anything wrong is a ModelwrightError that begins with the full key at fault."""
+    known = [f.name for f in fields(cls)]
+    hints = get_type_hints(cls)
+    for name, value in values.items():
+        if name not in known:
+            raise _wrong(key, name, f"there is no such parameter{nearest(str(name), known)}")
+        allowed = choices(hints[name])
+        if allowed and value not in allowed and value != MISSING_VALUE:
+            raise _wrong(key, name, f"{value!r} is not one of {', '.join(map(str, allowed))}{_close(value, allowed)}")
+    try:
+        node = OmegaConf.merge(OmegaConf.structured(_structured(cls)), dict(values))
+        found = OmegaConf.to_object(node)
+        made = {f.name: _native(getattr(found, f.name), hints[f.name]) for f in fields(cls)}
+    except MissingMandatoryValue as e:
+        raise _wrong(key, str(e.full_key), "it has no default; give it a value") from e
+    except OmegaConfBaseException as e:
+        at = str(e.full_key or "")
+        top = re.split(r"[.\[]", at)[0]
+        wanted = f"expected {_written(hints[top])}" if top in hints else str(e.msg).splitlines()[0]
+        raise _wrong(key, at, f"{values[top]!r} won't do; {wanted}" if top in values else wanted) from e
+    try:
+        return cls(**made)
+    except ValueError as e:
+        raise ModelwrightError(f"{key}: {e}", key) from e
+
+
+def plain(component: Component) -> dict[str, Any]:
+    """The parameters of an instance as YAML can hold them."""
+
+    def simple(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(k): simple(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [simple(v) for v in value]
+        return str(value) if isinstance(value, Path) else value.name if isinstance(value, Enum) else value
+
+    return {name: simple(value) for name, value in asdict(component).items()}
+
+
+def _wrong(key: str, name: str, why: str) -> ModelwrightError:
+    return ModelwrightError(f"{key}.{name}: {why}", f"{key}.{name}")
+
+
+def _written(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+
+
+def choices(hint: Any) -> tuple[Any, ...]:
+    """The values that a Literal annotation allows, None among them for `Literal[...] | None`; empty for any other."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        inner = [choices(a) for a in get_args(hint) if a is not type(None)]
+        return (*inner[0], None) if len(inner) == 1 and inner[0] else ()
+    return ()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field of a component, for people."""
+
+    name: str
+    type: str
+    default: str
+    doc: str
+
+
+def parameters(cls: type[Component]) -> Iterator[Parameter]:
+    """The fields in order, each documented by the comment beside it or the comment lines right above it."""
+    for f in fields(cls):
+        owner = next(c for c in cls.__mro__ if f.name in getattr(c, "__annotations__", {}))
+        written, doc = _comments(owner).get(f.name, (str(f.type), ""))
+        default = f.default_factory() if f.default_factory is not MISSING else f.default
+        yield Parameter(f.name, written, "(required)" if default is MISSING else repr(default), doc)
+
+
+@functools.cache
+def _comments(cls: type) -> dict[str, tuple[str, str]]:
+    """Field -> (annotation as written, comment), from the source of the class."""
+    try:
+        source = inspect.getsource(cls)
+    except (OSError, TypeError):
+        return {}
+    lines = source.splitlines()
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    lines = [line[indent:] for line in lines]
+    (body,) = ast.parse("\n".join(lines)).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for node in body.body:
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+            continue
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        tail = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode()
+        said = [tail.partition("#")[2].strip()] if "#" in tail else []
+        after = node.end_lineno  # a comment that goes on below, indented as a comment
+        above = node.lineno - 2
+        if not said:
+            while above >= 0 and lines[above].startswith(" " * node.col_offset + "#"):
+                said.insert(0, lines[above].lstrip("# "))
+                above -= 1
+        else:
+            while after < len(lines) and lines[after].lstrip().startswith("#") and lines[after].index("#") > node.col_offset:
+                said.append(lines[after].lstrip("# "))
+                after += 1
+        found[node.target.id] = (ast.unparse(node.annotation), " ".join(said))
+    return found
+
+
+@functools.cache
+def _structured(cls: Any) -> Any:
+    """The dataclass as OmegaConf can hold it: not frozen, Literal as its values' type."""
+    hints = get_type_hints(cls)
+    made: list[Any] = []
+    for f in fields(cls):
+        if f.name == RESERVED:
+            raise ModelwrightError(f"{cls.__module__}:{cls.__qualname__}: a parameter can't be called {RESERVED!r}, it names the component")
+        made.append((f.name, _plain(hints[f.name]), _copy(f)))
+    return make_dataclass(cls.__name__, made, kw_only=True)
+
+
+def _copy(f: Any) -> Any:
+    if f.default_factory is not MISSING:
+        return field(default_factory=f.default_factory)
+    if isinstance(f.default, tuple):
+        return field(default_factory=lambda: list(f.default))
+    if is_dataclass(f.default):
+        return field(default_factory=lambda: _structured(type(f.default))(**vars(f.default)))
+    return field(default=MISSING_VALUE) if f.default is MISSING else field(default=f.default)
+
+
+def _plain(hint: Any) -> Any:
+    if allowed := choices(hint):
+        kind: Any = type(next(a for a in allowed if a is not None))
+        return kind | None if None in allowed else kind
+    return _structured(hint) if is_dataclass(hint) else hint
+
+
+def _native(value: Any, hint: Any) -> Any:
+    """OmegaConf makes lists of tuples, and our stand-ins of nested dataclasses; give them back as annotated."""
+    if is_dataclass(hint) and isinstance(hint, type):
+        inner = get_type_hints(hint)
+        return hint(**{f.name: _native(getattr(value, f.name), inner[f.name]) for f in fields(hint)})
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if isinstance(value, list) and any(get_origin(o) is tuple or o is tuple for o in options):
+        return tuple(value)
+    return value
+
+
+def _close(value: Any, allowed: tuple[Any, ...]) -> str:
+    close = nearest(str(value), [str(a) for a in allowed])
+    return close if "did you mean" in close else ""
