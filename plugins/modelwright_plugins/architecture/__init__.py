@@ -9,21 +9,38 @@ from modelwright.component import Component
 
 if TYPE_CHECKING:
     from megatron.core.transformer.module import MegatronModule
-    from megatron.core.transformer.spec_utils import ModuleSpec
+    from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
     from megatron.core.transformer.transformer_config import TransformerConfig
 
 
 class Architecture(Component, ABC):
-    """What the model is: Megatron-Core modules put together from a TransformerConfig and a layer spec."""
+    """What the model is: Megatron-Core modules put together from a TransformerConfig and a block spec."""
 
     layers: int = 12  # transformer layers
     width: int = 768  # hidden size
     heads: int = 12  # attention heads (queries)
+    kv_heads: int | None = None  # heads of keys and values; None: as many as queries
+    tied_embeddings: bool = True  # the output matrix is the embedding's
 
     @abstractmethod
     def transformer_config(self, **engine: Any) -> TransformerConfig:
         """Megatron's config of this model; `engine` holds what layout, precision and kernel decide."""
 
     @abstractmethod
-    def build(self, config: TransformerConfig, spec: ModuleSpec, *, vocab_size: int, sequence_length: int, **stage: Any) -> MegatronModule:
-        """The module of one pipeline stage (`pre_process`, `post_process`, `vp_stage` in `stage`)."""
+    def build(
+        self, config: TransformerConfig, block: TransformerBlockSubmodules, *, vocab_size: int, sequence_length: int, **stage: Any
+    ) -> MegatronModule:
+        """The module of one pipeline stage (`pre_process`, `post_process`, `vp_stage` in `stage`).
+
+        Called with tokens and positions [batch, length] it gives logits [batch, length, vocab_size] in `float32` or
+        lower; with `labels` too, the loss of each token [batch, length] in nats. The vocabulary may be padded inside
+        (to divide over tensor ranks), and no padding is ever seen outside or has any probability.
+        """
+
+    @abstractmethod
+    def initial_std(self, parameter: str) -> float | None:
+        """Standard deviation of the initial weights of a matrix, by its name in the checkpoint; None: as its module made it."""
+
+    @abstractmethod
+    def flops_per_token(self, parameters: int, sequence_length: int) -> float:
+        """Floating-point operations of a forward and a backward pass, a token."""

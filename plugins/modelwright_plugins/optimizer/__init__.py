@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelwright.component import Component
 
@@ -21,6 +21,15 @@ class Optimizer(Component, ABC):
     lr: float = 1e-3  # peak learning rate, a step; the schedule scales it
 
     @abstractmethod
-    def build(self, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
-        """An optimizer over `groups`: torch parameter groups (`params`, `lr`, `weight_decay`, and `role`, which is
-        'matrix' (a hidden 2-D weight), 'embedding' (embedding and output weights) or 'vector' (norms, biases))."""
+    def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """An optimizer over `groups`, torch parameter groups with `params` (maybe none) and `role`: 'matrix' (a hidden
+        weight of two dimensions), 'embedding' (embedding and output weights) or 'vector' (norms and biases).
+
+        It sets `lr` and `weight_decay` of each group and keeps the groups' order and other keys. A parameter that
+        tensor parallelism splits has `tensor_model_parallel` true and `partition_dim`. If a parameter's state counts
+        steps, it does so in `step`.
+        """
+
+    @abstractmethod
+    def state_bytes_per_parameter(self) -> float:
+        """Bytes of state for a parameter of a matrix, in FP32."""

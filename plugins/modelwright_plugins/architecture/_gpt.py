@@ -1,0 +1,50 @@
+"""Megatron's GPTModel with a vocabulary whose padding is invisible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from megatron.core import parallel_state
+from megatron.core.models.gpt.gpt_model import GPTModel
+from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
+from megatron.core.transformer.transformer_config import TransformerConfig
+
+
+def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
+    """GPT-2's approximation of GELU (Hendrycks and Gimpel 2016)."""
+    return F.gelu(x, approximate="tanh")
+
+
+class GPT(GPTModel):
+    """A GPTModel of `tokens` tokens, padded inside to a multiple of the tensor ranks.
+
+    Padding would take probability from real tokens (0.2-0.3 nats at the start), so its logits are minus infinity in
+    the loss and cut off the logits.
+    """
+
+    def __init__(self, config: TransformerConfig, block: TransformerBlockSubmodules, *, tokens: int, **model: Any) -> None:
+        ranks = config.tensor_model_parallel_size
+        super().__init__(config, block, vocab_size=-(-tokens // ranks) * ranks, **model)
+        self.tokens = tokens
+        if self.pre_process and self.embedding.add_position_embedding:
+            self.embedding.position_embeddings.weight.is_embedding_or_output_parameter = True  # as token embeddings are
+        mine = self.vocab_size // ranks
+        first = mine * parallel_state.get_tensor_model_parallel_rank()
+        self.padding = mine - min(max(tokens - first, 0), mine)  # so many of this rank's rows, the last ones
+
+    def compute_language_model_loss(self, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """labels [batch, length], logits [length, batch, vocabulary of this rank] -> nats [batch, length]."""
+        if self.config.tensor_model_parallel_size == 1:  # one fused pass over the logits, in place of Megatron's several
+            return F.cross_entropy(logits.flatten(0, 1).float(), labels.T.flatten(), reduction="none").view(labels.T.shape).T
+        if self.padding:
+            real = logits.shape[-1] - self.padding
+            logits = torch.cat([logits[..., :real], torch.full_like(logits[..., real:], -torch.inf)], -1)
+        return super().compute_language_model_loss(labels, logits)
+
+    def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
+        out = super().forward(*inputs, **named)
+        if not self.post_process or named.get("labels") is not None or out.shape[-1] != self.vocab_size:
+            return out
+        return out[..., : self.tokens]  # gathered logits

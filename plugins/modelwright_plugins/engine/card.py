@@ -1,0 +1,58 @@
+"""`model.json`: what is needed to build a checkpoint's model again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelwright.errors import ModelwrightError, nearest
+from modelwright.registry import Registry
+from modelwright_plugins.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """An architecture, and what training decided beside it."""
+
+    architecture: Architecture
+    vocab_size: int
+    sequence_length: int
+    end_of_document: int  # token id
+
+    @classmethod
+    def of(cls, architecture: Architecture, shards: Path, sequence_length: int) -> ModelCard:
+        """For a model trained on this folder of token shards."""
+        try:
+            told = json.loads((shards / "shards.json").read_text())
+            return cls(architecture, told["vocab_size"], sequence_length, told["end_of_document"])
+        except (OSError, ValueError, KeyError) as e:
+            raise ModelwrightError(f"{shards / 'shards.json'} does not tell vocab_size and end_of_document ({e.__class__.__name__})") from e
+
+    def write(self, file: Path, registry: Registry) -> None:
+        kind = type(self.architecture)
+        target = f"{kind.__module__}:{kind.__qualname__}"
+        name = next((e.name for e in registry.entries.values() if e.kind == "architecture" and e.target == target), None)
+        if name is None:
+            raise ModelwrightError(f"architecture {target} is not registered, so {file} could not name it")
+        numbers = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "architecture"}
+        card = {"architecture": {"name": name, "fields": dataclasses.asdict(self.architecture)}, **numbers}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(card, indent=1, default=str))
+
+    @classmethod
+    def read(cls, file: Path, registry: Registry) -> ModelCard:
+        """The architecture comes from the registry, by its name: nothing in the file is imported or executed."""
+        try:
+            card = json.loads(file.read_text())
+            name, fields = card.pop("architecture").values()
+        except (OSError, ValueError, KeyError, AttributeError) as e:
+            raise ModelwrightError(f"{file} is not the model.json of a checkpoint ({e.__class__.__name__})") from e
+        component = registry.get("architecture", name).load()
+        known = {f.name for f in dataclasses.fields(component)}
+        if unknown := sorted(fields.keys() - known):
+            raise ModelwrightError(f"{file}: architecture {name!r} has no parameter {unknown[0]!r}{nearest(unknown[0], known)}")
+        architecture = component(**fields)
+        assert isinstance(architecture, Architecture)
+        return cls(architecture, **card)

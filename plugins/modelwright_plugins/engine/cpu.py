@@ -1,0 +1,122 @@
+"""What Megatron-Core 0.16.1 needs to run without CUDA, over gloo. Only `engine.start` imports this.
+
+Megatron-Core names CUDA in about 175 places instead of asking for a device. Each change below makes one family of
+those places mean the CPU; nothing here changes any arithmetic. On a machine with CUDA none of it is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+CPU = torch.device("cpu")
+
+
+def adapt() -> None:
+    """Make the places where Megatron-Core says 'cuda' mean the CPU. Safe to call twice."""
+    if getattr(torch.cuda, "means_cpu", False):
+        return
+    torch.cuda.means_cpu = True  # type: ignore[attr-defined]
+    _device()
+    _factories()
+    _random_state()
+    _tensor_types()
+    _streams()
+    _absent_packages()
+
+
+def _device() -> None:
+    """`torch.cuda.current_device()` is passed on as `device=`; `.cuda()` moves what is already in place."""
+    cuda: Any = torch.cuda
+    cuda.current_device = lambda: CPU
+    cuda.is_current_stream_capturing = lambda: False
+    cuda.memory_allocated = lambda *_, **__: 0
+    for name in ("synchronize", "empty_cache", "set_device"):
+        setattr(cuda, name, _nothing())
+    cuda.nvtx.range_push = cuda.nvtx.range_pop = _nothing()
+    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign, assignment]
+    torch.nn.Module.cuda = lambda self, *_, **__: self  # type: ignore[method-assign, assignment, return-value]
+
+
+def _nothing() -> Callable[..., None]:
+    """A function of its own for each stub: dynamo refuses one object under two rules."""
+    return lambda *_, **__: None
+
+
+def _factories() -> None:
+    """`torch.zeros(..., device="cuda")`: the optimizers and gradient clipping write the device out."""
+
+    def on_cpu(factory: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(factory)
+        def made(*args: Any, **options: Any) -> Any:
+            if "device" in options and str(options["device"]).startswith("cuda"):
+                options["device"] = CPU
+            return factory(*args, **options)
+
+        return made
+
+    for name in ("tensor", "empty", "zeros", "ones", "full", "arange", "empty_like", "zeros_like", "ones_like"):
+        setattr(torch, name, on_cpu(getattr(torch, name)))
+
+
+def _random_state() -> None:
+    """The random state tracker (dropout under tensor parallelism) forks CUDA's generator; here the default one."""
+    import megatron.core.tensor_parallel.random as random
+
+    def get(*_: Any, **__: Any) -> torch.Tensor:
+        return torch.get_rng_state()
+
+    def put(state: torch.Tensor, *_: Any, **__: Any) -> None:
+        torch.set_rng_state(state)
+
+    cuda: Any = torch.cuda
+    cuda.get_rng_state = cuda.random.get_rng_state = get
+    cuda.set_rng_state, cuda.manual_seed = put, torch.manual_seed
+    random._get_cuda_rng_state, random._set_cuda_rng_state = get, put
+
+
+def _tensor_types() -> None:
+    """The optimizers compare `parameter.type()` with 'torch.cuda.FloatTensor'."""
+    type_of = torch.Tensor.type
+
+    def type_(self: torch.Tensor, dtype: Any = None, *args: Any, **options: Any) -> Any:
+        if dtype is not None:
+            return type_of(self, dtype, *args, **options)
+        return type_of(self).replace("torch.", "torch.cuda.", 1)
+
+    torch.Tensor.type = type_  # type: ignore[method-assign, assignment]
+
+
+def _streams() -> None:
+    """Streams and events order work on a device that runs behind the program; the CPU has none."""
+
+    class Event:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        record = wait = synchronize = lambda self, *_, **__: None
+        query = lambda self: True  # noqa: E731
+
+    class Stream:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        wait_stream = wait_event = synchronize = lambda self, *_, **__: None
+        record_event = lambda self, *_: Event()  # noqa: E731
+
+    cuda: Any = torch.cuda
+    cuda.Event, cuda.Stream = Event, Stream
+    cuda.current_stream = cuda.default_stream = lambda *_: Stream()
+    cuda.stream = lambda _: contextlib.nullcontext()
+
+
+def _absent_packages() -> None:
+    """Without Transformer Engine its version is asked for and compared: any comparison must answer 'older'."""
+    import megatron.core.utils as utils
+    from packaging.version import Version
+
+    if find_spec("transformer_engine") is None:
+        utils._te_version = Version("0")

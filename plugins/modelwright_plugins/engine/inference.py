@@ -1,0 +1,100 @@
+"""A trained model to ask: losses of tokens and logits of the next one, under any layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+
+from modelwright.errors import ModelwrightError
+from modelwright.hooks import discover
+from modelwright_plugins.artifacts import Checkpoint
+from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.start import started
+from modelwright_plugins.kernel import Kernel
+from modelwright_plugins.parallel import Parallel
+from modelwright_plugins.precision import Precision
+
+
+@contextmanager
+def open_model(checkpoint: Checkpoint, *, parallel: Parallel, precision: Precision, kernel: Kernel, seed: int) -> Iterator[TrainedModel]:
+    """The model of the checkpoint's newest whole step, on all ranks of `parallel` together."""
+    from modelwright_plugins.engine.checkpoint import latest, load
+    from modelwright_plugins.engine.model import build
+
+    card = ModelCard.read(checkpoint.path / "model.json", discover().registry)
+    with started(parallel, seed=seed) as device:
+        if (step := latest(checkpoint.path)) is None:
+            raise ModelwrightError(f"{checkpoint.path} holds no whole checkpoint")
+        chunks = build(
+            card.architecture,
+            parallel=parallel,
+            precision=precision,
+            kernel=kernel,
+            vocab_size=card.vocab_size,
+            sequence_length=card.sequence_length,
+        )
+        load(checkpoint.path, step, chunks, None)
+        yield TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device)
+
+
+class TrainedModel:
+    """Each rank calls each method, with the same tokens, and gets the same answer."""
+
+    def __init__(self, chunks: list[Any], card: ModelCard, device: torch.device) -> None:
+        self.chunks, self.device = chunks, device
+        self.sequence_length, self.vocab_size, self.end_of_document = card.sequence_length, card.vocab_size, card.end_of_document
+        self.rank = dist.get_rank()
+
+    def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length]."""
+        tokens = tokens.to(self.device)
+        return self._ask(tokens[:, :-1], lambda logits: _losses(logits, tokens[:, 1:]), tuple(tokens[:, 1:].shape))
+
+    def next_logits(self, tokens: torch.Tensor, at: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits of the token after position `at` of each row (int64 [batch]; None: the last): int64 [batch, length] -> FP32
+        [batch, vocab_size]. What stands after `at` has no influence."""
+        tokens = tokens.to(self.device)
+        rows = torch.arange(len(tokens), device=self.device)
+        place = torch.full_like(rows, tokens.shape[1] - 1) if at is None else at.to(self.device)
+        return self._ask(tokens, lambda logits: logits[rows, place].float(), (len(tokens), self.vocab_size))
+
+    @torch.no_grad()
+    def _ask(self, tokens: torch.Tensor, read: Any, shape: tuple[int, ...]) -> torch.Tensor:
+        """`read` of the logits [batch, length, vocab_size], which only a last pipeline stage has, on every rank."""
+        from megatron.core import parallel_state
+        from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
+
+        ranks = self.chunks[0].config.tensor_model_parallel_size if self.chunks[0].config.sequence_parallel else 1
+        length = -(-tokens.shape[1] // ranks) * ranks  # sequence parallelism splits it evenly; what comes later is never seen
+        text = F.pad(tokens, (0, length - tokens.shape[1]))
+        position = torch.arange(length, device=self.device).expand_as(text)
+        # an interleaved schedule wants as many micro-batches as pipeline ranks
+        copies = self.chunks[0].config.pipeline_model_parallel_size if len(self.chunks) > 1 else 1
+
+        def forward(_: Any, model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
+            logits = model(text, position, None, runtime_gather_output=True)
+            return logits, lambda out, **_: read(out[:, : tokens.shape[1]])
+
+        answers = get_forward_backward_func()(
+            forward_step_func=forward,
+            data_iterator=[None] * len(self.chunks),
+            model=self.chunks,
+            num_microbatches=copies,
+            seq_length=length,
+            micro_batch_size=len(text),
+            forward_only=True,
+            collect_non_loss_data=True,
+        )
+        answer = answers[0].contiguous() if answers else torch.empty(shape, dtype=torch.float32, device=self.device)
+        source = parallel_state.get_pipeline_model_parallel_last_rank()
+        dist.broadcast(answer, source, parallel_state.get_pipeline_model_parallel_group())
+        return answer
+
+
+def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none").view(labels.shape)

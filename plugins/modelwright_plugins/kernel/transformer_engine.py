@@ -1,0 +1,36 @@
+"""Layers of NVIDIA's Transformer Engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from modelwright_plugins.kernel import Kernel
+
+if TYPE_CHECKING:
+    from megatron.core.transformer.spec_utils import ModuleSpec
+    from megatron.core.transformer.transformer_config import TransformerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerEngine(Kernel):
+    """Transformer Engine's fused layers, for CUDA."""
+
+    def settings(self) -> dict[str, Any]:
+        return {"bias_dropout_fusion": True, "bias_activation_fusion": True, "gradient_accumulation_fusion": False}
+
+    def layer(self, config: TransformerConfig) -> ModuleSpec:
+        from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_with_transformer_engine_spec
+
+        return get_gpt_layer_with_transformer_engine_spec(qk_layernorm=config.qk_layernorm)
+
+    def norm(self) -> Any:
+        from megatron.core.extensions.transformer_engine import TENorm
+
+        return TENorm
+
+    def problems(self) -> list[str]:
+        if find_spec("transformer_engine") is None:
+            return ["kernel=transformer_engine is not installed (pip install 'modelwright[gpu]', with CUDA); kernel=torch runs here"]
+        return []

@@ -1,0 +1,105 @@
+"""Megatron-Core's data, tensor, pipeline and sequence parallelism."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from modelwright_plugins.parallel import Parallel
+
+if TYPE_CHECKING:
+    from modelwright_plugins.architecture import Architecture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Megatron(Parallel):
+    """Data, tensor, pipeline and sequence parallelism of Megatron-Core, in any combination.
+
+    Shoeybi et al. 2019 (arXiv:1909.08053), Narayanan et al. 2021 (arXiv:2104.04473), Korthikanti et al. 2022
+    (arXiv:2205.05198).
+    """
+
+    data: int | None = None  # copies of the model, each with its share of the batch; None: as many as the ranks allow
+    tensor: int = 1  # ranks that split each matrix
+    pipeline: int = 1  # ranks that split the layers
+    virtual: int | None = None  # groups of layers that each pipeline rank holds, interleaved: smaller bubbles, more messages
+    sequence: bool = False  # tensor ranks also split the sequence between matrices; has no effect at tensor=1
+    distributed_optimizer: bool = False  # data ranks share out the optimizer's state (ZeRO-1, Rajbhandari et al. 2020)
+    recompute: bool = False  # keep only each layer's input and compute the layer again in the backward pass
+
+    def __post_init__(self) -> None:
+        for name in ("data", "tensor", "pipeline"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is a number of ranks from 1 up")
+        if self.virtual is not None and self.virtual < 2:
+            raise ValueError(f"virtual is {self.virtual}; it is 2 or more, or null for none")
+
+    def ranks(self, world: int | None) -> int:
+        model = self.tensor * self.pipeline
+        return model * (self.data if self.data is not None else max(1, (world or 1) // model))
+
+    def settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            "tensor_model_parallel_size": self.tensor,
+            "pipeline_model_parallel_size": self.pipeline,
+            "virtual_pipeline_model_parallel_size": self.virtual,
+            "sequence_parallel": self.sequence and self.tensor > 1,
+            # interleaved pipelining between two ranks mixes up their messages, silently, unless these are set so
+            "overlap_p2p_comm": self.virtual is not None,
+            "batch_p2p_comm": self.virtual is None,
+        }
+        if self.recompute:
+            settings |= {"recompute_granularity": "full", "recompute_method": "uniform", "recompute_num_layers": 1}
+        return settings
+
+    def problems(
+        self, architecture: Architecture, *, global_batch: int, micro_batch: int, sequence_length: int, world: int | None
+    ) -> list[str]:
+        found: list[str] = []
+
+        def divides(value: int, key: str, total: int, of: str) -> None:
+            if total % value:
+                found.append(f"{key}={value} does not divide {of}={total}; nearest that does: {_nearest_divisor(value, total)}")
+
+        divides(self.tensor, "parallel.tensor", architecture.heads, "architecture.heads")
+        if architecture.kv_heads is not None:
+            divides(self.tensor, "parallel.tensor", architecture.kv_heads, "architecture.kv_heads")
+        if feed_forward := getattr(architecture, "feed_forward_size", None):
+            divides(self.tensor, "parallel.tensor", feed_forward, "architecture.feed_forward")
+        if self.sequence:
+            divides(self.tensor, "parallel.tensor", sequence_length, "train.sequence_length")
+        if self.virtual is None:
+            divides(self.pipeline, "parallel.pipeline", architecture.layers, "architecture.layers")
+        elif self.pipeline == 1:
+            found.append(f"parallel.virtual={self.virtual} needs parallel.pipeline of 2 or more, which is 1")
+        elif architecture.layers % (chunks := self.pipeline * self.virtual):
+            found.append(
+                f"parallel.pipeline={self.pipeline} x parallel.virtual={self.virtual} does not divide "
+                f"architecture.layers={architecture.layers}; "
+                f"nearest that does: architecture.layers={_nearest_multiple(architecture.layers, chunks)}"
+            )
+        ranks = self.ranks(world)
+        if world is not None and ranks != world:
+            needs = f"parallel.data={self.data or ranks // self.tensor // self.pipeline} x tensor={self.tensor} x pipeline={self.pipeline}"
+            found.append(f"{needs} needs {ranks} ranks and there are {world}")
+        data = max(1, ranks // (self.tensor * self.pipeline))
+        share = data * micro_batch
+        if global_batch % share:
+            found.append(
+                f"train.global_batch={global_batch} is not a multiple of train.micro_batch={micro_batch} x {data} data ranks; "
+                f"nearest that is: {_nearest_multiple(global_batch, share)}"
+            )
+        elif self.virtual is not None and (count := global_batch // share) % self.pipeline:
+            found.append(
+                f"parallel.virtual={self.virtual} wants micro-batches in multiples of parallel.pipeline={self.pipeline}, "
+                f"and there are {count}; nearest that works: train.global_batch={share * _nearest_multiple(count, self.pipeline)}"
+            )
+        return found
+
+
+def _nearest_divisor(value: int, total: int) -> int:
+    return min((d for d in range(1, total + 1) if total % d == 0), key=lambda d: (abs(d - value), d))
+
+
+def _nearest_multiple(value: int, of: int) -> int:
+    return max(of, round(value / of) * of)

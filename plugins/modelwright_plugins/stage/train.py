@@ -1,0 +1,154 @@
+"""The stage that trains a model."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from modelwright.component import Artifact, Job, Parts, Stage
+from modelwright_plugins.artifacts import Checkpoint, Metrics, Tokenizer, TokenShards
+
+if TYPE_CHECKING:
+    from modelwright_plugins.engine.loop import Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Stage):
+    """Train a model with Megatron-Core on token shards, in any parallel layout."""
+
+    uses: ClassVar[tuple[str, ...]] = (
+        "architecture", "objective", "optimizer", "schedule", "parallel", "precision", "kernel", "tracker", "tokenizer",
+    )  # fmt: skip
+    takes: ClassVar[tuple[type[Artifact], ...]] = (TokenShards, Tokenizer)
+    makes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, Metrics)
+    resumable: ClassVar[bool] = True
+
+    steps: int = 1000  # updates
+    sequence_length: int = 1024  # tokens a sequence
+    global_batch: int = 32  # sequences an update, over all ranks
+    micro_batch: int = 8  # sequences a forward pass, on one rank: memory and speed, not what is learned
+    clip: float = 1.0  # largest norm of the gradient; 0 leaves it as it is
+    checkpoint_every: int | None = None  # steps between checkpoints; None: only at the end
+    keep_last: int | None = 2  # checkpoints kept; None: all
+    init_from: Path | None = None  # a checkpoint folder to take the first weights from, of the same architecture
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "sequence_length", "global_batch", "micro_batch", "checkpoint_every", "keep_last"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
+
+    def ranks(self, parts: Parts) -> int:
+        return parts["parallel"].ranks(devices())
+
+    def problems(self, parts: Parts) -> list[str]:
+        found = parts["parallel"].problems(
+            parts["architecture"],
+            global_batch=self.global_batch,
+            micro_batch=self.micro_batch,
+            sequence_length=self.sequence_length,
+            world=devices(),
+        )
+        positions = getattr(parts["architecture"], "positions", None)
+        if positions is not None and self.sequence_length > positions:
+            found.append(f"train.sequence_length={self.sequence_length} is more than architecture.positions={positions}")
+        if self.init_from is not None and not (self.init_from / "model.json").is_file():
+            found.append(f"train.init_from={self.init_from}: there is no model.json; a checkpoint folder has one")
+        return found + parts["kernel"].problems()
+
+    def forecast(self, parts: Parts) -> dict[str, Any]:
+        from modelwright_plugins.engine.forecast import forecast
+
+        return forecast(self, parts, ranks=self.ranks(parts))
+
+    def run(self, job: Job) -> None:
+        from modelwright_plugins.engine.start import started
+
+        with started(job.parts["parallel"], seed=job.seed):
+            self._train(job)
+
+    def _train(self, job: Job) -> None:
+        import torch.distributed as dist
+
+        from modelwright.progress import progress
+        from modelwright_plugins.engine import checkpoint
+
+        folder = job.make(Checkpoint).path
+        trainer, done = self._prepare(job, folder)
+        chunks = [chunk.module for chunk in trainer.chunks]
+        first = dist.get_rank() == 0
+        with ExitStack() as closing:
+            logs = []
+            if first:
+                for tracker in job.parts["tracker"].values():
+                    logs.append(tracker.open(job.out, job.config, step=done))
+                    closing.callback(logs[-1].close)
+                each = self.global_batch * self.sequence_length
+                bar = closing.enter_context(progress("training", self.steps * each, "tok"))
+                bar.update(done * each)
+            for metrics in trainer.updates(done):
+                step = int(metrics["step"])
+                if first:
+                    for log in logs:
+                        log.log(metrics)
+                    bar.set_postfix_str(f"loss {metrics['loss']:.3f}", refresh=False)
+                    bar.update(each)
+                    job.hooks.call("on_step_end", step=step, metrics=metrics)
+                if step == self.steps or (self.checkpoint_every and step % self.checkpoint_every == 0):
+                    saved = checkpoint.save(folder, step, chunks, trainer.optimizer, keep_last=self.keep_last)
+                    if first:
+                        job.hooks.call("on_checkpoint", step=step, path=saved)
+
+    def _prepare(self, job: Job, folder: Path) -> tuple[Trainer, int]:
+        """The trainer, and how many updates are done."""
+        import torch.distributed as dist
+
+        from modelwright.errors import ModelwrightError
+        from modelwright_plugins.engine import checkpoint, model, optimizer
+        from modelwright_plugins.engine.batches import Batches
+        from modelwright_plugins.engine.card import ModelCard
+        from modelwright_plugins.engine.loop import Trainer
+
+        parts, shards = job.parts, job.take(TokenShards).path
+        card = ModelCard.of(parts["architecture"], shards, self.sequence_length)
+        chunks = model.build(
+            parts["architecture"],
+            parallel=parts["parallel"],
+            precision=parts["precision"],
+            kernel=parts["kernel"],
+            vocab_size=card.vocab_size,
+            sequence_length=self.sequence_length,
+        )
+        done = checkpoint.latest(folder) or 0
+        if not done and self.init_from is not None:
+            step = checkpoint.latest(self.init_from)
+            if step is None:
+                raise ModelwrightError(f"train.init_from={self.init_from} holds no whole checkpoint")
+            checkpoint.load(self.init_from, step, chunks, None)
+        elif not done:
+            model.initialise(chunks, parts["architecture"], seed=job.seed, vocab_size=card.vocab_size)
+        sharded = parts["parallel"].distributed_optimizer
+        wrapped = model.distribute(chunks, precision=parts["precision"], sharded_gradients=sharded and parts["optimizer"].elementwise)
+        updater = optimizer.wrapped(parts["optimizer"], wrapped, precision=parts["precision"], clip=self.clip, sharded=sharded)
+        if done:
+            checkpoint.load(folder, done, chunks, updater)
+        elif dist.get_rank() == 0:
+            card.write(folder / "model.json", job.hooks.registry)
+        batches = Batches(shards / "train", sequence_length=self.sequence_length, global_batch=self.global_batch, seed=job.seed)
+        trainer = Trainer(
+            wrapped, updater, parts["objective"], parts["schedule"], batches, micro_batch=self.micro_batch, steps=self.steps, seed=job.seed
+        )
+        return trainer, min(done, self.steps)
+
+
+def devices() -> int | None:
+    """How many ranks were started for us, or else how many GPUs this machine has; None without any."""
+    if "WORLD_SIZE" in os.environ:
+        return int(os.environ["WORLD_SIZE"])
+    if not Path("/dev/nvidiactl").exists():  # asking torch takes seconds
+        return None
+    import torch
+
+    return torch.cuda.device_count() or None
