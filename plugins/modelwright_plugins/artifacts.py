@@ -31,7 +31,8 @@ class Tokenizer(Artifact):
 class TokenShards(Artifact):
     """A folder of Megatron indexed datasets: `train.bin/.idx` and `held_out.bin/.idx`, one sequence a document, each
     ending in the end-of-document token; and `shards.json` with {"train" | "held_out": {"documents", "tokens", "bytes",
-    "groups"}, "vocab_size": int, "end_of_document": int} (bytes of UTF-8 text; `groups` is the sorted list of group keys)."""
+    "groups"}, "vocab_size": int, "end_of_document": int} (bytes of UTF-8 text; `groups` is the sorted list of group keys).
+    `held_out.jsonl` has a line for each held-out document, in the shard's order: {"id": str, "group": str, "bytes": int}."""
 
     name: ClassVar[str] = "token_shards"
 
