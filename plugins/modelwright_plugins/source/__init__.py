@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwright.component import Component
 
 if TYPE_CHECKING:
-    from datatrove.pipeline.base import PipelineStep
+    from datatrove.data import Document
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to read."""
+
+    path: Path
+    name: str  # what its documents' ids begin with; the same on every machine where possible
+    bytes: int  # about how many bytes of text it holds: for equal shares of work and the progress bar
+    group: str = ""  # `metadata["group"]` of its documents, where the whole file belongs to one group
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """What a source could not read: quarantined and counted, and the run goes on."""
+
+    reason: str
+    line: int | None = None  # from 1
 
 
 class Source(Component, ABC):
-    """Where raw documents come from: a datatrove reader whose documents carry `metadata["group"]`."""
+    """Where raw documents come from: files, and how to read one. Sharing them out to tasks and quarantine are done for it."""
 
     @abstractmethod
-    def build(self) -> PipelineStep:
-        """A datatrove reader that shards its files over (rank, world_size) and quarantines records it cannot read."""
+    def files(self) -> list[SourceFile]:
+        """What to read, in the order in which documents come out. ModelwrightError: a path that does not exist."""
+
+    @abstractmethod
+    def read(self, file: SourceFile) -> Iterator[Document | BadRecord]:
+        """The file's documents in order, each with `metadata["group"]`: the key that is never split between training and held-out
+        data. An OSError, EOFError or UnicodeError on the way quarantines the rest of the file."""

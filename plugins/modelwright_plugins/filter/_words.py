@@ -1,0 +1,50 @@
+"""Words for datatrove's filters: its spaCy tokens, from one tokenizer that is kept, cut once for all filters of a document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datatrove.utils.word_tokenizers import SpaCyTokenizer, strip_strings
+
+RENEW = 100_000_000  # characters: spaCy keeps every word that it has seen, so the tokenizer is made anew now and then
+
+
+class Words(SpaCyTokenizer):
+    """Given to a datatrove filter as its `language`. Any two are equal, so that datatrove's cache of the last few splits, keyed by
+    text and language, serves all filters of a document."""
+
+    def __init__(self) -> None:
+        super().__init__("en")
+        self.seen = 0
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self).__name__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Words:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _shared, ()
+
+    def word_tokenize(self, text: str) -> list[str]:
+        self.seen += len(text)
+        if self.seen > RENEW:
+            self._tokenizer, self.seen = None, len(text)
+        split = self.tokenizer.tokenizer  # without the pipeline's sentence splitter, which words don't need
+        try:
+            words = split(text)
+        except Exception:
+            if "IS_ALPHA" not in text:
+                raise
+            words = split(text.replace("IS_ALPHA", ""))  # as datatrove does: spaCy takes this string for a symbol of its own
+        return strip_strings([word.text for word in words])
+
+
+def _shared() -> Words:
+    return WORDS
+
+
+WORDS = Words()  # one in a process
