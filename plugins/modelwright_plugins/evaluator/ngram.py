@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy as np
     from numpy.typing import NDArray
 
+    Tokens = NDArray[np.integer[Any]]
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
@@ -30,7 +33,7 @@ class NGrams:
     preceding tokens below it, and the uniform distribution below order 1, so that no token has probability zero.
     """
 
-    def __init__(self, spans: list[Ints], order: int, vocab_size: int) -> None:
+    def __init__(self, spans: list[Tokens], order: int, vocab_size: int) -> None:
         """Count in `spans`: arrays of consecutive tokens; no n-gram reaches over the end of one."""
         import numpy as np
 
@@ -54,12 +57,12 @@ class NGrams:
             names[whole] = name
             self.orders.append(_Order(keys, counts.astype(np.int64), np.empty(0, np.int64)))
 
-    def log2_probabilities(self, tokens: Ints, order: int, start: int = 0) -> Floats:
+    def log2_probabilities(self, tokens: Tokens, order: int, start: int = 0) -> Floats:
         """log2 of the probability of each of `tokens[start:]` after the `order - 1` tokens before it (fewer at the beginning)."""
         import numpy as np
 
         tokens = tokens.astype(np.int64)
-        chance = np.full(len(tokens), 1 / self.vocab_size)
+        chance: Floats = np.full(len(tokens), 1 / self.vocab_size)
         context = np.zeros(len(tokens), np.int64)  # name of the context of each token at this level, -1 if it was never seen
         for n in range(1, order + 1):
             level = self.orders[n - 1]
@@ -68,7 +71,8 @@ class NGrams:
             chance = self._interpolate(level.keys // self.vocab_size, counts, context, name, chance)
             # The next level's context of a token is the n-gram that ends just before it.
             context = np.concatenate([[-1], name[:-1]])
-        return np.log2(chance[start:])
+        found: Floats = np.log2(chance[start:])
+        return found
 
     @staticmethod
     def _interpolate(contexts: Ints, counts: Ints, context: Ints, name: Ints, lower: Floats) -> Floats:

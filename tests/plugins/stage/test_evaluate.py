@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer as Fast
+from tokenizers import decoders, models, pre_tokenizers
+
+from modelwright.component import Job
+from modelwright.hooks import Hooks
+from modelwright_plugins.artifacts import Checkpoint, Evaluation, Metrics, Tokenizer, TokenShards
+from modelwright_plugins.engine import inference
+from modelwright_plugins.evaluator.ngram import NGrams
+from modelwright_plugins.generator.sampling import Sampling
+from modelwright_plugins.kernel.local import Torch
+from modelwright_plugins.parallel.megatron import Megatron
+from modelwright_plugins.precision.floats import FP32
+from modelwright_plugins.stage.evaluate import Evaluate
+
+VOCAB, LENGTH, SEED = 40, 16, 5
+GROUPS = ["b", "a", "b", "c"]
+
+
+def documents(count: int, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [np.append(np.cumsum(rng.zipf(1.6, rng.integers(20, 200))) % (VOCAB - 1) + 1, 0) for _ in range(count)]
+
+
+def write_shard(path: Path, every: list[np.ndarray]) -> None:
+    from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
+
+    builder = IndexedDatasetBuilder(f"{path}.bin", dtype=np.uint16)
+    for tokens in every:
+        builder.add_document(torch.from_numpy(tokens.astype(np.int64)), [len(tokens)])
+    builder.finalize(f"{path}.idx")
+
+
+class Trigram:
+    """What the engine's model promises, from a Kneser-Ney trigram: it knows of a token only what is in its window."""
+
+    sequence_length, vocab_size, end_of_document, rank = LENGTH, VOCAB, 0, 0
+
+    def __init__(self, fitted: NGrams) -> None:
+        self.fitted = fitted
+
+    def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
+        rows = [-self.fitted.log2_probabilities(row.numpy(), 3, start=1) * math.log(2) for row in tokens]
+        return torch.tensor(np.stack(rows), dtype=torch.float32)
+
+    def next_logits(self, tokens: torch.Tensor, at: torch.Tensor | None = None) -> torch.Tensor:
+        last = at if at is not None else torch.full((len(tokens),), tokens.shape[1] - 1)
+        rows = []
+        for row, place in zip(tokens, last, strict=True):
+            context = row[: place + 1].numpy()
+            rows.append([self.fitted.log2_probabilities(np.append(context, word), 3)[-1] for word in range(VOCAB)])
+        return torch.tensor(rows) * math.log(2)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    shards, train, held = tmp_path / "shards", documents(60, 1), documents(4, 2)
+    shards.mkdir()
+    write_shard(shards / "train", train)
+    write_shard(shards / "held_out", held)
+    lines = [{"id": str(i), "group": group, "bytes": 3 * (len(doc) - 1)} for i, (group, doc) in enumerate(zip(GROUPS, held, strict=True))]
+    (shards / "held_out.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    fast = Fast(models.BPE(vocab={"<eod>": 0, **{c: i for i, c in enumerate(["a", "b", "(", *alphabet], 1) if i < VOCAB}}, merges=[]))
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
+    fast.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    (tmp_path / "tokenizer").mkdir()
+    fast.save(str(tmp_path / "tokenizer/tokenizer.json"))
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "tokens": 512}\n{"step": 2, "tokens": 1024}\n')
+    out = tmp_path / "evaluate"
+    out.mkdir()
+    inputs: dict[Any, Any] = {
+        Checkpoint: Checkpoint(tmp_path / "checkpoint"),
+        TokenShards: TokenShards(shards),
+        Tokenizer: Tokenizer(tmp_path / "tokenizer"),
+        Metrics: Metrics(tmp_path / "metrics.jsonl"),
+    }
+    parts = {"parallel": Megatron(), "precision": FP32(), "kernel": Torch(), "generator": Sampling(max_new_tokens=5)}
+    return Job(tmp_path, out, SEED, parts, inputs, Hooks())
+
+
+def evaluated(job: Job, model: Any, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> dict[str, Any]:
+    @contextmanager
+    def opened(checkpoint: Checkpoint, **given: Any) -> Iterator[Any]:
+        assert checkpoint is job.inputs[Checkpoint] and sorted(given) == ["kernel", "parallel", "precision", "seed"]
+        yield model
+
+    monkeypatch.setattr(inference, "open_model", opened)
+    Evaluate(prompts=["ab", "b(a"], **fields).run(job)
+    found: dict[str, Any] = json.loads(job.make(Evaluation).path.read_text())
+    return found
+
+
+def test_a_model_that_is_a_trigram_scores_as_that_trigram(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything = np.concatenate(documents(60, 1))
+    found = evaluated(job, Trigram(NGrams([everything], 3, VOCAB)), monkeypatch)
+    model = found["model"]
+    (same,) = [b for b in found["baselines"] if b["fitted_on"] == "all" and b["order"] == 3]
+    assert model["bits_per_token"] == pytest.approx(same["bits_per_token"], rel=1e-6)
+    assert same["tokens"] == len(everything)
+
+    held, size = documents(4, 2), sum(3 * (len(doc) - 1) for doc in documents(4, 2))
+    assert found["held_out"] == {"documents": 4, "tokens": sum(map(len, held)), "bytes": size}
+    stream = np.concatenate([[0], *held])
+    bits = -NGrams([everything], 3, VOCAB).log2_probabilities(stream, 3, start=1)
+    assert model["bits_per_byte"] == pytest.approx(bits.sum() / size, rel=1e-6)
+    assert model["perplexity"] == pytest.approx(2 ** bits.mean(), rel=1e-6)
+    ends = np.cumsum([len(doc) for doc in held])
+    by_hand = bits[: ends[0]].sum() + bits[ends[1] : ends[2]].sum()  # both documents of group b
+    (b,) = [group for group in found["groups"] if group["group"] == "b"]
+    assert b["bits_per_byte"]["model"] == pytest.approx(by_hand / b["bytes"], rel=1e-6)
+    assert [group["group"] for group in found["groups"]] == ["a", "b", "c"]
+    assert found["beats"] is True and found["beaten"][:3] == ["unigram", "bigram", "trigram"]  # it was fitted on more than it "saw"
+    assert [sample["prompt"] for sample in found["samples"]] == ["ab", "b(a"] and all(sample["text"] for sample in found["samples"])
+    assert "it beats unigram, bigram and trigram" in capsys.readouterr().out
+
+
+def test_a_model_worse_than_a_bigram_is_said_to_be(job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    found = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
+    assert found["beats"] is False and found["beaten"] == ["unigram"]
+    assert "it does not beat: bigram, trigram\n" in capsys.readouterr().out
+
+
+def test_the_ngrams_of_what_was_seen_are_fitted_on_just_that(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    from modelwright_plugins.engine.batches import Batches
+
+    found = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
+    batches = Batches(job.take(TokenShards).path / "train", sequence_length=LENGTH, global_batch=4, seed=SEED)
+    rows = np.concatenate([batches.batch(number).numpy() for number in range(1024 // LENGTH // 4)])
+    # Which places of the text those rows are: looked up by content, in a text where each row occurs once.
+    everything = np.concatenate(documents(60, 1))
+    starts = sorted(next(i for i in range(0, len(everything), LENGTH) if (everything[i : i + LENGTH + 1] == row).all()) for row in rows)
+    places = np.unique(np.concatenate([np.arange(start, start + LENGTH + 1) for start in starts]))
+    assert found["model"]["tokens_seen"] == len(places)
+    spans = [everything[run] for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)]
+    stream = np.concatenate([[0], *documents(4, 2)])
+    for row in [b for b in found["baselines"] if b["fitted_on"] == "seen"]:
+        expected = -NGrams(spans, row["order"], VOCAB).log2_probabilities(stream, row["order"], start=1).mean()
+        assert row["bits_per_token"] == pytest.approx(expected, rel=1e-9)
+        assert row["tokens"] == len(places)
+
+
+def test_a_model_that_saw_everything_twice_saw_each_token_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    job.take(Metrics).path.write_text('{"step": 9, "tokens": 100000}\n')
+    found = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
+    total = sum(map(len, documents(60, 1)))
+    assert total - LENGTH < found["model"]["tokens_seen"] <= total
+    assert found["model"]["tokens_trained"] == 100000
+
+
+def test_baselines_can_be_kept_small(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch, baseline_tokens=500)
+    assert {row["tokens"] for row in found["baselines"]} == {500}
+
+
+def test_documents_that_are_not_the_shards_are_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    from modelwright.errors import ModelwrightError
+
+    file = job.take(TokenShards).path / "held_out.jsonl"
+    file.write_text(file.read_text().splitlines(keepends=True)[0])
+    with pytest.raises(ModelwrightError, match=r"held_out\.jsonl: 1 documents, where held_out\.idx has 4"):
+        evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
