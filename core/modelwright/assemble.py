@@ -28,7 +28,7 @@ def assemble(config: Mapping[str, Any], registry: Registry) -> list[Bound]:
     """The stages of a frozen config. Raises ModelwrightError when a part is missing or does not build."""
     if not config["stages"]:
         raise ModelwrightError("no stages to run: pick a recipe (recipe=pretrain/quickstart), or name some (stages=[curate])", "stages")
-    parts = {name: _build(name, config[name], registry) for name in registry.kinds if name != "stage" and name in config}
+    parts = {name: _build(name, config[name], registry) for name in registry.picked if name in config}
     makers: dict[type[Artifact], str] = {}
     bound = []
     for name in config["stages"]:

@@ -1,30 +1,22 @@
-"""The command line: a thin door. Everything that it does stands in the other rooms."""
+"""The command line: a thin door. `run` and `resume` are here; every other command is a registered component."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright import __version__
 from modelwright.errors import ModelwrightError, disk_error, nearest
+from modelwright.hooks import discover
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-COMMANDS = {
-    "run": "run a recipe: modelwright run recipe=pretrain/quickstart [key=value …]; -m sweeps over lists of values",
-    "plan": "print what a run would be, without running it: stages, parameters, memory, FLOPs, problems",
-    "resume": "go on with a run that was stopped: modelwright resume runs/…",
-    "list": "print every component and recipe: modelwright list [kind]",
-    "show": "print the page of one thing: modelwright show optimizer/muon",
-    "doctor": "print what this machine has, what is broken, and what each missing thing would give",
-}
 RUN_HELP = """usage: modelwright run recipe=NAME [key=value …] [-m]
 
   modelwright run recipe=pretrain/quickstart
@@ -34,92 +26,80 @@ RUN_HELP = """usage: modelwright run recipe=NAME [key=value …] [-m]
   modelwright run recipe=./mine.yaml run.dir=out                                  a recipe of your own, a folder of your own
   torchrun --nproc-per-node 4 -m modelwright run recipe=…                         joins the ranks that torchrun started
 
-What there is to pick: modelwright list. What a thing's settings are: modelwright show kind/name. Hydra's own options: --hydra-help."""
+What there is to pick: modelwright list. A thing's settings: modelwright show kind/name. Hydra's own options: --hydra-help."""
+OURS = {
+    "run": "Run a recipe: modelwright run recipe=pretrain/quickstart [key=value …]; -m sweeps over lists of values.",
+    "resume": "Go on with a run that was stopped: modelwright resume runs/…",
+}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point. Exits with 0, with 2 on bad input (one line says what), with 1 when a run fails."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    given = [g for g in given if g != "--debug"]
+def main() -> None:
+    """The entry point. Exits with 0; with 2 on bad input, in one line; with 1 when a run fails."""
+    given = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         sys.exit(_command(given))
     except KeyboardInterrupt:
-        _complain(["stopped; modelwright resume RUN goes on where it was"], 130)
+        complain(["stopped; modelwright resume RUN goes on where it was"])
+        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `modelwright list | head` is no error
-        sys.exit(0)
     except Exception as e:
-        if debug:
+        if "--debug" in sys.argv:
             traceback.print_exc()
-            print(getattr(e, "traceback", ""), file=sys.stderr)
         ours = e if isinstance(e, ModelwrightError) else disk_error(e)
-        said = str(ours or (e if hasattr(e, "traceback") else f"{type(e).__name__}: {e} (--debug shows where)"))
-        _complain(said.splitlines(), 2 if ours else 1)
+        failed = e if hasattr(e, "traceback") else f"{type(e).__name__}: {e} (--debug shows where)"
+        complain(str(ours or failed).splitlines())
+        sys.exit(2 if ours else 1)
 
 
-def _complain(lines: Iterable[str], code: int) -> None:
+def complain(lines: Iterable[str]) -> None:
+    """Print errors, a line each, on standard error."""
     for line in lines:
         print(f"modelwright: {line}", file=sys.stderr)
-    sys.exit(code)
+
+
+def only_overrides(words: list[str]) -> list[str]:
+    """The words, when each is `key=value` or `~key`; a ModelwrightError about the first that is not."""
+    from modelwright.catalogue import recipes
+
+    for word in words:
+        if "=" not in word and not word.startswith("~"):
+            known = word in recipes() or word.endswith(".yaml")
+            raise ModelwrightError(f"{word!r} is not of the form key=value" + (f"; did you mean recipe={word}?" if known else ""))
+    return words
 
 
 def _command(given: list[str]) -> int:
     name, rest = (given[0], given[1:]) if given else ("--help", [])
+    registry = discover().registry
+    known = [*OURS, *registry.names("command")]
     if name in {"-h", "--help", "help"}:
         print("usage: modelwright COMMAND …     (--debug: tracebacks)\n")
-        print("\n".join(f"  {command:<8}{about}" for command, about in COMMANDS.items()))
+        for command in known:
+            print(f"  {command:<9} {OURS.get(command) or registry.get('command', command).summary()}")
         return 0
     if name == "--version":
         print(f"modelwright {__version__}")
         return 0
-    if name not in COMMANDS:
-        raise ModelwrightError(f"no command {name!r}{nearest(name, COMMANDS)}")
+    if name not in known:
+        raise ModelwrightError(f"no command {name!r}{nearest(name, known)}{registry.excuse()}")
+    if {"-h", "--help"} & set(rest):
+        print(RUN_HELP if name == "run" else OURS.get(name) or registry.get("command", name).summary())
+        return 0
     if name == "run":
         return _run(rest)
-    if name == "plan":
-        return _plan(rest)
-    parser = argparse.ArgumentParser(f"modelwright {name}", description=COMMANDS[name])
-    if name in {"list", "show", "resume"}:
-        parser.add_argument({"list": "kind", "show": "what", "resume": "run"}[name], nargs="?" if name == "list" else None)
-    args = parser.parse_args(rest)
     if name == "resume":
-        return _resume(Path(args.run))
-    if name == "doctor":
-        from modelwright.doctor import checkup
-
-        lines = checkup()
-    else:
-        from modelwright.catalogue import listing, page
-
-        lines = listing(args.kind) if name == "list" else page(args.what)
-    for line in lines:
-        print(line)
-    return 0
+        return _resume(rest)
+    return int(registry.get("command", name).load()().run(rest))  # type: ignore[attr-defined]
 
 
-def _plan(overrides: list[str]) -> int:
-    from modelwright.plan import forecast
-
-    if {"-h", "--help"} & set(overrides):
-        print(f"usage: modelwright plan recipe=NAME [key=value …]\n\n{COMMANDS['plan']}")
-        return 0
-    found = forecast(_only_overrides(overrides))
-    _complain(found, 2) if found else None
-    return 0
-
-
-def _only_overrides(given: list[str]) -> list[str]:
-    for word in given:
-        if "=" not in word and not word.startswith("~"):
-            raise ModelwrightError(f"{word!r} is not of the form key=value" + (f"; did you mean recipe={word}?" if "/" in word else ""))
-    return given
-
-
-def _resume(folder: Path) -> int:
+def _resume(words: list[str]) -> int:
     from modelwright import launch
     from modelwright.run import resume
 
+    if len(words) != 1:
+        raise ModelwrightError("resume which run? modelwright resume runs/…")
+    folder = Path(words[0])
     launch.lead(lambda: _farewell(resume(folder), folder))
     return 0
 
@@ -127,11 +107,8 @@ def _resume(folder: Path) -> int:
 def _run(given: list[str]) -> int:
     from modelwright import launch
 
-    if {"-h", "--help"} & set(given):
-        print(RUN_HELP)
-        return 0
     sweep = bool({"-m", "--multirun"} & set(given))
-    _only_overrides([g for g in given if not g.startswith("-")])
+    only_overrides([word for word in given if not word.startswith("-")])
     if sweep and launch.world():
         raise ModelwrightError("-m under torchrun or Slurm would sweep on every rank; let Modelwright start the ranks of each job")
     return int(launch.lead(lambda: _with_hydra(given, sweep)) or 0)
@@ -147,22 +124,23 @@ def _with_hydra(given: list[str], sweep: bool) -> int:
     from modelwright.compose import explained, install
 
     install()
-    if not any(g.lstrip("+").startswith("run.dir=") for g in given):
-        recipe = next((g.partition("=")[2] for g in given if g.startswith("recipe=")), "run").split(",")[0]
-        given = [*given, f"run.dir='runs/{Path(recipe).stem if recipe.endswith('.yaml') else recipe}/{time.strftime('%Y-%m-%d_%H-%M-%S')}'"]
+    if not any(word.startswith("run.dir=") for word in given):
+        recipe = next((w.partition("=")[2] for w in given if w.startswith("recipe=")), "run").split(",")[0]
+        name = Path(recipe).stem if recipe.endswith(".yaml") else recipe
+        now = f"runs/{name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+        folder = next(f for f in (now, *(f"{now}-{n}" for n in range(2, 1000))) if not Path(f).exists())
+        given = [*given, f"run.dir='{folder}'"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, and we say them in one line
-    sys.argv = ["modelwright run", *given]
+    sys.argv = ["modelwright run", *sorted(given, key=lambda word: word not in {"-m", "--multirun"})]  # argparse wants them first
     try:
         hydra.main(version_base="1.3", config_path=f"pkg://{CONF}", config_name="config")(one_job)()
     except (hydra.errors.HydraException, ValueError) as e:
-        raise explained(e, [g for g in given if not g.startswith("-")]) from e
+        raise explained(e, [word for word in given if not word.startswith("-")]) from e
     if _failure is not None:
         raise _failure
     if sweep:
-        from modelwright.sweep import table
-
-        folder = Path(next(g for g in given if g.lstrip("+").startswith("run.dir=")).partition("=")[2].strip("'\""))
-        return table(folder)
+        folder = next(word for word in given if word.startswith("run.dir=")).partition("=")[2].strip("'\"")
+        return _command(["compare", folder])
     return 0
 
 
@@ -173,39 +151,41 @@ def one_job(config: DictConfig) -> None:
     from hydra.types import RunMode
 
     from modelwright.compose import freeze
-    from modelwright.run import start
-    from modelwright.sweep import note_failure
+    from modelwright.run import note_failure, start
 
     hydra = HydraConfig.get()
-    folder, overrides, sweep = Path(hydra.runtime.output_dir), list(hydra.overrides.task), hydra.mode == RunMode.MULTIRUN
+    folder, sweep = Path(hydra.runtime.output_dir), hydra.mode == RunMode.MULTIRUN
+    overrides = [o for o in hydra.overrides.task if not o.startswith("run.dir=")]
+    print(f"\njob {hydra.job.num}: {' '.join(overrides)}" if sweep else f"run: {shown(folder)}", flush=True)
     try:
-        print(
-            f"\njob {hydra.job.num}: {' '.join(o for o in overrides if not o.startswith('run.dir='))}" if sweep else f"run: {folder}",
-            flush=True,
-        )
-        _farewell(start(freeze(config) | {"run": {**config.run, "dir": str(folder)}}, folder, overrides), None if sweep else folder)
+        _farewell(start(freeze(config, hydra), folder, overrides), None if sweep else folder)
     except Exception as e:
+        if sweep:
+            note_failure(folder, overrides, disk_error(e) or e)
+            return
+        _failure = e
+        if (folder / "manifest.json").exists():
+            print(f"modelwright resume {shown(folder)}   goes on from here, when what stopped it is mended", flush=True)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # nothing was run: leave nothing
-        if not sweep:
-            _failure = e
-        else:
-            note_failure(folder, overrides, disk_error(e) or e)
 
 
-def _farewell(manifest: dict[str, Any], folder: Path | None) -> int:
-    """The last lines of a run: its numbers, where it is, what to try next."""
-    from modelwright.run import read_config
-    from modelwright.sweep import headline
+def shown(path: Path) -> Path:
+    """The path as a person would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _farewell(manifest: dict[str, Any], folder: Path | None) -> None:
+    """The last lines of a run: its numbers, and, unless it is a job of a sweep, where it is and what to try next."""
+    from modelwright.run import headline
 
     for name, value in headline(manifest).items():
         print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
     if folder is None:
-        return 0
-    shown = [p for p in (folder / "report.html", folder / "metrics.jsonl") if p.exists()]
-    print(f"\nThe run is in {folder}" + (f"; open {shown[0]}" if shown else ""))
-    if tries := read_config(folder)["next"]:
+        return
+    page = next((p for p in (folder / "report.html", folder / "metrics.jsonl") if p.exists()), None)
+    print(f"\nThe run is in {shown(folder)}" + (f"; open {shown(page)}" if page else ""))
+    if manifest["next"]:
         print("Try next:")
-        for overrides in tries:
-            print(f"  modelwright run recipe={manifest['recipe']} {overrides}")
-    return 0
+    for overrides in manifest["next"]:
+        print(f"  modelwright run recipe={manifest['recipe']} {overrides}")

@@ -44,6 +44,26 @@ class Artifact:
     published: ClassVar[bool] = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Where a run goes and what it may take over."""
+
+    dir: str | None = None  # the folder of this run; null: runs/<recipe>/<time>
+    reuse: bool = True  # take over stages that an earlier run finished with the same settings, components and inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Component):
+    """What a config holds beside components and stages. (`from_` is `from` in a config: Python keeps that word.)"""
+
+    recipe: str | None = None  # the name of the recipe
+    seed: int = 1234  # every random choice of a run is drawn from it
+    stages: list[str] = field(default_factory=list)  # the stages to run, in order
+    from_: str | None = None  # the folder of an earlier run: what no stage of this run makes is taken from there
+    next: list[str] = field(default_factory=list)  # overrides worth trying after this recipe, printed at the end of a run
+    run: RunSettings = RunSettings()
+
+
 A = TypeVar("A", bound=Artifact)
 Parts = Mapping[str, Any]  # kind -> component, or name -> component in order for a kind that takes a list
 
@@ -98,3 +118,12 @@ class Stage(Component, ABC):
     def forecast(self, parts: Parts) -> dict[str, Any]:
         """What `modelwright plan` prints of this stage: label -> value. May import torch; runs nothing."""
         return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command(Component, ABC):
+    """A command of the command line, beside `run` and `resume`, which are the core's own."""
+
+    @abstractmethod
+    def run(self, arguments: list[str]) -> int:
+        """Do it with the words after the command's name, and return the exit code. Bad input: raise ModelwrightError."""

@@ -6,10 +6,12 @@ import contextlib
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -21,15 +23,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from modelwright.catalogue import CONF, RECIPES, options, recipes
+from modelwright.component import Settings
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright.registry import Kind, Registry
 from modelwright.schema import RESERVED, conform, defaults, plain
 
-SETTINGS: dict[str, type | tuple[type, ...]] = {
-    "seed": int, "stages": list, "from": (str, type(None)), "next": list, "run": dict, "recipe": (str, type(None)),
-}  # fmt: skip
-RUN_SETTINGS: dict[str, type | tuple[type, ...]] = {"dir": (str, type(None)), "reuse": bool}
+SETTINGS = [f.name.rstrip("_") for f in fields(Settings)]
 
 
 class RegistrySource(ConfigSource):
@@ -43,7 +43,7 @@ class RegistrySource(ConfigSource):
         return True
 
     def is_group(self, config_path: str) -> bool:
-        return config_path.strip("/") in {"", *_picked_kinds()}
+        return config_path.strip("/") in {"", *discover().registry.picked}
 
     def is_config(self, config_path: str) -> bool:
         return config_path == "kinds" or _split(config_path) in discover().registry.entries
@@ -51,14 +51,15 @@ class RegistrySource(ConfigSource):
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         group = config_path.strip("/")
         if group == "":
-            return [] if results_filter == ObjectType.CONFIG else sorted(_picked_kinds())
+            return [] if results_filter == ObjectType.CONFIG else sorted(discover().registry.picked)
         return [] if results_filter == ObjectType.GROUP else discover().registry.names(group)
 
     def load_config(self, config_path: str) -> ConfigResult:
         registry, header = discover().registry, {"package": None}
         if config_path == "kinds":
-            picks = [{k.name: ([k.default] if k.default else []) if k.many else k.default} for k in _picked_kinds().values()]
-            config: dict[str, Any] = {"defaults": [*picks, "_self_"], **_stage_defaults(registry)}
+            picks = [{k.name: ([k.default] if k.default else []) if k.many else k.default} for k in discover().registry.picked.values()]
+            settings = {key.rstrip("_"): value for key, value in defaults(Settings).items() if key != "recipe"}
+            config: dict[str, Any] = {"defaults": [*picks, "_self_"], **settings, **_stage_defaults(registry)}
             header["package"] = "_global_"  # type: ignore[assignment]
         else:
             kind, name = _split(config_path)
@@ -106,8 +107,11 @@ class RecipeSource(ConfigSource):
         path = self._path(self._normalize_file_name(config_path))
         assert path is not None
         text = path.read_text(encoding="utf-8")
-        header = {"package": "_global_", **self._get_header_dict(text)}  # a recipe speaks of the whole config
-        return ConfigResult(provider=self.provider, path=str(path), config=OmegaConf.create(text), header=header)
+        header = {"package": self._get_header_dict(text).get("package") or "_global_"}  # a recipe speaks of the whole config
+        try:
+            return ConfigResult(provider=self.provider, path=str(path), config=OmegaConf.create(text), header=header)
+        except (yaml.YAMLError, OmegaConfBaseException) as e:
+            raise ModelwrightError(f"{path}: not YAML: {' '.join(str(e).split())}") from e
 
 
 class OurPaths(SearchPathPlugin):
@@ -133,55 +137,47 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_module(CONF, version_base="1.3"):
         try:
-            return freeze(compose("config", list(overrides), return_hydra_config=True))
-        except (HydraException, OmegaConfBaseException) as e:
+            config = compose("config", list(overrides), return_hydra_config=True)
+            return freeze(config, config.hydra)
+        except (HydraException, OmegaConfBaseException, ValueError) as e:
             raise explained(e, overrides) from e
 
 
-def freeze(config: DictConfig) -> dict[str, Any]:
+def freeze(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
     """A composed config as plain values, complete and checked: the settings, the components picked, the stages named."""
-    hydra = config.get("hydra")
-    chosen = dict(hydra.runtime.choices) if hydra else {}
-    overrides = list(hydra.overrides.task) if hydra else []
+    chosen = dict(hydra.runtime.choices)
     body = OmegaConf.masked_copy(config, [k for k in config if k != "hydra"])
     try:
         top = OmegaConf.to_container(body, resolve=True)
         assert isinstance(top, dict)
         return _checked({"recipe": chosen.get("recipe"), **{str(k): v for k, v in top.items()}}, discover().registry)
     except ModelwrightError as e:
-        where = _blame(e.key, overrides, chosen) if e.key else ""
+        lists = {
+            name: list(top[name]) for name, kind in discover().registry.picked.items() if kind.many and isinstance(top.get(name), dict)
+        }
+        where = _blame(e.key, list(hydra.overrides.task), {**chosen, **lists}) if e.key else ""
         raise ModelwrightError(f"{where}{e}", e.key) from e
     except OmegaConfBaseException as e:
         raise ModelwrightError(f"{e.full_key}: {str(e).splitlines()[0]}", str(e.full_key)) from e
 
 
 def _checked(top: dict[str, Any], registry: Registry) -> dict[str, Any]:
-    stages, kinds = registry.names("stage"), _picked_kinds()
+    stages, kinds = registry.names("stage"), registry.picked
     for key in top:
         if key not in {*SETTINGS, *kinds, *stages}:
             raise ModelwrightError(f"{key}: there is no such setting, kind or stage{nearest(key, [*SETTINGS, *kinds, *stages])}", key)
-    frozen = {key: top[key] for key in SETTINGS if key in top}
-    _typed(frozen, SETTINGS, "")
-    _typed(frozen["run"], RUN_SETTINGS, "run.")
+    given = {"from_" if key == "from" else key: top[key] for key in SETTINGS if key in top}
+    frozen = {key.rstrip("_"): value for key, value in plain(conform(given, Settings, "")).items()}
     for name in frozen["stages"]:
         if name not in stages:
-            raise ModelwrightError(f"stages: no stage named {name!r}{nearest(str(name), stages)}{registry.excuse()}", "stages")
+            raise ModelwrightError(f"stages: no stage named {name!r}{nearest(name, stages)}{registry.excuse()}", "stages")
     for name, kind in kinds.items():
         if top.get(name) is not None:
             frozen[name] = _picked(kind, top[name], registry)
-    for name in frozen["stages"]:
-        frozen[name] = plain(conform(top.get(name, {}), registry.get("stage", name).load(), name))
+    for name in sorted({*frozen["stages"], *top} & set(stages)):
+        settings = plain(conform(top.get(name, {}), registry.get("stage", name).load(), name))  # typos in stages that are not run, too
+        frozen |= {name: settings} if name in frozen["stages"] else {}
     return frozen
-
-
-def _typed(node: Mapping[str, Any], wanted: Mapping[str, type | tuple[type, ...]], prefix: str) -> None:
-    for key, value in node.items():
-        if key not in wanted:
-            raise ModelwrightError(f"{prefix}{key}: there is no such setting{nearest(str(key), wanted)}", prefix + str(key))
-        kinds = wanted[key] if isinstance(wanted[key], tuple) else (wanted[key],)
-        if type(value) not in kinds:  # type: ignore[operator]
-            names = " or ".join("null" if k is type(None) else k.__name__ for k in kinds)  # type: ignore[union-attr]
-            raise ModelwrightError(f"{prefix}{key}: {value!r} won't do; expected {names}", prefix + key)
 
 
 def _picked(kind: Kind, node: Any, registry: Registry) -> dict[str, Any]:
@@ -202,11 +198,6 @@ def _picked(kind: Kind, node: Any, registry: Registry) -> dict[str, Any]:
     return {str(name): one(item, f"{kind.name}.{name}") for name, item in node.items()}
 
 
-def _picked_kinds() -> dict[str, Kind]:
-    """The kinds that a config picks components of; stages are named in `stages`, and their settings are always there."""
-    return {name: kind for name, kind in discover().registry.kinds.items() if name != "stage"}
-
-
 def _stage_defaults(registry: Registry) -> dict[str, Any]:
     found = {}
     for name in registry.names("stage"):
@@ -224,7 +215,8 @@ def _blame(key: str, overrides: Sequence[str], chosen: Mapping[str, Any]) -> str
     """The override or the YAML file that set a key, as the beginning of an error: 'override x=1: '."""
     for override in overrides:
         left = override.partition("=")[0].lstrip("+~")
-        if key == left or key.startswith(left + ".") or left.startswith(key + "."):
+        picks = left in discover().registry.picked and key != left
+        if not picks and (key == left or key.startswith(left + ".") or left.startswith(key + ".")):
             return f"override {override}: "
     for group, file, body in _yaml_files(chosen):
         inner = key if group == "recipe" else key.removeprefix(group + ".")
@@ -242,21 +234,21 @@ def _yaml_files(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     if not GlobalHydra.instance().is_initialized():
         return
     sources = GlobalHydra.instance().config_loader().get_sources()
-    for group, options in chosen.items():
-        for option in options if isinstance(options, (list, tuple)) or OmegaConf.is_list(options) else [options]:
+    for group, picks in chosen.items():
+        for option in picks if isinstance(picks, (list, tuple)) or OmegaConf.is_list(picks) else [picks]:
             path = f"{group}/{option}"
             for source in sources:
                 if option and source.scheme() != "registry" and not group.startswith("hydra") and source.is_config(path):
                     found = source.load_config(path)
                     name = found.path if source.scheme() == "recipes" else f"{source.provider}: conf/{path}.yaml"
-                    keep = f"{group}.{option}" if group in _picked_kinds() and _picked_kinds()[group].many else group
+                    keep = f"{group}.{option}" if group in discover().registry.picked and discover().registry.picked[group].many else group
                     yield keep, name, OmegaConf.to_container(found.config)
 
 
 def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
     """Hydra's error about an override, in one line with the nearest right thing."""
     text, registry = str(error), discover().registry
-    if m := re.search(r"Could not find '([^']+)'", text):
+    if m := re.search(r"Could not (?:find|load) '([^']+)'", text):
         group, _, name = m[1].rpartition("/")
         if group.split("/")[0] == "recipe" or group == "":
             found = recipes()
@@ -264,7 +256,7 @@ def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
         if group in registry.kinds:
             return ModelwrightError(f"no {group} named {name!r}{nearest(name, options(group))}{registry.excuse()}", group)
     if m := re.search(r"Could not (?:override|delete(?: from config\.)?|append[^']*) '([^'@]+)", text):
-        known = [*SETTINGS, *_picked_kinds(), *registry.names("stage")]
+        known = [*SETTINGS, *discover().registry.picked, *registry.names("stage")]
         head, _, tail = m[1].partition(".")
         if head in known and tail:
             known, head = _keys(head, overrides), m[1]
@@ -276,7 +268,7 @@ def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
 
 def _keys(head: str, overrides: Sequence[str]) -> list[str]:
     """The full keys below a top-level key, with only those overrides that pick options."""
-    picks = [o for o in overrides if o.partition("=")[0] in {"recipe", *_picked_kinds()}]
+    picks = [o for o in overrides if o.partition("=")[0] in {"recipe", *discover().registry.picked}]
     try:
         node = OmegaConf.to_container(compose("config", picks)).get(head)  # type: ignore[union-attr]
     except Exception:

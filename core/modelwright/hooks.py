@@ -94,7 +94,7 @@ def discover() -> Hooks:
     found = sorted(entry_points(group=GROUP), key=lambda e: (e.name != "builtin", e.name, e.value))
     names = {e.name for e in found}
     only = None if wanted is None else {"builtin", *filter(None, wanted.split(","))}
-    for missing in sorted((only or set()) - names):
+    for missing in sorted((only or set()) - names - {"builtin"}):
         hooks.registry.broken[missing] = "MODELWRIGHT_PLUGINS names it, and it is not installed"
     for entry in found:
         if only is None or entry.name in only:

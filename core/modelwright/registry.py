@@ -51,7 +51,7 @@ class Target:
         """Import the class. Raises ModelwrightError, naming the plugin, when that fails."""
         try:
             found = getattr(importlib.import_module(self.module), self.attribute)
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             raise ModelwrightError(f"{self.target} of plugin {self.plugin!r} does not import: {type(e).__name__}: {e}") from e
         if not (isinstance(found, type) and issubclass(found, Component)):
             raise ModelwrightError(f"{self.target} of plugin {self.plugin!r} is not a modelwright.component.Component")
@@ -90,6 +90,7 @@ class Registry:
         self.broken: dict[str, str] = {}  # plugin -> why it did not load
         self._plugin = "core"
         self.add_kind("stage", "modelwright.component:Stage", many=True)
+        self.add_kind("command", "modelwright.component:Command", many=True)
 
     def add_kind(self, name: str, interface: str, *, many: bool = False, default: str | None = None) -> None:
         """Add a kind: `interface` is the import string of the class that its components extend."""
@@ -106,6 +107,11 @@ class Registry:
                 f"{kind}/{name} of plugin {self._plugin!r} ({target}) is taken already by plugin {old.plugin!r} ({old.target})"
             )
         self.entries[kind, name] = Entry(target, self._plugin, kind, name)
+
+    @property
+    def picked(self) -> dict[str, Kind]:
+        """The kinds that a config picks components of: all but the core's own."""
+        return {name: kind for name, kind in self.kinds.items() if kind.plugin != "core"}
 
     def names(self, kind: str) -> list[str]:
         return sorted(name for k, name in self.entries if k == kind)
@@ -136,7 +142,7 @@ class Registry:
             for kind, entry in self.entries:
                 if kind not in self.kinds:
                     raise ModelwrightError(f"{kind}/{entry}: no kind named {kind!r}{nearest(kind, self.kinds)}")
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             self.kinds, self.entries, self.conf = kinds, entries, conf
             self.broken[name] = str(e) if isinstance(e, ModelwrightError) else f"{type(e).__name__}: {e}"
         finally:

@@ -42,7 +42,7 @@ def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[st
     (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     if not (folder / MANIFEST).exists():
         made = {"recipe": config["recipe"], "overrides": overrides, "seed": config["seed"], "status": "new", "versions": versions(),
-                "plugins": plugins(), "git": git_state(), "from": config["from"], "stages": {}}  # fmt: skip
+                "plugins": plugins(), "git": git_state(), "from": config["from"], "next": config["next"], "stages": {}}  # fmt: skip
         write_json(folder / MANIFEST, made)
     return resume(folder)
 
@@ -66,10 +66,24 @@ def resume(folder: Path) -> dict[str, Any]:
             manifest |= {"status": "failed", "error": str(e) or type(e).__name__}
             raise
         finally:
+            manifest["ended"] = time.time()
             with contextlib.suppress(OSError):  # on a full disk, the first error is the one to tell
-                write_json(folder / MANIFEST, manifest | {"ended": time.time()})
+                write_json(folder / MANIFEST, manifest)
             hooks.call("on_run_end", run=folder, error=error)
     return manifest
+
+
+def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that the stages of a run returned, as `stage.name`."""
+    return {f"{stage}.{name}": value for stage, record in manifest["stages"].items() for name, value in record.get("results", {}).items()}
+
+
+def note_failure(folder: Path, overrides: list[str], error: BaseException) -> None:
+    """Keep why a job of a sweep failed, also when that was before it had a manifest."""
+    print(f"  failed: {error}", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / MANIFEST).exists():
+        write_json(folder / MANIFEST, {"status": "failed", "error": str(error), "overrides": overrides, "stages": {}})
 
 
 def read_config(folder: Path) -> dict[str, Any]:

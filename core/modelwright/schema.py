@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import inspect
 import re
 import types
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, make_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, field, fields, is_dataclass, make_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -72,7 +70,8 @@ def plain(component: Component) -> dict[str, Any]:
 
 
 def _wrong(key: str, name: str, why: str) -> ModelwrightError:
-    return ModelwrightError(f"{key}.{name}: {why}", f"{key}.{name}")
+    full = f"{key}.{name}".strip(".").replace("from_", "from")
+    return ModelwrightError(f"{full}: {why}", full)
 
 
 def _written(hint: Any) -> str:
@@ -87,58 +86,6 @@ def choices(hint: Any) -> tuple[Any, ...]:
         inner = [choices(a) for a in get_args(hint) if a is not type(None)]
         return (*inner[0], None) if len(inner) == 1 and inner[0] else ()
     return ()
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One field of a component, for people."""
-
-    name: str
-    type: str
-    default: str
-    doc: str
-
-
-def parameters(cls: type[Component]) -> Iterator[Parameter]:
-    """The fields in order, each documented by the comment beside it or the comment lines right above it."""
-    for f in fields(cls):
-        owner = next(c for c in cls.__mro__ if f.name in getattr(c, "__annotations__", {}))
-        written, doc = _comments(owner).get(f.name, (str(f.type), ""))
-        default = f.default_factory() if f.default_factory is not MISSING else f.default
-        yield Parameter(f.name, written, "(required)" if default is MISSING else repr(default), doc)
-
-
-@functools.cache
-def _comments(cls: type) -> dict[str, tuple[str, str]]:
-    """Field -> (annotation as written, comment), from the source of the class."""
-    try:
-        source = inspect.getsource(cls)
-    except (OSError, TypeError):
-        return {}
-    lines = source.splitlines()
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    lines = [line[indent:] for line in lines]
-    (body,) = ast.parse("\n".join(lines)).body
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for node in body.body:
-        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
-            continue
-        assert node.end_lineno is not None and node.end_col_offset is not None
-        tail = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode()
-        said = [tail.partition("#")[2].strip()] if "#" in tail else []
-        after = node.end_lineno  # a comment that goes on below, indented as a comment
-        above = node.lineno - 2
-        if not said:
-            while above >= 0 and lines[above].startswith(" " * node.col_offset + "#"):
-                said.insert(0, lines[above].lstrip("# "))
-                above -= 1
-        else:
-            while after < len(lines) and lines[after].lstrip().startswith("#") and lines[after].index("#") > node.col_offset:
-                said.append(lines[after].lstrip("# "))
-                after += 1
-        found[node.target.id] = (ast.unparse(node.annotation), " ".join(said))
-    return found
 
 
 @functools.cache

@@ -65,3 +65,8 @@ def modelwright_register(registry: Registry) -> None:
     add("stage", "train", train="Train")
     add("stage", "evaluate", evaluate="Evaluate")
     add("stage", "report", report="WriteReport")
+    add("command", "list", list="List")
+    add("command", "show", show="Show")
+    add("command", "plan", plan="Plan")
+    add("command", "compare", compare="Compare")
+    add("command", "doctor", doctor="Doctor")

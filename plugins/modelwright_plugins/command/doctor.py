@@ -6,7 +6,10 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
+from modelwright.component import Command
 from modelwright.hooks import discover
 from modelwright.manifest import plugins, versions
 
@@ -16,6 +19,16 @@ OPTIONAL = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Command):
+    """Print what this machine has, what is broken, and what each missing thing would give."""
+
+    def run(self, arguments: list[str]) -> int:
+        for line in checkup():
+            print(line)
+        return 0
+
+
 def checkup() -> Iterator[str]:
     """The lines of `modelwright doctor`."""
     yield "versions"
@@ -23,7 +36,7 @@ def checkup() -> Iterator[str]:
     yield "machine"
     yield f"  {'cores':<20} {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}"
     yield f"  {'memory':<20} {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
-    yield f"  {'disk free here':<20} {shutil.disk_usage('.').free / 2**30:.0f} GiB in {os.getcwd()}" + (
+    yield f"  {'disk free here':<20} {shutil.disk_usage('.').free / 2**30:.0f} GiB in {Path.cwd()}" + (
         "" if os.access(".", os.W_OK) else " (not writable)"
     )
     yield from _devices()

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from modelwright.assemble import assemble, problems
+from modelwright.cli import complain, only_overrides
+from modelwright.component import Command
 from modelwright.compose import composed
 from modelwright.hooks import discover
 from modelwright.schema import RESERVED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Command):
+    """Print what a run would be, without running it: stages, parameters, memory, FLOPs, problems."""
+
+    def run(self, arguments: list[str]) -> int:
+        found = forecast(only_overrides(arguments))
+        complain(found)
+        return 2 if found else 0
 
 
 def forecast(overrides: Sequence[str]) -> list[str]:

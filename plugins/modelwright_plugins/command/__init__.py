@@ -1,0 +1,1 @@
+"""Commands: what the command line can do beside `run` and `resume`. Their interface is `modelwright.component.Command`."""

@@ -1,0 +1,50 @@
+"""`modelwright compare`: runs side by side, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelwright.component import Command
+from modelwright.errors import ModelwrightError
+from modelwright.run import MANIFEST, headline, read_manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(Command):
+    """Print a table of runs, what each changed and its numbers: modelwright compare RUN… | SWEEP."""
+
+    def run(self, arguments: list[str]) -> int:
+        given = [Path(a) for a in arguments]
+        runs = [found for path in given for found in ([path] if (path / MANIFEST).exists() else _jobs(path))]
+        if not runs:
+            raise ModelwrightError("compare which runs? modelwright compare RUN… or the folder of a sweep")
+        return table(runs)
+
+
+def _jobs(sweep: Path) -> list[Path]:
+    found = sorted((p.parent for p in sweep.glob(f"*/{MANIFEST}")), key=lambda p: (len(p.name), p.name))
+    if not found:
+        raise ModelwrightError(f"{sweep} is neither a run nor a sweep: there is no {MANIFEST} in it or one folder down")
+    return found
+
+
+def table(runs: list[Path]) -> int:
+    """One line a run: the overrides that not all share, how it ended, its numbers. Returns 1 when any run failed."""
+    manifests = [read_manifest(run) for run in runs]
+    changed = [[o for o in m["overrides"] if not all(o in other["overrides"] for other in manifests)] for m in manifests]
+    numbers = list(dict.fromkeys(name for m in manifests for name in headline(m)))
+    rows = [["run", "overrides", "status", *numbers]]
+    for run, manifest, overrides in zip(runs, manifests, changed, strict=True):
+        found = headline(manifest)
+        values = [f"{found[n]:.4g}" if n in found else "-" for n in numbers]
+        rows.append([run.name, " ".join(overrides) or "-", manifest["status"], *values])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    print()
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    failed = [(run, m) for run, m in zip(runs, manifests, strict=True) if m["status"] == "failed"]
+    for run, manifest in failed:
+        print(f"{run.name} failed: {manifest['error']}")
+    print(f"\nThe runs are in {runs[0].parent}")
+    return 1 if failed else 0

@@ -1,0 +1,49 @@
+"""`modelwright list`: what there is to pick from. It imports no component and no Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelwright.catalogue import presets, recipes
+from modelwright.component import Command
+from modelwright.errors import ModelwrightError, nearest
+from modelwright.hooks import discover
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(Command):
+    """Print every component, preset and recipe: modelwright list [kind]."""
+
+    def run(self, arguments: list[str]) -> int:
+        for line in listing(arguments[0] if arguments else None):
+            print(line)
+        return 0
+
+
+def listing(kind: str | None) -> Iterator[str]:
+    """The lines of `modelwright list [kind]`."""
+    registry = discover().registry
+    known = [*registry.kinds, "recipe"]
+    if kind is not None and kind not in known:
+        raise ModelwrightError(f"no kind named {kind!r}{nearest(kind, known)}")
+    for k in [kind] if kind else known:
+        if k == "recipe":
+            rows = [(name, _about(path), "") for name, path in recipes().items()]
+            yield "recipe  What to run: modelwright run recipe=NAME"
+        else:
+            about = registry.kinds[k]
+            rows = [(n, registry.get(k, n).summary(), registry.get(k, n).plugin) for n in registry.names(k)]
+            rows += [(f"{n} (preset)", _about(path), "") for n, path in presets(k).items()]
+            yield f"{k}  {about.summary()}" + (f"  [default: {about.default}]" if about.default else "")
+        width = max((len(n) for n, _, _ in rows), default=0)
+        for name, summary, plugin in rows:
+            yield f"  {name:<{width}}  {summary}" + (f"  ({plugin})" if plugin else "")
+    yield from (f"broken plugin {name}: {why}" for name, why in sorted(registry.broken.items()))
+
+
+def _about(path: Path) -> str:
+    """What a YAML file says of itself: the first line of its comments."""
+    lines = (line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
+    return next((line for line in lines if line and not line.startswith("@")), "")

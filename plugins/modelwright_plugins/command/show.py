@@ -1,0 +1,126 @@
+"""`modelwright show`: the page of one thing, made from its source."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import shutil
+import textwrap
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
+
+from modelwright.catalogue import options, presets, recipes
+from modelwright.component import Command, Component, Stage
+from modelwright.errors import ModelwrightError, nearest
+from modelwright.hooks import discover
+from modelwright_plugins.command.list import listing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show(Command):
+    """Print the page of one thing: modelwright show optimizer/muon."""
+
+    def run(self, arguments: list[str]) -> int:
+        if len(arguments) != 1:
+            raise ModelwrightError("show what? modelwright show kind/name, as in: modelwright show optimizer/muon")
+        for line in page(arguments[0]):
+            print(line)
+        return 0
+
+
+def page(what: str) -> Iterator[str]:
+    """The lines of `modelwright show kind/name`: a component, a preset, a recipe, or a kind by its bare name."""
+    kind, _, name = what.partition("/")
+    registry = discover().registry
+    if kind == "recipe":
+        found = recipes()
+        if name not in found:
+            raise ModelwrightError(f"no recipe named {name!r}{nearest(name, found)}")
+        yield from (f"# {found[name]}", found[name].read_text(encoding="utf-8").rstrip())
+        return
+    if kind not in registry.kinds:
+        everything = [f"{k}/{n}" for k, n in registry.entries] + [f"recipe/{r}" for r in recipes()]
+        near = [e for e in everything if e.endswith("/" + what)]
+        raise ModelwrightError(f"nothing is called {what!r}; write kind/name" + (f": {near[0]}" if near else nearest(what, everything)))
+    if not name:
+        yield from (inspect.getdoc(registry.kind(kind).load()) or "", "", *listing(kind))
+    elif name in presets(kind):
+        path = presets(kind)[name]
+        yield from (f"# {path}", path.read_text(encoding="utf-8").rstrip())
+    elif name not in options(kind):
+        raise ModelwrightError(f"no {kind} named {name!r}{nearest(name, options(kind))}{registry.excuse()}")
+    else:
+        yield from _component_page(kind, name)
+
+
+def _component_page(kind: str, name: str) -> Iterator[str]:
+    entry = discover().registry.get(kind, name)
+    cls = entry.load()
+    yield f"{kind}/{name}  (plugin {entry.plugin}, {entry.file()})"
+    yield from ("", inspect.getdoc(cls) or "", "")
+    if issubclass(cls, Stage):
+        yield f"uses: {', '.join(cls.uses) or '-'}"
+        yield f"takes: {', '.join(a.name for a in cls.takes) or '-'}"
+        yield f"makes: {', '.join(a.name for a in cls.makes) or '-'}"
+    where = name if kind == "stage" else f"{kind}.{name}" if discover().registry.kinds[kind].many else kind
+    yield f"parameters (override as {where}.NAME=VALUE):"
+    width = min(shutil.get_terminal_size().columns, 120)
+    for p in parameters(cls):
+        yield f"  {p.name}: {p.type} = {p.default}"
+        if p.doc:
+            yield textwrap.fill(p.doc, width, initial_indent="      ", subsequent_indent="      ")
+    own = [n for n, path in presets(kind).items() if f"{name}@_here_" in path.read_text(encoding="utf-8")]
+    yield f"presets: {', '.join(own) or '-'}"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field of a component, for people."""
+
+    name: str
+    type: str
+    default: str
+    doc: str
+
+
+def parameters(cls: type[Component]) -> Iterator[Parameter]:
+    """The fields in order, each documented by the comment beside it or the comment lines right above it."""
+    for f in fields(cls):
+        owner = next(c for c in cls.__mro__ if f.name in getattr(c, "__annotations__", {}))
+        written, doc = _comments(owner).get(f.name, (str(f.type), ""))
+        default = f.default_factory() if f.default_factory is not MISSING else f.default
+        yield Parameter(f.name, written, "(required)" if default is MISSING else repr(default), doc)
+
+
+@functools.cache
+def _comments(cls: type) -> dict[str, tuple[str, str]]:
+    """Field -> (annotation as written, comment), from the source of the class."""
+    try:
+        source = inspect.getsource(cls)
+    except (OSError, TypeError):
+        return {}
+    lines = source.splitlines()
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    lines = [line[indent:] for line in lines]
+    (body,) = ast.parse("\n".join(lines)).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for node in body.body:
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+            continue
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        tail = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode()
+        said = [tail.partition("#")[2].strip()] if "#" in tail else []
+        after = node.end_lineno  # a comment that goes on below, indented as a comment
+        above = node.lineno - 2
+        if not said:
+            while above >= 0 and lines[above].startswith(" " * node.col_offset + "#"):
+                said.insert(0, lines[above].lstrip("# "))
+                above -= 1
+        else:
+            while after < len(lines) and lines[after].lstrip().startswith("#") and lines[after].index("#") > node.col_offset:
+                said.append(lines[after].lstrip("# "))
+                after += 1
+        found[node.target.id] = (ast.unparse(node.annotation), " ".join(said))
+    return found

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+RECIPE = ("run", "recipe=toy", "run.dir=out")
+
+
+@pytest.mark.parametrize(
+    ("die", "said"),
+    [
+        ("1:raise", "rank 1 of stage 'paint' failed first: RuntimeError: paint ran out; its traceback is in"),
+        ("0:raise", "rank 0 of stage 'paint' failed first: RuntimeError: paint ran out; its traceback is in"),
+        ("1:kill", "rank 1 of stage 'paint' was killed by SIGKILL"),
+        ("1:exit", "rank 1 of stage 'paint' failed first: SystemExit: 3"),
+    ],
+)
+def test_the_rank_that_failed_first_is_named(modelwright, tmp_path, die, said):
+    began = time.monotonic()
+    code, _, errors = modelwright(*RECIPE, f"paint.die={die}")
+    assert (code, said in errors, errors.count("\n")) == (1, True, 1), errors
+    assert time.monotonic() - began < 55, "the innocent rank slept on"
+    rank = die[0]
+    if die.endswith("raise"):
+        assert "RuntimeError: paint ran out" in (tmp_path / "out" / "logs" / f"paint.rank{rank}.log").read_text()
+        assert 'raise RuntimeError("paint ran out")' in (tmp_path / "out" / "logs" / f"paint.rank{rank}.log").read_text()
+
+
+def test_killing_the_leader_ends_its_ranks(tmp_path):
+    from conftest import TOY
+
+    env = {**os.environ, "PYTHONPATH": str(TOY), "MODELWRIGHT_CACHE": str(tmp_path / "cache")}
+    leader = subprocess.Popen(
+        [sys.executable, "-m", "modelwright", *RECIPE, "paint.die=5:raise"], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL
+    )
+    log = tmp_path / "out" / "logs" / "paint.rank1.log"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (log.exists() and "speaks" in log.read_text()):
+        time.sleep(0.1)
+    children = subprocess.run(["pgrep", "-f", f"modelwright.launch {tmp_path}"], capture_output=True, text=True).stdout.split()
+    assert len(children) == 2
+    leader.send_signal(signal.SIGKILL)
+    while time.monotonic() < deadline and any(alive(int(pid)) for pid in children):
+        time.sleep(0.1)
+    assert not any(alive(int(pid)) for pid in children)
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_torchrun_joins(tmp_path):
+    from conftest import TOY
+
+    env = {**os.environ, "PYTHONPATH": str(TOY), "MODELWRIGHT_CACHE": str(tmp_path / "cache")}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "modelwright"]
+    done = subprocess.run([*torchrun, *RECIPE], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "finished"
+    assert sorted(p.name for p in (tmp_path / "out" / "paint" / "painted").iterdir()) == ["0.txt", "1.txt"]
+    assert done.stdout.count("[1/2] draw: done") == 1  # one rank leads
+    wrong = subprocess.run(
+        [*torchrun, *RECIPE[:-1], "run.dir=b", "paint.workers=3"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert wrong.returncode != 0 and "stage 'paint' needs 3 ranks, and 2 were started" in wrong.stderr
+    sweep = subprocess.run(
+        [*torchrun, "run", "recipe=toy", "-m", "seed=1,2"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert sweep.returncode != 0 and "-m under torchrun or Slurm would sweep on every rank" in sweep.stderr

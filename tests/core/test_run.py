@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from modelwright.compose import composed
+from modelwright.errors import ModelwrightError
+from modelwright.run import read_manifest, resume, start
+
+pytestmark = pytest.mark.usefixtures("toy")
+
+
+@pytest.fixture(autouse=True)
+def child_processes_see_the_toy(monkeypatch, toy):
+    from pathlib import Path
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "toy"))
+
+
+def drawn(tmp_path, name, *overrides):
+    return start(composed(["recipe=toy", "stages=[draw]", *overrides]), tmp_path / name, list(overrides))
+
+
+def test_a_run_leaves_what_it_was_made_of_and_what_it_made(tmp_path):
+    manifest = start(composed(["recipe=toy"]), tmp_path / "run", ["x=1"])
+    assert (tmp_path / "run" / "picture.txt").read_text() == "Circle(radius=1.0, center=Point(x=0, y=0)) 1234\n" * 2
+    assert (tmp_path / "run" / "paint" / "painted" / "1.txt").read_text().endswith("['deep', 'red'] 2")
+    assert manifest == read_manifest(tmp_path / "run")
+    assert (manifest["status"], manifest["seed"], manifest["overrides"], manifest["recipe"]) == ("finished", 1234, ["x=1"], "toy")
+    assert manifest["plugins"]["toy"] == "toy 0.1" and manifest["versions"]["modelwright"]
+    drawing, painting = manifest["stages"]["draw"], manifest["stages"]["paint"]
+    assert painting["inputs"] == {"picture.txt": drawing["artifacts"]["picture.txt"]["hash"]}
+    assert (drawing["results"], painting["results"], painting["ranks"]) == ({"lines": 2}, {"ranks": 2}, 2)
+    assert "rank 1 of 2 speaks" in (tmp_path / "run" / "logs" / "paint.rank1.log").read_text()
+    assert "rank 0 of 2 speaks" in (tmp_path / "run" / "logs" / "paint.rank0.log").read_text()
+
+
+def test_resume_runs_only_what_is_not_finished(tmp_path, capsys):
+    with pytest.raises(Exception, match="paint ran out"):
+        start(composed(["recipe=toy", "paint.die=1:raise"]), tmp_path / "run", [])
+    assert read_manifest(tmp_path / "run")["status"] == "failed"
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("die: 1:raise", "die: ''"))
+    stamp = (tmp_path / "run" / "picture.txt").stat().st_mtime_ns
+    assert resume(tmp_path / "run")["status"] == "finished"
+    assert (tmp_path / "run" / "picture.txt").stat().st_mtime_ns == stamp and "draw: finished already" in capsys.readouterr().out
+
+
+def test_a_damaged_artifact_is_made_again(tmp_path):
+    drawn(tmp_path, "run")
+    (tmp_path / "run" / "draw" / "picture.txt").write_text("torn")
+    resume(tmp_path / "run")
+    assert "Circle" in (tmp_path / "run" / "draw" / "picture.txt").read_text()
+
+
+def test_another_run_takes_over_a_stage_with_the_same_identity_and_no_other(tmp_path):
+    drawn(tmp_path, "one")
+    same, seed, shape = (
+        drawn(tmp_path, "same", "color=[]", "paint.workers=1"),
+        drawn(tmp_path, "seed", "seed=2"),
+        drawn(tmp_path, "shape", "shape.radius=3"),
+    )
+    assert same["stages"]["draw"]["reused_from"] == str(tmp_path / "one" / "draw")
+    assert (tmp_path / "same" / "picture.txt").read_text() == (tmp_path / "one" / "picture.txt").read_text()
+    assert not any("reused_from" in m["stages"]["draw"] for m in (seed, shape))
+    (tmp_path / "one" / "draw" / "picture.txt").write_text("changed since")
+    assert "reused_from" not in drawn(tmp_path, "two")["stages"]["draw"]
+    assert "reused_from" not in drawn(tmp_path, "refused", "run.reuse=false")["stages"]["draw"]
+
+
+def test_an_earlier_run_gives_what_no_stage_makes(tmp_path):
+    drawn(tmp_path, "one")
+    config = composed(["recipe=toy", "stages=[paint]", f"from={tmp_path / 'one'}"])
+    manifest = start(config, tmp_path / "two", [])
+    assert (
+        manifest["stages"]["paint"]["inputs"]["picture.txt"]
+        == read_manifest(tmp_path / "one")["stages"]["draw"]["artifacts"]["picture.txt"]["hash"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ("stages=[paint]", "stage 'paint' takes picture.txt, which no stage before it makes"),
+        ("stages=[paint,draw]", "stage 'paint' takes picture.txt, which no stage before it makes"),
+        ("stages=[draw,draw]", "'draw' is named twice"),
+        ("stages=[]", "no stages to run"),
+        ("stages=[paint] from=/nowhere", "/nowhere is not the folder of a run"),
+        ("paint.workers=0", "paint: paint.workers: at least 1"),
+    ],
+)
+def test_problems_are_found_before_anything_is_written(tmp_path, overrides, said):
+    with pytest.raises(ModelwrightError) as caught:
+        start(composed(["recipe=toy", *overrides.split()]), tmp_path / "run", [])
+    assert said in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_a_part_that_no_one_picked(tmp_path):
+    config = composed(["recipe=toy"])
+    del config["shape"]
+    with pytest.raises(
+        ModelwrightError, match=r"stage 'draw' needs a shape, and the recipe picks none: add shape=NAME \(one of: circle, square\)"
+    ):
+        start(config, tmp_path / "run", [])
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    drawn(tmp_path, "run")
+    with pytest.raises(ModelwrightError, match="holds a run with other settings"):
+        drawn(tmp_path, "run", "seed=5")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("precious")
+    with pytest.raises(ModelwrightError, match="is not empty and is not a run"):
+        drawn(tmp_path, "thesis")
+    assert drawn(tmp_path, "run")["status"] == "finished"  # the same again: nothing to do
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path):
+    import fcntl
+
+    drawn(tmp_path, "run")
+    with (tmp_path / "run" / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ModelwrightError, match="another process is working"):
+            resume(tmp_path / "run")
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(ModelwrightError, match="is not the folder of a run"):
+        resume(tmp_path)
+    (tmp_path / "config.yaml").write_text("{}")
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(ModelwrightError, match=r"manifest.json can't be read"):
+        read_manifest(tmp_path)
+
+
+def test_the_manifest_is_replaced_whole(tmp_path, monkeypatch):
+    from modelwright import manifest
+
+    manifest.write_json(tmp_path / "m.json", {"a": 1})
+    monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        manifest.write_json(tmp_path / "m.json", {"a": 2})
+    assert json.loads((tmp_path / "m.json").read_text()) == {"a": 1}
