@@ -54,7 +54,7 @@ class Match(PipelineStep):
         super().__init__()
         self.deduper, self.folder = deduper, folder
 
-    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:
         parts = [np.load(file, mmap_mode="r") for file in sorted(self.folder.glob("[0-9]*.npy"))]
         offsets = np.cumsum([0, *(len(part) for part in parts)])
         everything = np.lib.format.open_memmap(

@@ -67,7 +67,7 @@ class LocalTasks(LocalPipelineExecutor):
         if self.workers == 1:
             for rank in range(self.tasks):
                 try:
-                    stats += copy.copy(self).fresh().task(rank)
+                    stats += self.fresh().task(rank)
                 except Exception as error:
                     failed[rank] = error
                     break
@@ -78,8 +78,8 @@ class LocalTasks(LocalPipelineExecutor):
                 ranks = {pool.submit(self.task, rank): rank for rank in range(self.tasks)}
                 try:
                     for future in as_completed(ranks):
-                        if error := future.exception():
-                            failed[ranks[future]] = error
+                        if (problem := future.exception()) is not None:
+                            failed[ranks[future]] = problem
                             break
                         stats += future.result()
                 finally:
@@ -89,8 +89,8 @@ class LocalTasks(LocalPipelineExecutor):
         self.check(failed)
 
     def fresh(self) -> LocalTasks:
-        self.pipeline = copy.deepcopy(self.pipeline)  # a task starts with steps that no other has used
-        return self
+        """For a task in this process: steps that no other task has used."""
+        return copy.deepcopy(self)
 
     def check(self, failed: dict[int, BaseException]) -> None:
         """ModelwrightError unless every task has left its completion mark."""

@@ -21,7 +21,7 @@ class LazyC4(C4QualityFilter):
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         before = doc.text
-        decision = super().filter(doc)
+        decision: bool | tuple[bool, str] = super().filter(doc)
         if decision is not True:
             return decision
         lines = [line for line in doc.text.split("\n") if line]

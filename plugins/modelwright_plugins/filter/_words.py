@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datatrove.utils.word_tokenizers import SpaCyTokenizer, strip_strings
+from datatrove.utils.word_tokenizers import SpaCyTokenizer
 
 RENEW = 100_000_000  # characters: spaCy keeps every word that it has seen, so the tokenizer is made anew now and then
 
@@ -40,7 +40,10 @@ class Words(SpaCyTokenizer):
             if "IS_ALPHA" not in text:
                 raise
             words = split(text.replace("IS_ALPHA", ""))  # as datatrove does: spaCy takes this string for a symbol of its own
-        return strip_strings([word.text for word in words])
+        numbers = words.to_array("ORTH").tolist()  # the same as each token's text, without making a token
+        strings = words.vocab.strings
+        text_of = {number: strings[number].strip() for number in set(numbers)}
+        return [text for number in numbers if (text := text_of[number])]
 
 
 def _shared() -> Words:

@@ -35,5 +35,5 @@ class FineWebQuality(Filter):
             short_line_length=self.short_line,
             char_duplicates_ratio=self.max_duplicate_line_characters,
             new_line_ratio=self.max_newline_ratio,
-            language=WORDS,  # type: ignore[arg-type]
+            language=WORDS,
         )

@@ -36,14 +36,14 @@ class GopherQuality(Filter):
         return GopherQualityFilter(
             min_doc_words=self.min_words,
             max_doc_words=self.max_words,
-            min_avg_word_length=self.min_mean_word_length,  # type: ignore[arg-type]
-            max_avg_word_length=self.max_mean_word_length,  # type: ignore[arg-type]
+            min_avg_word_length=self.min_mean_word_length,
+            max_avg_word_length=self.max_mean_word_length,
             max_symbol_word_ratio=self.max_symbol_ratio,
             max_bullet_lines_ratio=self.max_bullet_lines,
             max_ellipsis_lines_ratio=self.max_ellipsis_lines,
             max_non_alpha_words_ratio=self.min_alphabetic_words,  # datatrove's name is the wrong way round
             min_stop_words=self.min_stop_words,
-            language=WORDS,  # type: ignore[arg-type]
+            language=WORDS,
         )
 
 
@@ -72,7 +72,7 @@ class GopherRepetition(Filter):
             dup_para_frac=self.max_duplicate_paragraphs,
             dup_line_char_frac=self.max_duplicate_line_characters,
             dup_para_char_frac=self.max_duplicate_paragraph_characters,
-            top_n_grams=tuple(enumerate(self.top_ngrams, 2)),  # type: ignore[arg-type]
-            dup_n_grams=tuple(enumerate(self.duplicate_ngrams, 5)),  # type: ignore[arg-type]
-            language=WORDS,  # type: ignore[arg-type]
+            top_n_grams=tuple(enumerate(self.top_ngrams, 2)),
+            dup_n_grams=tuple(enumerate(self.duplicate_ngrams, 5)),
+            language=WORDS,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def find(patterns: Sequence[str], endings: tuple[str, ...], key: str) -> list[Pa
         elif path.exists():
             here = [path]
         else:
-            here = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
+            here = sorted(p for p in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if p.is_file())
             if not here:
                 near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
                 raise ModelwrightError(f"{key}: nothing matches {pattern}{near}")

@@ -46,9 +46,10 @@ class Count(PipelineStep):
             self.kept_examples.append({"id": document.id, "reason": reason, "text": document.text[:CUT]})
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        documents, groups = 0, {}
+        documents = 0
+        groups: dict[str, int] = {}
         if self.step is not None:
-            self.step.exclusion_writer = self  # type: ignore[assignment]
+            self.step.exclusion_writer = self
             self.stats = self.step.stats
             data = self.step.run(data, rank, world_size)
         for document in data:

@@ -72,7 +72,7 @@ class Curate(Stage):
 
         files = source.files()
         expected: int = sum(file.bytes for file in files)
-        funnel = [{"step": _snake(type(source).__name__), "kind": "source"}]
+        funnel: list[dict[str, Any]] = [{"step": _snake(type(source).__name__), "kind": "source"}]
         steps: list[PipelineStep] = [Reader(source, files, bad), Count(counts, 0, self.examples)]
         for name, part in job.parts["filter"].items():
             steps.append(Count(counts, len(funnel), self.examples, part.build()))
@@ -84,7 +84,7 @@ class Curate(Stage):
             executor.run(steps, tasks=executor.tasks, logs=job.out / "logs" / f"{number}_{title}", title=title, total=expected)
             match: list[PipelineStep] = [Match(deduper, signatures)]
             executor.run(match, tasks=1, logs=job.out / "logs" / f"{number}_match_{name}", title=f"match {name}", total=None)
-            _merge(funnel, counts, bad)
+            _merge(funnel, counts, bad, self.examples)
             expected = funnel[-1]["bytes_out"]
             steps = [Load(kept), Count(counts, len(funnel), self.examples, Remove(deduper, signatures))]
             funnel.append({"step": name, "kind": "deduper"})
@@ -92,14 +92,14 @@ class Curate(Stage):
         steps.append(Write(out))
         logs = job.out / "logs" / f"{len(dedupers)}_{title}"
         executor.run(steps, tasks=executor.tasks, logs=logs, title=title, total=expected)
-        _merge(funnel, counts, bad)
+        _merge(funnel, counts, bad, self.examples)
         with (job.out / "quarantine.jsonl").open("wb") as every:
             for file in sorted(bad.iterdir()):
                 every.write(file.read_bytes())
         return funnel
 
 
-def _merge(funnel: list[dict[str, Any]], counts: Path, bad: Path) -> None:
+def _merge(funnel: list[dict[str, Any]], counts: Path, bad: Path, limit: int) -> None:
     """Adds up, into `funnel`, what the tasks counted at each place, in the order of tasks."""
     for place, step in enumerate(funnel):
         tasks = [json.loads(file.read_bytes()) for file in sorted(counts.glob(f"{place:02d}_*.json"))]
@@ -117,7 +117,7 @@ def _merge(funnel: list[dict[str, Any]], counts: Path, bad: Path) -> None:
             "bytes_in": before["bytes_out"] if before else size,
             "bytes_out": size,
             "dropped": dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0]))),
-            "examples": _first_of_each([example for task in tasks for example in task["examples"]], tasks),
+            "examples": _few([example for task in tasks for example in task["examples"]], limit),
             "groups": groups,
         }
     records = [json.loads(line) for file in sorted(bad.iterdir()) for line in file.read_text(encoding="utf-8").splitlines()]
@@ -126,19 +126,13 @@ def _merge(funnel: list[dict[str, Any]], counts: Path, bad: Path) -> None:
     source["documents_in"] = source["documents_out"] + len(records)
 
 
-def _first_of_each(examples: list[dict[str, str]], tasks: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """As many examples of each reason as the fullest task kept: the first ones."""
-    most: dict[str, int] = {}
-    for task in tasks:
-        here: dict[str, int] = {}
-        for example in task["examples"]:
-            here[example["reason"]] = here.get(example["reason"], 0) + 1
-        for reason, count in here.items():
-            most[reason] = max(most.get(reason, 0), count)
+def _few(examples: list[dict[str, str]], limit: int) -> list[dict[str, str]]:
+    """The first `limit` examples of each reason."""
+    seen: dict[str, int] = {}
     chosen = []
     for example in examples:
-        if most[example["reason"]] > 0:
-            most[example["reason"]] -= 1
+        seen[example["reason"]] = count = seen.get(example["reason"], 0) + 1
+        if count <= limit:
             chosen.append(example)
     return chosen
 

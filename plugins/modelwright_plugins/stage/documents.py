@@ -25,7 +25,8 @@ def read(documents: Documents) -> Iterator[dict[str, Any]]:
         number = 0
         try:
             with gzip.open(file, "rt", encoding="utf-8") as lines:
-                for number, line in enumerate(lines, 1):
+                for line in lines:
+                    number += 1
                     document = json.loads(line)
                     if not isinstance(document["text"], str):
                         raise TypeError("text")
