@@ -22,7 +22,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modelwright.catalogue import CONF, RECIPES, options, recipes
+from modelwright.catalogue import CONF, RECIPES, options, presets, recipes
 from modelwright.component import Settings
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
@@ -218,31 +218,18 @@ def _blame(key: str, overrides: Sequence[str], chosen: Mapping[str, Any]) -> str
         picks = left in discover().registry.picked and key != left
         if not picks and (key == left or key.startswith(left + ".") or left.startswith(key + ".")):
             return f"override {override}: "
-    for group, file, body in _yaml_files(chosen):
-        inner = key if group == "recipe" else key.removeprefix(group + ".")
-        parts = inner.split(".")
-        node: Any = body
+    files = [(recipes().get(recipe, Path(recipe)), "")] if (recipe := chosen.get("recipe")) else []
+    for name, kind in discover().registry.picked.items():
+        for option in chosen.get(name) or [] if kind.many else [chosen.get(name)]:
+            if option in presets(name):
+                files.append((presets(name)[option], f"{name}.{option}." if kind.many else f"{name}."))
+    for file, prefix in files:
+        node, parts = yaml.safe_load(file.read_text(encoding="utf-8")), key.removeprefix(prefix).split(".")
         while parts and isinstance(node, dict) and parts[0] in node:
             node = node[parts.pop(0)]
         if not parts:
             return f"{file}: "
     return ""
-
-
-def _yaml_files(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """(group, file, body) of each chosen option that is a YAML file."""
-    if not GlobalHydra.instance().is_initialized():
-        return
-    sources = GlobalHydra.instance().config_loader().get_sources()
-    for group, picks in chosen.items():
-        for option in picks if isinstance(picks, (list, tuple)) or OmegaConf.is_list(picks) else [picks]:
-            path = f"{group}/{option}"
-            for source in sources:
-                if option and source.scheme() != "registry" and not group.startswith("hydra") and source.is_config(path):
-                    found = source.load_config(path)
-                    name = found.path if source.scheme() == "recipes" else f"{source.provider}: conf/{path}.yaml"
-                    keep = f"{group}.{option}" if group in discover().registry.picked and discover().registry.picked[group].many else group
-                    yield keep, name, OmegaConf.to_container(found.config)
 
 
 def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:

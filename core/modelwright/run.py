@@ -73,19 +73,6 @@ def resume(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers that the stages of a run returned, as `stage.name`."""
-    return {f"{stage}.{name}": value for stage, record in manifest["stages"].items() for name, value in record.get("results", {}).items()}
-
-
-def note_failure(folder: Path, overrides: list[str], error: BaseException) -> None:
-    """Keep why a job of a sweep failed, also when that was before it had a manifest."""
-    print(f"  failed: {error}", flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / MANIFEST).exists():
-        write_json(folder / MANIFEST, {"status": "failed", "error": str(error), "overrides": overrides, "stages": {}})
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """The frozen config of a run."""
     try:

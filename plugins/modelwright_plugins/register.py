@@ -65,6 +65,8 @@ def modelwright_register(registry: Registry) -> None:
     add("stage", "train", train="Train")
     add("stage", "evaluate", evaluate="Evaluate")
     add("stage", "report", report="WriteReport")
+    add("command", "run", run="Run")
+    add("command", "resume", resume="Resume")
     add("command", "list", list="List")
     add("command", "show", show="Show")
     add("command", "plan", plan="Plan")

@@ -96,5 +96,5 @@ def test_a_mistyped_preset_names_the_file(toy, tmp_path, monkeypatch):
     (tmp_path / "color").mkdir()
     (tmp_path / "color" / "wrong.yaml").write_text("# @package color.wrong\ndefaults: [blue@_here_]\ndeepth: 3\n")
     monkeypatch.setattr(toy.registry, "conf", [*toy.registry.conf, ("mine", f"file://{tmp_path}")])
-    with pytest.raises(ModelwrightError, match=r"mine: .*color/wrong.yaml: color.wrong.deepth: .*did you mean 'depth'"):
+    with pytest.raises(ModelwrightError, match=r"color/wrong.yaml: color.wrong.deepth: .*did you mean 'depth'"):
         composed(["recipe=toy", "color=[wrong]"])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError
-from modelwright.run import MANIFEST, headline, read_manifest
+from modelwright.run import MANIFEST, read_manifest
+from modelwright_plugins.command.resume import headline
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,45 @@
+"""`modelwright resume`, and what is said when a run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelwright import launch
+from modelwright.cli import shown
+from modelwright.component import Command
+from modelwright.errors import ModelwrightError
+from modelwright.run import resume
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume(Command):
+    """Go on with a run that was stopped: modelwright resume runs/…"""
+
+    def run(self, arguments: list[str]) -> int:
+        if len(arguments) != 1:
+            raise ModelwrightError("resume which run? modelwright resume runs/…")
+        folder = Path(arguments[0])
+        launch.lead(lambda: farewell(resume(folder), folder))
+        return 0
+
+
+def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that the stages of a run returned, as `stage.name`."""
+    return {f"{stage}.{name}": value for stage, record in manifest["stages"].items() for name, value in record.get("results", {}).items()}
+
+
+def farewell(manifest: Mapping[str, Any], folder: Path | None) -> None:
+    """Print the numbers of a run and, unless it is a job of a sweep (None), where it is and what to try next."""
+    for name, value in headline(manifest).items():
+        print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
+    if folder is None:
+        return
+    page = next((p for p in (folder / "report.html", folder / "metrics.jsonl") if p.exists()), None)
+    print(f"\nThe run is in {shown(folder)}" + (f"; open {shown(page)}" if page else ""))
+    if manifest["next"]:
+        print("Try next:")
+    for overrides in manifest["next"]:
+        print(f"  modelwright run recipe={manifest['recipe']} {overrides}")
