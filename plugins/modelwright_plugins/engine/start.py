@@ -21,7 +21,7 @@ def started(layout: Parallel, *, seed: int) -> Iterator[torch.device]:
     """
     if dist.is_initialized():
         raise RuntimeError("this process already belongs to a torch process group")
-    device = _device()
+    device = find_device()
     if "RANK" in os.environ:
         dist.init_process_group("gloo" if device.type == "cpu" else "nccl")
     else:
@@ -49,7 +49,8 @@ def laid_out(layout: Parallel, *, seed: int) -> Iterator[None]:
         parallel_state.destroy_model_parallel()
 
 
-def _device() -> torch.device:
+def find_device() -> torch.device:
+    """This rank's device, and Megatron made ready for it."""
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)

@@ -31,5 +31,5 @@ class Optimizer(Component, ABC):
         """
 
     @abstractmethod
-    def state_bytes_per_parameter(self) -> float:
-        """Bytes of state for a parameter of a matrix, in FP32."""
+    def state_bytes(self, role: str) -> int:
+        """Bytes of state for each element of a parameter of this role."""

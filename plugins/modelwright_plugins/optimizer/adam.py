@@ -27,5 +27,5 @@ class AdamW(Optimizer):
             group |= {"lr": self.lr, "weight_decay": 0.0 if group["role"] == "vector" else self.weight_decay}
         return torch.optim.AdamW(groups, betas=self.betas, eps=self.epsilon, fused=True)
 
-    def state_bytes_per_parameter(self) -> float:
+    def state_bytes(self, role: str) -> int:
         return 8

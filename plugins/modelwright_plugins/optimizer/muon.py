@@ -48,5 +48,5 @@ class Muon(Optimizer):
             eps=self.adamw_epsilon,
         )
 
-    def state_bytes_per_parameter(self) -> float:
-        return 4
+    def state_bytes(self, role: str) -> int:
+        return 4 if role == "matrix" else 8

@@ -78,11 +78,7 @@ class Megatron(Parallel):
                 f"architecture.layers={architecture.layers}; "
                 f"nearest that does: architecture.layers={_nearest_multiple(architecture.layers, chunks)}"
             )
-        ranks = self.ranks(world)
-        if world is not None and ranks != world:
-            needs = f"parallel.data={self.data or ranks // self.tensor // self.pipeline} x tensor={self.tensor} x pipeline={self.pipeline}"
-            found.append(f"{needs} needs {ranks} ranks and there are {world}")
-        data = max(1, ranks // (self.tensor * self.pipeline))
+        data = self.ranks(world) // (self.tensor * self.pipeline)
         share = data * micro_batch
         if global_batch % share:
             found.append(

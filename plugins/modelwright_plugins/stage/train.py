@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from modelwright import launch
 from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright_plugins.artifacts import Checkpoint, Metrics, Tokenizer, TokenShards
 
@@ -41,16 +41,20 @@ class Train(Stage):
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
 
     def ranks(self, parts: Parts) -> int:
-        return parts["parallel"].ranks(devices())
+        return parts["parallel"].ranks(available()[0])
 
     def problems(self, parts: Parts) -> list[str]:
+        world, started = available()
         found = parts["parallel"].problems(
             parts["architecture"],
             global_batch=self.global_batch,
             micro_batch=self.micro_batch,
             sequence_length=self.sequence_length,
-            world=devices(),
+            world=world,
         )
+        ranks = self.ranks(parts)
+        if world is not None and (ranks > world or (started and ranks != world)):
+            found.append(f"parallel.* makes {ranks} ranks, and there are {world} {'started' if started else 'GPUs'}")
         positions = getattr(parts["architecture"], "positions", None)
         if positions is not None and self.sequence_length > positions:
             found.append(f"train.sequence_length={self.sequence_length} is more than architecture.positions={positions}")
@@ -63,13 +67,13 @@ class Train(Stage):
 
         return forecast(self, parts, ranks=self.ranks(parts))
 
-    def run(self, job: Job) -> None:
+    def run(self, job: Job) -> dict[str, float]:
         from modelwright_plugins.engine.start import started
 
         with started(job.parts["parallel"], seed=job.seed):
-            self._train(job)
+            return self._train(job)
 
-    def _train(self, job: Job) -> None:
+    def _train(self, job: Job) -> dict[str, float]:
         import torch.distributed as dist
 
         from modelwright.progress import progress
@@ -78,7 +82,7 @@ class Train(Stage):
         folder = job.make(Checkpoint).path
         trainer, done = self._prepare(job, folder)
         chunks = [chunk.module for chunk in trainer.chunks]
-        first = dist.get_rank() == 0
+        first, metrics = dist.get_rank() == 0, {}
         with ExitStack() as closing:
             logs = []
             if first:
@@ -100,6 +104,7 @@ class Train(Stage):
                     saved = checkpoint.save(folder, step, chunks, trainer.optimizer, keep_last=self.keep_last)
                     if first:
                         job.hooks.call("on_checkpoint", step=step, path=saved)
+        return {name: metrics[name] for name in ("loss", "tokens") if name in metrics}
 
     def _prepare(self, job: Job, folder: Path) -> tuple[Trainer, int]:
         """The trainer, and how many updates are done."""
@@ -143,12 +148,12 @@ class Train(Stage):
         return trainer, min(done, self.steps)
 
 
-def devices() -> int | None:
-    """How many ranks were started for us, or else how many GPUs this machine has; None without any."""
-    if "WORLD_SIZE" in os.environ:
-        return int(os.environ["WORLD_SIZE"])
+def available() -> tuple[int | None, bool]:
+    """(ranks that were started for us, True), or else (GPUs of this machine, False); None without either."""
+    if joined := launch.world():
+        return joined[1], True
     if not Path("/dev/nvidiactl").exists():  # asking torch takes seconds
-        return None
+        return None, False
     import torch
 
-    return torch.cuda.device_count() or None
+    return torch.cuda.device_count() or None, False
