@@ -30,7 +30,7 @@ def assemble(config: Mapping[str, Any], registry: Registry) -> list[Bound]:
         raise ModelwrightError("no stages to run: pick a recipe (recipe=pretrain/quickstart), or name some (stages=[curate])", "stages")
     parts = {name: _build(name, config[name], registry) for name in registry.picked if name in config}
     makers: dict[type[Artifact], str] = {}
-    bound = []
+    bound: list[Bound] = []
     for name in config["stages"]:
         if any(b.name == name for b in bound):
             raise ModelwrightError(f"stages: {name!r} is named twice", "stages")
@@ -38,9 +38,9 @@ def assemble(config: Mapping[str, Any], registry: Registry) -> list[Bound]:
         assert isinstance(stage, Stage)
         for kind in stage.uses:
             if kind not in parts and not registry.kind(kind).many:
+                known = ", ".join(registry.names(kind))
                 raise ModelwrightError(
-                    f"stage {name!r} needs {_a(kind)}, and the recipe picks none: add {kind}=NAME (one of: {', '.join(registry.names(kind))})",
-                    kind,
+                    f"{kind}: stage {name!r} needs one and the recipe picks none; add {kind}=NAME (one of: {known})", kind
                 )
         used = {kind: parts.get(kind, {}) for kind in stage.uses}
         own = {name: config[name], **{kind: config.get(kind, {}) for kind in stage.uses}}
@@ -77,7 +77,3 @@ def _build(kind: str, node: dict[str, Any], registry: Registry) -> Component | d
     if registry.kinds[kind].many:
         return {name: one(item, f"{kind}.{name}") for name, item in node.items()}
     return one(node, kind)
-
-
-def _a(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

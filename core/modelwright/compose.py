@@ -55,18 +55,16 @@ class RegistrySource(ConfigSource):
         return [] if results_filter == ObjectType.GROUP else discover().registry.names(group)
 
     def load_config(self, config_path: str) -> ConfigResult:
-        registry, header = discover().registry, {"package": None}
+        registry = discover().registry
         if config_path == "kinds":
-            picks = [{k.name: ([k.default] if k.default else []) if k.many else k.default} for k in discover().registry.picked.values()]
-            settings = {key.rstrip("_"): value for key, value in defaults(Settings).items() if key != "recipe"}
-            config: dict[str, Any] = {"defaults": [*picks, "_self_"], **settings, **_stage_defaults(registry)}
-            header["package"] = "_global_"  # type: ignore[assignment]
+            picks = [{k.name: ([k.default] if k.default else []) if k.many else k.default} for k in registry.picked.values()]
+            config: dict[str, Any] = {"defaults": [*picks, "_self_"], **_settings_defaults(), **_stage_defaults(registry)}
+            package: str | None = "_global_"
         else:
             kind, name = _split(config_path)
             config = {RESERVED: name, **defaults(registry.get(kind, name).load())}
-            if registry.kinds[kind].many:
-                header["package"] = f"{kind}.{name}"  # type: ignore[assignment]
-        return ConfigResult(provider=self.provider, path="registry://", config=OmegaConf.create(config), header=header)
+            package = f"{kind}.{name}" if registry.kinds[kind].many else None
+        return ConfigResult(self.provider, "registry://", OmegaConf.create(config), {"package": package})
 
 
 class RecipeSource(ConfigSource):
@@ -98,18 +96,15 @@ class RecipeSource(ConfigSource):
         found = sorted(path.iterdir()) if path and path.is_dir() else []
         folders = [p.name for p in found if p.is_dir() and p.name[0] not in "._"]
         configs = [p.stem for p in found if p.suffix == ".yaml"]
-        return [
-            *(folders if results_filter != ObjectType.CONFIG else []),
-            *(configs if results_filter != ObjectType.GROUP else []),
-        ]
+        return folders if results_filter == ObjectType.GROUP else configs if results_filter == ObjectType.CONFIG else folders + configs
 
     def load_config(self, config_path: str) -> ConfigResult:
         path = self._path(self._normalize_file_name(config_path))
         assert path is not None
         text = path.read_text(encoding="utf-8")
-        header = {"package": self._get_header_dict(text).get("package") or "_global_"}  # a recipe speaks of the whole config
+        package = self._get_header_dict(text).get("package") or "_global_"  # a recipe speaks of the whole config
         try:
-            return ConfigResult(provider=self.provider, path=str(path), config=OmegaConf.create(text), header=header)
+            return ConfigResult(self.provider, str(path), OmegaConf.create(text), {"package": package})
         except (yaml.YAMLError, OmegaConfBaseException) as e:
             raise ModelwrightError(f"{path}: not YAML: {' '.join(str(e).split())}") from e
 
@@ -143,19 +138,18 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
             raise explained(e, overrides) from e
 
 
-def freeze(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
-    """A composed config as plain values, complete and checked: the settings, the components picked, the stages named."""
-    chosen = dict(hydra.runtime.choices)
-    body = OmegaConf.masked_copy(config, [k for k in config if k != "hydra"])
+def freeze(config: DictConfig, hydra: Any) -> dict[str, Any]:
+    """A composed config as plain values, complete and checked: the settings, the components picked, the stages named.
+
+    `hydra` is Hydra's own node: which options were chosen, and by which overrides.
+    """
+    chosen, registry = dict(hydra.runtime.choices), discover().registry
     try:
-        top = OmegaConf.to_container(body, resolve=True)
-        assert isinstance(top, dict)
-        return _checked({"recipe": chosen.get("recipe"), **{str(k): v for k, v in top.items()}}, discover().registry)
+        values: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=True)
+        return _checked({**values, "recipe": chosen.get("recipe")}, registry)
     except ModelwrightError as e:
-        lists = {
-            name: list(top[name]) for name, kind in discover().registry.picked.items() if kind.many and isinstance(top.get(name), dict)
-        }
-        where = _blame(e.key, list(hydra.overrides.task), {**chosen, **lists}) if e.key else ""
+        chosen |= {name: [*values[name]] for name, kind in registry.picked.items() if kind.many and isinstance(values.get(name), dict)}
+        where = _blame(e.key, list(hydra.overrides.task), chosen) if e.key else ""
         raise ModelwrightError(f"{where}{e}", e.key) from e
     except OmegaConfBaseException as e:
         raise ModelwrightError(f"{e.full_key}: {str(e).splitlines()[0]}", str(e.full_key)) from e
@@ -196,6 +190,10 @@ def _picked(kind: Kind, node: Any, registry: Registry) -> dict[str, Any]:
     if not isinstance(node, dict):
         raise ModelwrightError(f"{kind.name}: a list of {kind.name}s is picked as {kind.name}=[a,b], not as {node!r}", kind.name)
     return {str(name): one(item, f"{kind.name}.{name}") for name, item in node.items()}
+
+
+def _settings_defaults() -> dict[str, Any]:
+    return {key.rstrip("_"): value for key, value in defaults(Settings).items() if key != "recipe"}
 
 
 def _stage_defaults(registry: Registry) -> dict[str, Any]:

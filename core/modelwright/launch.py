@@ -1,4 +1,4 @@
-"""Launch: a stage on ranks. Hydra composed once; each rank is a fresh process that reads the frozen config of the run.
+"""Launch: a stage on ranks. Hydra composed once; each rank is a fresh process (`modelwright.rank`) that reads the frozen config.
 
 Alone, Modelwright starts all ranks itself. Started on every rank by torchrun or Slurm it joins: rank 0 leads the run and tells
 the others which stage is next; each starts its own rank of it. `docs/decisions/launch.md` says why not elastic_launch.
@@ -6,33 +6,27 @@ the others which stage is next; each starts its own rank of it. `docs/decisions/
 
 from __future__ import annotations
 
-import ctypes
 import json
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import traceback
-import warnings
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from modelwright.errors import ModelwrightError, disk_error
+from modelwright.errors import ModelwrightError
 
 PATIENCE = 3.0  # seconds that the other ranks get to write down their own errors after one has failed
 LOGS = "logs"
+Processes = Mapping[int, subprocess.Popen[bytes]]  # by rank
 
 
 class RankFailure(Exception):
-    """A rank failed; the message names the first one, `traceback` is its own."""
-
-    def __init__(self, message: str, traceback: str) -> None:
-        super().__init__(message)
-        self.traceback = traceback
+    """A rank failed; the message names the first one and where its traceback is."""
 
 
 def world() -> tuple[int, int] | None:
@@ -47,14 +41,14 @@ def run_ranks(run: Path, stage: str, ranks: int) -> Mapping[str, float]:
     """Run one stage of a run on `ranks` ranks, and return what rank 0 returned. Called where the run is led."""
     joined = world()
     if joined and joined[1] != ranks:
-        raise ModelwrightError(
-            f"stage {stage!r} needs {ranks} ranks, and {joined[1]} were started; set parallel.* to {joined[1]}, or start {ranks}"
-        )
+        raise ModelwrightError(f"stage {stage!r} needs {ranks} ranks, and {joined[1]} were started; set parallel.*, or start {ranks}")
     for old in (run / LOGS).glob(f"{stage}.rank*.error.json"):
         old.unlink()
-    port = _free_port()
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
     if joined:
-        _Board().post({"run": str(run), "stage": stage, "port": port})
+        _Board.post({"run": str(run), "stage": stage, "port": port})
     _supervise(run, stage, [0] if joined else range(ranks), ranks, port)
     found = json.loads((run / LOGS / f"{stage}.results.json").read_text())
     assert isinstance(found, dict)
@@ -66,195 +60,111 @@ def lead(work: Callable[[], Any]) -> Any:
     joined = world()
     if not joined:
         return work()
-    board = _Board()
     if joined[0] == 0:
         try:
             return work()
         finally:
-            board.post({"end": True})
-    while "end" not in (said := board.read()):
+            _Board.post({})
+    while said := _Board.read():
         _supervise(Path(said["run"]), said["stage"], [joined[0]], joined[1], said["port"])
     return None
 
 
 class _Board:
-    """What rank 0 tells the other processes of a joined job, through the store that torchrun or Slurm's variables lead to."""
+    """What rank 0 tells the other processes of a joined job, through the store that torchrun's or Slurm's variables lead to."""
 
-    _store: Any = None
-    _count = 0
+    store: Any = None
+    key = 0
 
-    def __init__(self) -> None:
-        if _Board._store is None:
-            import torch.distributed as dist
+    @classmethod
+    def connect(cls) -> None:
+        if cls.store is None:
+            from torch.distributed.rendezvous import rendezvous
 
-            found = world()
-            assert found
-            os.environ.setdefault("RANK", str(found[0]))
-            os.environ.setdefault("WORLD_SIZE", str(found[1]))
-            os.environ.setdefault("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
-            os.environ.setdefault("MASTER_ADDR", os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1"))
+            slurm = {
+                "RANK": "SLURM_PROCID",
+                "WORLD_SIZE": "SLURM_NTASKS",
+                "LOCAL_RANK": "SLURM_LOCALID",
+                "MASTER_ADDR": "SLURM_LAUNCH_NODE_IPADDR",
+            }
+            for ours, theirs in slurm.items():
+                os.environ.setdefault(ours, os.environ.get(theirs, "127.0.0.1"))
             os.environ.setdefault("MASTER_PORT", str(20000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20000))
-            _Board._store = next(iter(dist.rendezvous("env://")))[0]
+            cls.store = next(iter(rendezvous("env://")))[0]
+        cls.key += 1
 
-    def post(self, what: dict[str, Any]) -> None:
-        _Board._store.set(f"modelwright/{_Board._count}", json.dumps(what))
-        _Board._count += 1
+    @classmethod
+    def post(cls, what: dict[str, Any]) -> None:
+        cls.connect()
+        cls.store.set(f"modelwright/{cls.key}", json.dumps(what))
 
-    def read(self) -> dict[str, Any]:
-        from datetime import timedelta
-
-        key = f"modelwright/{_Board._count}"
-        _Board._store.wait([key], timedelta(days=365))
-        _Board._count += 1
-        found = json.loads(_Board._store.get(key))
-        assert isinstance(found, dict)
-        return found
+    @classmethod
+    def read(cls) -> Any:
+        cls.connect()
+        cls.store.wait([f"modelwright/{cls.key}"], timedelta(days=365))
+        return json.loads(cls.store.get(f"modelwright/{cls.key}"))
 
 
 def _supervise(run: Path, stage: str, mine: Iterable[int], ranks: int, port: int) -> None:
-    """Start these ranks and wait for them; when one fails, stop the others and raise RankFailure about the first that failed."""
-    (run / LOGS).mkdir(exist_ok=True)
+    """Start these ranks and wait for them; when one fails, stop the others and raise about the first that failed."""
     started: dict[int, subprocess.Popen[bytes]] = {}
-    dead: dict[int, int] = {}
     try:
         for rank in mine:
-            local = os.environ.get("LOCAL_RANK", "0") if world() else str(rank)
-            given = {
-                "RANK": str(rank),
-                "WORLD_SIZE": str(ranks),
-                "LOCAL_RANK": local,
-                "MASTER_PORT": str(port),
-                "TORCHELASTIC_USE_AGENT_STORE": "False",
-            }
-            env = {"OMP_NUM_THREADS": "1", "CUDA_DEVICE_MAX_CONNECTIONS": "1", "MASTER_ADDR": "127.0.0.1", **os.environ, **given}
-            with (run / LOGS / f"{stage}.rank{rank}.log").open("ab") as log:
-                out = {} if rank == 0 else {"stdout": log, "stderr": subprocess.STDOUT}
-                command = [sys.executable, "-u", "-m", "modelwright.launch", str(run), stage]
-                started[rank] = subprocess.Popen(command, env=env, start_new_session=True, stdin=subprocess.DEVNULL, **out)  # type: ignore[call-overload]
-        while len(dead) < len(started) and not any(dead.values()):
+            started[rank] = _start(run, stage, rank, ranks, port)
+        while any(p.poll() is None for p in started.values()) and not any(p.poll() for p in started.values()):
             time.sleep(0.05)
-            dead |= {r: code for r, p in started.items() if (code := p.poll()) is not None}
     except BaseException:
         _stop(started)
         raise
-    if any(dead.values()):
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and any(p.poll() is None for p in started.values()):
-            time.sleep(0.05)
+    if dead := {rank: p.returncode for rank, p in started.items() if p.returncode}:
+        _wait(started, PATIENCE)
         _stop(started)
-        raise _first_failure(run, stage, {r: code for r, code in dead.items() if code})
+        raise _first_failure(run / LOGS, stage, dead)
 
 
-def _stop(started: Mapping[int, subprocess.Popen[bytes]]) -> None:
+def _start(run: Path, stage: str, rank: int, ranks: int, port: int) -> subprocess.Popen[bytes]:
+    local = os.environ.get("LOCAL_RANK", "0") if world() else str(rank)
+    ours = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": local, "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": False}
+    defaults = {"OMP_NUM_THREADS": "1", "CUDA_DEVICE_MAX_CONNECTIONS": "1", "MASTER_ADDR": "127.0.0.1"}
+    with (run / LOGS / f"{stage}.rank{rank}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-u", "-m", "modelwright.rank", str(run), stage],
+            env={**defaults, **os.environ, **{key: str(value) for key, value in ours.items()}},
+            stdin=subprocess.DEVNULL,
+            stdout=None if rank == 0 else log,  # rank 0 speaks on the terminal
+            stderr=None if rank == 0 else log,
+            start_new_session=True,
+        )
+
+
+def _wait(started: Processes, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(p.poll() is None for p in started.values()):
+        time.sleep(0.05)
+
+
+def _stop(started: Processes) -> None:
     """End every rank and whatever it started (checkpoint writers outlive their parent otherwise)."""
-    for sign, wait in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+    for sign in (signal.SIGTERM, signal.SIGKILL):
         for process in started.values():
             try:
                 os.killpg(process.pid, sign)
             except ProcessLookupError:
                 continue
-        deadline = time.monotonic() + wait
-        while time.monotonic() < deadline and any(p.poll() is None for p in started.values()):
-            time.sleep(0.05)
+        _wait(started, 5.0)
 
 
-def _first_failure(run: Path, stage: str, dead: Mapping[int, int]) -> Exception:
+def _first_failure(logs: Path, stage: str, dead: Mapping[int, int]) -> Exception:
     """The failure to tell: a rank that was killed says nothing itself; otherwise the one that noted its error first."""
-    for rank, code in sorted(dead.items()):
-        if code < 0:
-            name = signal.Signals(-code).name
-            why = " (out of memory?)" if name == "SIGKILL" else ""
-            return RankFailure(
-                f"rank {rank} of stage {stage!r} was killed by {name}{why}; its log: {run / LOGS / f'{stage}.rank{rank}.log'}", ""
-            )
-    notes = [json.loads(f.read_text()) for f in (run / LOGS).glob(f"{stage}.rank*.error.json")]
-    if not notes:
-        rank, code = min(dead.items())
-        return RankFailure(
-            f"rank {rank} of stage {stage!r} ended with exit code {code}; its log: {run / LOGS / f'{stage}.rank{rank}.log'}", ""
-        )
-    first = min(notes, key=lambda n: n["time"])
-    if first["ours"]:
-        return ModelwrightError(first["error"])
-    log = run / LOGS / f"{stage}.rank{first['rank']}.log"
-    return RankFailure(
-        f"rank {first['rank']} of stage {stage!r} failed first: {first['error']}; its traceback is in {log}", first["traceback"]
-    )
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("", 0))
-        return int(s.getsockname()[1])
-
-
-class _Tee:
-    """Standard output or error of rank 0: the terminal and the log; a progress bar's redrawn lines stay out of the log."""
-
-    def __init__(self, terminal: IO[str], log: IO[str]) -> None:
-        self.terminal, self.log = terminal, log
-
-    def write(self, text: str) -> int:
-        if not text.startswith("\r"):
-            self.log.write(text)
-        return self.terminal.write(text)
-
-    def flush(self) -> None:
-        self.terminal.flush()
-        self.log.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.terminal, name)
-
-
-def _quiet(log_path: Path, rank: int) -> None:
-    """Send what libraries print, log and warn to the rank's log; on rank 0, what Modelwright prints to the terminal too."""
-    log = log_path.open("a", encoding="utf-8", buffering=1)
-    if rank == 0:
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            terminal = os.fdopen(os.dup(number), "w", buffering=1, encoding="utf-8", errors="replace")
-            os.dup2(log.fileno(), number)
-            setattr(sys, name, _Tee(terminal, log))
-    logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-
-    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
-        ours = category is UserWarning and "modelwright" in filename
-        print(f"warning: {message}" if ours else f"{filename}:{lineno}: {category.__name__}: {message}", file=sys.stderr if ours else log)
-
-    warnings.showwarning = show
-
-
-def be_rank(run: Path, stage: str) -> None:
-    """Be one rank of a stage. A failure is noted, with its time, before the process group breaks under the others."""
-    from modelwright.assemble import assemble
-    from modelwright.hooks import discover
-    from modelwright.run import job_of, read_config
-
-    if sys.platform == "linux":  # die with the process that leads the run, even when that is killed
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    rank = int(os.environ["RANK"])
-    _quiet(run / LOGS / f"{stage}.rank{rank}.log", rank)
-    try:
-        config, hooks = read_config(run), discover()
-        (bound,) = [b for b in assemble(config, hooks.registry) if b.name == stage]
-        results = bound.stage.run(job_of(bound, run, config, hooks))
-        if rank == 0:
-            (run / LOGS / f"{stage}.results.json").write_text(json.dumps(dict(results or {})))
-    except BaseException as e:
-        error = disk_error(e) or e
-        said = str(error) if isinstance(error, ModelwrightError) else f"{type(error).__name__}: {error}"
-        note = {
-            "time": time.time(),
-            "rank": rank,
-            "ours": isinstance(error, ModelwrightError),
-            "error": said,
-            "traceback": traceback.format_exc(),
-        }
-        (run / LOGS / f"{stage}.rank{rank}.error.json").write_text(json.dumps(note))
-        logging.exception("rank %d failed", rank)
-        sys.stdout.flush()
-        os._exit(1)  # threads of a broken process group must not keep this rank alive
-
-
-if __name__ == "__main__":
-    be_rank(Path(sys.argv[1]), sys.argv[2])
+    notes = [json.loads(file.read_text()) for file in logs.glob(f"{stage}.rank*.error.json")]
+    rank, code = min(dead.items(), key=lambda item: (item[1] >= 0, item[0]))
+    if code < 0:
+        why = f"was killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+    elif not notes:
+        why = f"ended with exit code {code}"
+    else:
+        first = min(notes, key=lambda note: note["time"])
+        if first["ours"]:
+            return ModelwrightError(first["error"])
+        rank, why = first["rank"], f"failed first: {first['error']}"
+    return RankFailure(f"rank {rank} of stage {stage!r} {why}; its log, with any traceback: {logs / f'{stage}.rank{rank}.log'}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,8 +19,7 @@ from typing import Any
 from modelwright import __version__
 from modelwright.assemble import Bound
 from modelwright.component import Component
-
-LIBRARIES = ("torch", "megatron-core", "transformer-engine", "datatrove", "hydra-core", "omegaconf", "numpy", "tokenizers", "wandb")
+from modelwright.hooks import GROUP
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -32,22 +33,19 @@ def write_json(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
-def versions() -> dict[str, str]:
-    """Python, Modelwright and the libraries that decide results."""
-    found = {"python": sys.version.split()[0], "platform": platform.platform(), "modelwright": __version__}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def plugins() -> dict[str, str]:
     """Each installed plugin: its distribution and version."""
-    found = {}
-    for entry in entry_points(group="modelwright"):
-        found[entry.name] = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+    found = sorted(entry_points(group=GROUP), key=lambda e: e.name)
+    return {e.name: f"{e.dist.name} {e.dist.version}" if e.dist else e.value for e in found}
+
+
+def versions() -> dict[str, str]:
+    """Python, and every installed library that the plugins' distributions ask for."""
+    asked = {re.split(r"[^\w.-]", line)[0] for e in entry_points(group=GROUP) if e.dist for line in e.dist.requires or []}
+    found = {"python": sys.version.split()[0], "platform": platform.platform(), "modelwright": __version__}
+    for name in sorted(asked):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
     return found
 
 
@@ -104,4 +102,5 @@ def _components(bound: Bound) -> list[Component]:
 
 
 def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+    """Of plain values, in their order: filter=[a,b] is not filter=[b,a]."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]

@@ -21,7 +21,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.hooks import Hooks, discover
 from modelwright.manifest import code_hash, content_hash, git_state, identity, plugins, size, versions, write_json
 
-CONFIG, MANIFEST, LOGS = "config.yaml", "manifest.json", "logs"
+CONFIG, MANIFEST = "config.yaml", "manifest.json"
 
 
 def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[st
             raise ModelwrightError(f"run.dir: {folder} holds a run with other settings; resume it, or name another folder", "run.dir")
     elif folder.exists() and any(p.name != ".lock" for p in folder.iterdir()):
         raise ModelwrightError(f"run.dir: {folder} is not empty and is not a run; name another folder", "run.dir")
-    (folder / LOGS).mkdir(parents=True, exist_ok=True)
+    (folder / launch.LOGS).mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     if not (folder / MANIFEST).exists():
         made = {"recipe": config["recipe"], "overrides": overrides, "seed": config["seed"], "status": "new", "versions": versions(),
@@ -97,19 +97,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def job_of(b: Bound, folder: Path, config: Mapping[str, Any], hooks: Hooks) -> Job:
     """The job of a stage in a run: where it writes, and where its inputs are."""
-    inputs = {kind: kind(_input_folder(b, kind, folder, config) / kind.name) for kind in b.producers}
+    inputs = {kind: kind(_producer(b, kind, folder, config)[0] / kind.name) for kind in b.producers}
     return Job(folder, folder / b.name, config["seed"], b.parts, inputs, hooks, config)
 
 
 def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest: dict[str, Any], hooks: Hooks) -> None:
     job = job_of(b, folder, config, hooks)
-    inputs = {kind.name: _hash_of_input(kind, a, b, config) for kind, a in job.inputs.items()}
+    inputs = {kind.name: _producer(b, kind, folder, config)[1]["artifacts"][kind.name]["hash"] for kind in b.producers}
     who = identity(b, config["seed"], inputs)
     record = manifest["stages"].get(b.name, {})
     if record.get("identity") == who and record.get("status") == "finished" and _intact(job.out, record):
         print(f"{title}: finished already", flush=True)
         return
-    pointer = _cache() / f"{identity_with_code(b, who)}.json"
+    pointer = _cache() / f"{who}-{code_hash(b)}.json"  # a changed plugin is another stage
     if config["run"]["reuse"] and (earlier := _reusable(pointer, folder)):
         job.out.unlink() if job.out.is_symlink() else shutil.rmtree(job.out, ignore_errors=True)
         job.out.symlink_to(earlier["out"])
@@ -144,24 +144,13 @@ def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest:
     write_json(folder / MANIFEST, manifest)
 
 
-def _input_folder(b: Bound, kind: type[Artifact], folder: Path, config: Mapping[str, Any]) -> Path:
-    if producer := b.producers[kind]:
-        return folder / producer
-    earlier = Path(config["from"]).absolute()
-    for name, record in reversed(read_manifest(earlier)["stages"].items()):
-        if kind.name in record.get("artifacts", {}):
-            return earlier / name
-    raise ModelwrightError(f"from: no finished stage of {earlier} made {kind.name}, which stage {b.name!r} takes", "from")
-
-
-def _hash_of_input(kind: type[Artifact], artifact: Artifact, b: Bound, config: Mapping[str, Any]) -> str:
-    """The hash that the producer recorded, so that big inputs are read once."""
-    run = artifact.path.parent.parent if b.producers[kind] else Path(config["from"]).absolute()
-    return str(read_manifest(run)["stages"][artifact.path.parent.name]["artifacts"][kind.name]["hash"])
-
-
-def identity_with_code(b: Bound, who: str) -> str:
-    return f"{who}-{code_hash(b)}"
+def _producer(b: Bound, kind: type[Artifact], folder: Path, config: Mapping[str, Any]) -> tuple[Path, Any]:
+    """The folder of the finished stage that made an input, in this run or in the one that `from` names, and its record."""
+    run = folder if b.producers[kind] else Path(config["from"]).absolute()
+    for name, record in reversed(read_manifest(run)["stages"].items()):
+        if kind.name in record.get("artifacts", {}) and name == (b.producers[kind] or name):
+            return run / name, record
+    raise ModelwrightError(f"from: no finished stage of {run} made {kind.name}, which stage {b.name!r} takes", "from")
 
 
 def _intact(out: Path, record: Mapping[str, Any]) -> bool:

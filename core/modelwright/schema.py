@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import types
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from modelwright.component import Component
 from modelwright.errors import ModelwrightError, nearest
 
 MISSING_VALUE = "???"  # OmegaConf's mark of a value that must be given
+_STRUCTURED: dict[Any, Any] = {}
 RESERVED = "name"  # in a config node, the component's own name stands beside its parameters
 
 
@@ -88,16 +88,17 @@ def choices(hint: Any) -> tuple[Any, ...]:
     return ()
 
 
-@functools.cache
 def _structured(cls: Any) -> Any:
     """The dataclass as OmegaConf can hold it: not frozen, Literal as its values' type."""
+    if cls in _STRUCTURED:  # OmegaConf compares classes, so there must be one for each
+        return _STRUCTURED[cls]
     hints = get_type_hints(cls)
     made: list[Any] = []
     for f in fields(cls):
         if f.name == RESERVED:
             raise ModelwrightError(f"{cls.__module__}:{cls.__qualname__}: a parameter can't be called {RESERVED!r}, it names the component")
         made.append((f.name, _plain(hints[f.name]), _copy(f)))
-    return make_dataclass(cls.__name__, made, kw_only=True)
+    return _STRUCTURED.setdefault(cls, make_dataclass(cls.__name__, made, kw_only=True))
 
 
 def _copy(f: Any) -> Any:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,8 @@ RECIPE = ("run", "recipe=toy", "run.dir=out")
 @pytest.mark.parametrize(
     ("die", "said"),
     [
-        ("1:raise", "rank 1 of stage 'paint' failed first: RuntimeError: paint ran out; its traceback is in"),
-        ("0:raise", "rank 0 of stage 'paint' failed first: RuntimeError: paint ran out; its traceback is in"),
+        ("1:raise", "rank 1 of stage 'paint' failed first: RuntimeError: paint ran out; its log, with any traceback:"),
+        ("0:raise", "rank 0 of stage 'paint' failed first: RuntimeError: paint ran out; its log, with any traceback:"),
         ("1:kill", "rank 1 of stage 'paint' was killed by SIGKILL"),
         ("1:exit", "rank 1 of stage 'paint' failed first: SystemExit: 3"),
     ],
@@ -43,7 +44,7 @@ def test_killing_the_leader_ends_its_ranks(tmp_path):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not (log.exists() and "speaks" in log.read_text()):
         time.sleep(0.1)
-    children = subprocess.run(["pgrep", "-f", f"modelwright.launch {tmp_path}"], capture_output=True, text=True).stdout.split()
+    children = subprocess.run(["pgrep", "-f", f"modelwright.rank {tmp_path}"], capture_output=True, text=True).stdout.split()
     assert len(children) == 2
     leader.send_signal(signal.SIGKILL)
     while time.monotonic() < deadline and any(alive(int(pid)) for pid in children):
@@ -53,8 +54,7 @@ def test_killing_the_leader_ends_its_ranks(tmp_path):
 
 def alive(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
 

@@ -97,12 +97,15 @@ def test_problems_are_found_before_anything_is_written(tmp_path, overrides, said
     assert said in str(caught.value) and not (tmp_path / "run").exists()
 
 
+def test_the_order_of_a_list_is_part_of_a_stages_identity(tmp_path):
+    one, two = (start(composed(["recipe=toy", f"color=[{c}]"]), tmp_path / c, []) for c in ("red,blue", "blue,red"))
+    assert one["stages"]["paint"]["identity"] != two["stages"]["paint"]["identity"]
+
+
 def test_a_part_that_no_one_picked(tmp_path):
     config = composed(["recipe=toy"])
     del config["shape"]
-    with pytest.raises(
-        ModelwrightError, match=r"stage 'draw' needs a shape, and the recipe picks none: add shape=NAME \(one of: circle, square\)"
-    ):
+    with pytest.raises(ModelwrightError, match=r"shape: stage 'draw' needs one and the recipe picks none; add shape=NAME"):
         start(config, tmp_path / "run", [])
 
 
