@@ -37,7 +37,7 @@ def held_out(shards: TokenShards) -> HeldOut:
     lengths = np.asarray(index.sequence_lengths, np.int64)
     file = shards.path / "held_out.jsonl"
     try:
-        documents = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        documents = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
         sizes, groups = np.array([d["bytes"] for d in documents], np.int64), [str(d["group"]) for d in documents]
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise ModelwrightError(f'{file}: expected a line {{"id", "group", "bytes"}} for each held-out document ({e})') from e

@@ -1,0 +1,206 @@
+"""From a run's numbers to the page: what it says, and how it is put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import modelwright
+from modelwright_plugins.report import figures
+
+MUST_BEAT = ("unigram", "bigram", "trigram")
+GAP, HYPHEN = "\N{NO-BREAK SPACE}", "\N{NON-BREAKING HYPHEN}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a report is made of: the contents of artifacts, the frozen config, and the run's manifest (empty: not known)."""
+
+    funnel: Sequence[Mapping[str, Any]]
+    shards: Mapping[str, Any]
+    metrics: Sequence[Mapping[str, Any]]
+    evaluation: Mapping[str, Any]
+    config: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    run: str  # the run's folder
+
+
+def page(found: Findings) -> str:
+    """The whole file. Every value of the run is escaped: generated text is anybody's text."""
+    from importlib.resources import files
+
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
+    here = files("modelwright_plugins.report")
+    sources = {name: here.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "style.html")}
+    environment = Environment(loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"megabytes": megabytes, "short": short, "visible": visible, "decimals": decimals}
+    return environment.get_template("page.html").render(**_said(found))
+
+
+def _said(found: Findings) -> dict[str, Any]:
+    import yaml
+    from markupsafe import Markup
+
+    evaluation, source = found.evaluation, found.funnel[0]
+    most = max(source["bytes_out"], 1)
+    funnel = [
+        {**step, "kept": 100 * step["bytes_out"] / most, "gone": 100 * max(step["bytes_in"] - step["bytes_out"], 0) / most}
+        for step in found.funnel
+    ]
+    plain = {key: value for key, value in found.manifest.items() if key in {"versions", "plugins", "git"} and value}
+    return {
+        "recipe": found.config.get("recipe") or "a run without a recipe",
+        "headline": _headline(evaluation),
+        "against": _against(evaluation),
+        "numbers": _numbers(found),
+        "model": evaluation["model"],
+        "held_out": evaluation["held_out"],
+        "baselines": evaluation["baselines"],
+        "context": evaluation["context"],
+        "groups": evaluation["groups"],
+        "better": sum(_better(group) for group in evaluation["groups"]),
+        "samples": evaluation["samples"],
+        "sampling": _sampling(found.config.get("generator") or {}),
+        "training": _training(found),
+        "data": _data(found),
+        "funnel": funnel,
+        "quarantined": source.get("quarantined", []),
+        "quarantined_count": source.get("quarantined_count", 0),
+        "facts": _facts(found),
+        "config": yaml.safe_dump(dict(found.config), sort_keys=False, allow_unicode=True),
+        "versions": yaml.safe_dump(plain, sort_keys=False, allow_unicode=True) if plain else "",
+        "stages": [(name, record["seconds"]) for name, record in found.manifest.get("stages", {}).items() if "seconds" in record],
+        "modelwright": modelwright.__version__,
+        "figures": {
+            "comparison": Markup(figures.comparison(evaluation)),
+            "groups": Markup(figures.by_group(evaluation["groups"])),
+            "training": [(title, told, Markup(svg)) for title, told, svg in _curves(found)],
+        },
+    }  # fmt: skip
+
+
+def _headline(evaluation: Mapping[str, Any]) -> str:
+    beaten = set(evaluation["beaten"])
+    if {b["name"] for b in evaluation["baselines"]} <= beaten:
+        return f"It beats every n{HYPHEN}gram that read the same text."
+    if evaluation["beats"]:
+        return "It beats the unigram, bigram and trigram that read the same text."
+    lost = [name for name in MUST_BEAT if name not in beaten]
+    return f"It does not beat the {' or the '.join(lost)} that read the same text."
+
+
+def _against(evaluation: Mapping[str, Any]) -> str:
+    def best(text: str) -> Mapping[str, Any]:
+        rows: list[Mapping[str, Any]] = [b for b in evaluation["baselines"] if b["fitted_on"] == text]
+        return min(rows, key=lambda b: b["bits_per_byte"])
+
+    seen, every = best("seen"), best("all")
+    name = seen["name"].replace("-", HYPHEN)
+    return (
+        f"The best n{HYPHEN}gram of the text that the model saw, a {name}, needs {seen['bits_per_byte']:.2f}; "
+        f"of all training text, {every['bits_per_byte']:.2f}."
+    )
+
+
+def _numbers(found: Findings) -> list[tuple[str, str]]:
+    model, train = found.evaluation["model"], found.shards["train"]
+    speeds = sorted(row["tokens_per_second"] for row in found.metrics if row.get("tokens_per_second"))
+    numbers = [
+        (f"{model['perplexity']:,.1f}", "perplexity, a token"),
+        (short(model["tokens_trained"]), f"tokens trained on, of {short(train['tokens'])} there are"),
+        (megabytes(found.funnel[-1]["bytes_out"]), f"of text kept, of {megabytes(found.funnel[0]['bytes_out'])} read"),
+    ]
+    if speeds:
+        numbers.append((short(speeds[len(speeds) // 2]), "tokens a second in training (median)"))
+    if seconds := sum(record.get("seconds", 0) for record in found.manifest.get("stages", {}).values()):
+        numbers.append((duration(seconds), "from the first stage to this page"))
+    return numbers
+
+
+def _better(group: Mapping[str, Any]) -> bool:
+    bits = group["bits_per_byte"]
+    return bits["model"] is not None and bool(bits["model"] < bits["trigram"])
+
+
+def _sampling(generator: Mapping[str, Any]) -> str:
+    told = [
+        f"{key.replace('_', '-')} {value}"
+        for key, value in generator.items()
+        if key in {"temperature", "top_k", "top_p"} and value is not None
+    ]
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _training(found: Findings) -> str:
+    last = found.metrics[-1]
+    trained, seen = found.evaluation["model"]["tokens_trained"], found.evaluation["model"]["tokens_seen"]
+    epochs = trained / found.shards["train"]["tokens"]
+    again = (
+        f"{short(seen)} of them different, so it read the text {epochs:.1f} times"
+        if trained > seen * 1.05
+        else f"{epochs:.0%} of the training text"
+    )
+    return f"{last['step']:,} updates on {short(trained)} tokens: {again}."
+
+
+def _data(found: Findings) -> str:
+    first, last, train, held = found.funnel[0], found.funnel[-1], found.shards["train"], found.shards["held_out"]
+    left = f"Of {first['documents_out']:,} documents, {last['documents_out']:,} are left: {megabytes(last['bytes_out'])}"
+    groups = f"in {len(train['groups']) + len(held['groups']):,} groups"
+    aside = f"{len(held['groups']):,} whole groups ({megabytes(held['bytes'])}) were held out"
+    each = train["bytes"] / max(train["tokens"], 1)
+    return f"{left}, {groups}. {aside}; the other {len(train['groups']):,} became {short(train['tokens'])} tokens of {each:.2f} bytes each."
+
+
+def _curves(found: Findings) -> list[tuple[str, str, str]]:
+    trigram = next(b for b in found.evaluation["baselines"] if b["fitted_on"] == "seen" and b["name"] == "trigram")
+    marks = {"held-out": found.evaluation["model"]["loss"], "trigram, held-out": trigram["loss"]}
+    every = [
+        ("Loss", "nats a token, on the batch of each step", "loss", marks),
+        ("Learning rate", "warm-up, then decay", "lr", None),
+        ("Gradient norm", "before clipping", "grad_norm", None),
+        ("Throughput", "tokens a second", "tokens_per_second", None),
+    ]
+    drawn = [(title, told, figures.curve(found.metrics, key, title, levels)) for title, told, key, levels in every]
+    return [curve for curve in drawn if curve[2]]
+
+
+def _facts(found: Findings) -> list[tuple[str, str]]:
+    overrides = found.manifest.get("overrides") or []
+    facts = [
+        ("command", " ".join(["modelwright run", *(overrides or [f"recipe={found.config.get('recipe')}"])])),
+        ("seed", str(found.config.get("seed"))),
+        ("run", found.run),
+    ]
+    if git := found.manifest.get("git"):
+        facts.append(("git commit", git["commit"] + (" (with changes)" if git.get("dirty") else "")))
+    return facts
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:.1f}{GAP}MB" if size >= 1e5 else f"{size / 1e3:.1f}{GAP}kB"
+
+
+def short(number: float) -> str:
+    """1234567 -> 1.23 M."""
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.3g}{GAP}{name}"
+    return f"{number:.3g}"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f}{GAP}s"
+    return f"{seconds / 60:.0f}{GAP}min" if seconds < 6000 else f"{seconds / 3600:.1f}{GAP}h"
+
+
+def decimals(number: float | None) -> str:
+    return "–" if number is None else f"{number:.3f}"
+
+
+def visible(text: Any) -> str:
+    """Control characters, which a page can't show, as their pictures."""
+    return str(text).translate({code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421})

@@ -1,0 +1,71 @@
+"""Figures as SVG that takes its colours and its typeface from the page around it."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Matplotlib wants real colours: each stands for a variable of the page's style, which differs between light and dark.
+INK, MUTED, RULE, MODEL, BASELINE, PAPER = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
+VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", MODEL: "--model", BASELINE: "--baseline", PAPER: "--paper"}
+WIDTH = 5.6  # inches of 72 units: as wide as half a laptop's page or a whole phone's, so that text stays legible on both
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "font.size": 11,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+}
+
+
+def figure(name: str, height: float, told: str, draw: Callable[[Axes], None]) -> str:
+    """An `<svg>` of `height` inches that `draw` fills. `name` is unique in the page, `told` says in words what it shows."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    out = io.StringIO()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # it measures with its own font; the browser has others
+        sheet = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = sheet.add_subplot()
+        axes.patch.set_alpha(0)
+        sheet.patch.set_alpha(0)
+        draw(axes)
+        sheet.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return _inlined(out.getvalue(), name, told)
+
+
+def _inlined(svg: str, name: str, told: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    box = re.search(r'viewBox="[^"]*"', svg)
+    assert box
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    head = f'<svg {names} {box[0]} role="img" aria-label="{escape(told)}">'
+    svg = head + svg[svg.index(">") + 1 :]
+    # Several figures share a page: their ids must not.
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(url\(|href=")#', rf"\g<1>#{name}-", svg)
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return re.sub(r"font: [^;\"]*?(\d+(?:\.\d+)?)px[^;\"]*", r"font-size: \1px", svg)
