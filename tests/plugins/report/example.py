@@ -57,7 +57,7 @@ def evaluation(model: float = 1.573) -> dict[str, Any]:
         "samples": [
             {"prompt": "def read_lines(path", "text": ", mode=None):\n    if mode is None:\n        mode = self.mode\n    return None"},
             {"prompt": "import os\nimport", "text": " sys\nimport re\n\nfrom test import support\n\nclass TestCase(unittest.TestCase):\n"},
-            {"prompt": "class Queue:\n    ", "text": '"""A queue of the queue.\n\n    It is a queue.\n    """\n\n    def __init__(self):\n'},
+            {"prompt": "class Queue:\n    ", "text": '"""A queue of the queue.\n\n    A queue.\n    """\n\n    def __init__(self):\n'},
         ],
     }  # fmt: skip
 
