@@ -31,7 +31,7 @@ class Evaluate(Stage):
     makes: ClassVar[tuple[type[Artifact], ...]] = (Evaluation,)
 
     stride: int | None = None  # new tokens a window, at most its length: fewer give each token more context; None: half the window
-    batch: int = 16  # windows a forward pass: memory and speed, not what is found
+    batch: int = 4  # windows a forward pass: memory and speed, not what is found (a CPU is fastest while logits are below 32 MiB)
     baseline_tokens: int = 100_000_000  # training tokens at most that n-gram models are fitted on (they need about 150 bytes each)
     prompts: list[str] = field(
         default_factory=lambda: [
@@ -50,9 +50,9 @@ class Evaluate(Stage):
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
 
     def ranks(self, parts: Parts) -> int:
-        from modelwright_plugins.stage.train import devices
+        from modelwright_plugins.stage.train import available
 
-        ranks: int = parts["parallel"].ranks(devices())
+        ranks: int = parts["parallel"].ranks(available()[0])
         return ranks
 
     def problems(self, parts: Parts) -> list[str]:
