@@ -23,5 +23,5 @@ class Executor(Component, ABC):
         """Run `steps` once for each of `tasks` ranks, with a progress bar, and come back when all have completed.
 
         Steps are pickled to each task. `logs` gets a log of each task, statistics and completion marks, and nothing is logged to the
-        terminal. `total` is the bytes of text that will come out of the first step, as far as known. ModelwrightError: a
-        task failed or never completed; it and its log are named."""
+        terminal. `total` is about how many bytes of text will come out of the first step; None, when none will: no bar.
+        ModelwrightError: a task failed or never completed; it and its log are named."""

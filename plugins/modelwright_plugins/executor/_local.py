@@ -20,7 +20,7 @@ from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
 from modelwright.errors import ModelwrightError
-from modelwright.progress import progress
+from modelwright_plugins.progress import progress
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -116,6 +116,17 @@ def run_local(steps: list[PipelineStep], *, tasks: int, workers: int, logs: Path
     logger.remove()
     log = logger.add(logs / "executor.log", level="DEBUG")
     executor = LocalTasks([steps[0], meter, *steps[1:]], tasks=tasks, workers=workers, logging_dir=str(logs), skip_completed=False)
+    try:
+        with contextlib.nullcontext() if total is None else shown(meter, title, total):
+            executor.run()
+    finally:
+        with contextlib.suppress(ValueError):  # a task in this process has removed it
+            logger.remove(log)
+
+
+@contextlib.contextmanager
+def shown(meter: Meter, title: str, total: int) -> Iterator[None]:
+    """A bar that follows `meter` from a thread."""
     over = threading.Event()
     with progress(title, total, "B") as bar:
 
@@ -126,11 +137,9 @@ def run_local(steps: list[PipelineStep], *, tasks: int, workers: int, logs: Path
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
-            executor.run()
+            yield
+            bar.total = max(meter.read(), 1)  # `total` was an estimate
         finally:
             over.set()
             watcher.join()
             bar.update(meter.read() - bar.n)
-            bar.total = max(bar.n, 1) if total else total
-            with contextlib.suppress(ValueError):
-                logger.remove(log)

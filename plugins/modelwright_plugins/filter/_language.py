@@ -41,4 +41,4 @@ class CLD2(BaseFilter):
         doc.metadata["language"] = first
         if share >= self.min_share or (first == "un" and self.keep_unknown):
             return True
-        return False, f"language_{first}"
+        return False, "language_below_share" if first in self.languages else f"language_{first}"

@@ -10,8 +10,12 @@ RENEW = 100_000_000  # characters: spaCy keeps every word that it has seen, so t
 
 
 class Words(SpaCyTokenizer):
-    """Given to a datatrove filter as its `language`. Any two are equal, so that datatrove's cache of the last few splits, keyed by
-    text and language, serves all filters of a document."""
+    """Given to a datatrove filter as its `language`.
+
+    datatrove's own tokenizer is used within spaCy's memory zones, which empty its cache after each text, and in which spaCy fails on
+    a second text with IS_ALPHA (datatrove then cuts that word out). Any two of this class are equal, so that datatrove's cache of
+    the last few splits, keyed by text and language, serves all filters of a document.
+    """
 
     def __init__(self) -> None:
         super().__init__("en")
@@ -34,12 +38,7 @@ class Words(SpaCyTokenizer):
         if self.seen > RENEW:
             self._tokenizer, self.seen = None, len(text)
         split = self.tokenizer.tokenizer  # without the pipeline's sentence splitter, which words don't need
-        try:
-            words = split(text)
-        except Exception:
-            if "IS_ALPHA" not in text:
-                raise
-            words = split(text.replace("IS_ALPHA", ""))  # as datatrove does: spaCy takes this string for a symbol of its own
+        words = split(text)
         numbers = words.to_array("ORTH").tolist()  # the same as each token's text, without making a token
         strings = words.vocab.strings
         text_of = {number: strings[number].strip() for number in set(numbers)}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from modelwright_plugins.source import BadRecord, Source, SourceFile
 from modelwright_plugins.source.paths import find
@@ -34,14 +35,13 @@ class Jsonl(Source):
         ]
 
     def read(self, file: SourceFile) -> Iterator[Document | BadRecord]:
-        with _open(file.path) as lines:
-            number = 0
-            try:
-                for number, line in enumerate(lines, 1):
-                    if line.strip():
-                        yield self._document(line, file, number)
-            except EOFError:
-                yield BadRecord("the compressed file ends too early", number + 1)
+        number = 0
+        try:
+            for number, line in enumerate(_lines(file.path), 1):
+                if line.strip():
+                    yield self._document(line, file, number)
+        except (EOFError, zlib.error) as error:
+            yield BadRecord(f"the compressed file is damaged: {error}", number + 1)
 
     def _document(self, line: bytes, file: SourceFile, number: int) -> Document | BadRecord:
         import orjson
@@ -69,11 +69,31 @@ class Jsonl(Source):
         return Document(text=text, id=f"{file.name}:{number}" if name is None else str(name), metadata=metadata)
 
 
-def _open(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
+def _lines(path: Path) -> Iterator[bytes]:
     if path.suffix == ".zst":
-        import zstandard
+        yield from _zstd_lines(path)
+        return
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+        yield from lines
 
-        return zstandard.open(path, "rb")  # type: ignore[no-any-return]
-    return path.open("rb")
+
+def _zstd_lines(path: Path) -> Iterator[bytes]:
+    """zstandard's own reader takes a file that was cut short for a whole one."""
+    import zstandard
+
+    frame, rest = None, b""
+    with path.open("rb") as packed:
+        while chunk := packed.read(1 << 20):
+            while chunk:
+                frame = frame or zstandard.ZstdDecompressor().decompressobj()
+                try:
+                    rest += frame.decompress(chunk)
+                except zstandard.ZstdError as error:
+                    raise EOFError(str(error)) from error
+                chunk, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+            *lines, rest = rest.split(b"\n")
+            yield from lines
+    if rest:
+        yield rest
+    if frame is not None:
+        raise EOFError("it ends within a Zstandard frame")

@@ -77,20 +77,20 @@ class Curate(Stage):
         for name, part in job.parts["filter"].items():
             steps.append(Count(counts, len(funnel), self.examples, part.build()))
             funnel.append({"step": name, "kind": "filter"})
-        title = "filter"
+        title = "read and filter" if job.parts["filter"] else "read"
         for number, (name, deduper) in enumerate(dedupers):
             kept, signatures = _folder(work / f"pass_{number}"), _folder(work / f"signatures_{number}")
             steps += [Store(kept), Sign(deduper, signatures)]
-            executor.run(steps, tasks=executor.tasks, logs=job.out / "logs" / f"{number}_{title}", title=title, total=expected)
+            executor.run(steps, tasks=executor.tasks, logs=job.out / "logs" / f"pass_{number}", title=title, total=expected)
             match: list[PipelineStep] = [Match(deduper, signatures)]
-            executor.run(match, tasks=1, logs=job.out / "logs" / f"{number}_match_{name}", title=f"match {name}", total=None)
+            executor.run(match, tasks=1, logs=job.out / "logs" / f"match_{number}", title=f"match {name}", total=None)
             _merge(funnel, counts, bad, self.examples)
             expected = funnel[-1]["bytes_out"]
             steps = [Load(kept), Count(counts, len(funnel), self.examples, Remove(deduper, signatures))]
             funnel.append({"step": name, "kind": "deduper"})
-            title = name
+            title = f"remove {name}"
         steps.append(Write(out))
-        logs = job.out / "logs" / f"{len(dedupers)}_{title}"
+        logs = job.out / "logs" / f"pass_{len(dedupers)}"
         executor.run(steps, tasks=executor.tasks, logs=logs, title=title, total=expected)
         _merge(funnel, counts, bad, self.examples)
         with (job.out / "quarantine.jsonl").open("wb") as every:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.component import Job, Stage
 from modelwright.errors import ModelwrightError
-from modelwright.progress import progress
+from modelwright_plugins.progress import progress
 from modelwright_plugins.artifacts import Documents, Tokenizer, TokenShards
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelwright.component import Job, Stage
-from modelwright.progress import progress
+from modelwright_plugins.progress import progress
 from modelwright_plugins.artifacts import Documents, Tokenizer
 
 if TYPE_CHECKING:

@@ -1,0 +1,162 @@
+"""Curating a small corpus whose funnel is known."""
+
+import gzip
+import itertools
+import json
+import random
+
+import pytest
+
+from modelwright.component import Job
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.artifacts import Documents
+from modelwright_plugins.deduper.exact import Exact
+from modelwright_plugins.deduper.minhash import MinHash
+from modelwright_plugins.executor.local import Local
+from modelwright_plugins.filter.c4 import C4Quality
+from modelwright_plugins.filter.gopher import GopherQuality
+from modelwright_plugins.source.jsonl import Jsonl
+from modelwright_plugins.stage.curate import Curate
+
+COMMON = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "that",
+    "with",
+    "have",
+    "be",
+    "cat",
+    "dog",
+    "house",
+    "street",
+    "river",
+    "bridge",
+    "morning",
+    "evening",
+    "slowly",
+    "quickly",
+]
+
+
+def sentences(number, count=30):
+    pick = random.Random(number)
+    words = [f"w{pick.randrange(4000)}" for _ in range(200)] + COMMON * 6
+    return "\n".join(" ".join(pick.choices(words, k=9)).capitalize() + "." for _ in range(count))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """12 files of 25 documents; places of what should go, and of what stays in its stead, are known."""
+    folder = tmp_path_factory.mktemp("corpus")
+    good = [sentences(i) for i in range(240)]
+    plan = [("good", text) for text in good]
+    plan += [("short", f"Only a few of the words, number {i}.") for i in range(30)]
+    plan += [("brace", sentences(1000 + i) + "\nThis is what { the last line of it has.") for i in range(10)]
+    plan += [("copy", good[i].replace(" ", "  ")) for i in range(10)]  # the same when normalized
+    plan += [("near", good[20 + i] + "\nAnd this is one more line for the end of it.") for i in range(8)]
+    random.Random(0).shuffle(plan)
+    lines = [json.dumps({"text": text, "id": f"{i}-{kind}", "site": f"site{i % 40}"}) for i, (kind, text) in enumerate(plan)]
+    lines.insert(100, '{"text": ')
+    lines.insert(200, '{"site": "x"}')
+    for number in range(12):
+        (folder / f"{number:02d}.jsonl").write_text("\n".join(lines[25 * number : 25 * (number + 1)]) + "\n")
+    assert len(lines) == 300
+    return folder, plan
+
+
+def curate(corpus, out, *, tasks=4, workers=1, filters=None, dedupers=None, **stage):
+    out.mkdir()
+    parts = {
+        "source": Jsonl(paths=[str(corpus)], group_key="site"),
+        "filter": {"gopher": GopherQuality(max_mean_word_length=0), "c4": C4Quality()} if filters is None else filters,
+        "deduper": {"exact": Exact(), "minhash": MinHash()} if dedupers is None else dedupers,
+        "executor": Local(tasks=tasks, workers=workers),
+    }
+    job = Job(run=out, out=out, seed=0, parts=parts, inputs={}, hooks=None)
+    Curate(**stage).run(job)
+    return job.make(Documents).path
+
+
+def read(folder):
+    return [json.loads(line) for file in sorted(folder.glob("*.jsonl.gz")) for line in gzip.open(file, "rt")]
+
+
+def test_the_funnel_is_what_was_planted(corpus, tmp_path, capsys):
+    folder, plan = corpus
+    out = curate(folder, tmp_path / "out")
+    documents = read(out)
+    first = {}  # of good texts and their copies, with more blanks or with a line more, the first stays
+    for i, (kind, text) in enumerate(plan):
+        if kind in ("good", "copy", "near"):
+            first.setdefault(" ".join(text.split()).removesuffix(" And this is one more line for the end of it."), f"{i}-{kind}")
+    assert [d["id"] for d in documents] == sorted(first.values(), key=lambda name: int(name.split("-")[0]))
+    assert len(documents) == 240
+
+    source, gopher, c4, exact, minhash = funnel = json.loads((out / "funnel.json").read_text())
+    assert [(s["step"], s["kind"]) for s in funnel] == [
+        ("jsonl", "source"), ("gopher", "filter"), ("c4", "filter"), ("exact", "deduper"), ("minhash", "deduper")
+    ]  # fmt: skip
+    assert (source["documents_in"], source["documents_out"], source["quarantined_count"]) == (300, 298, 2)
+    assert [(r["file"][-8:], r["line"]) for r in source["quarantined"]] == [("04.jsonl", 1), ("08.jsonl", 1)]
+    assert gopher["dropped"] == {"gopher_short_doc": 30} and c4["dropped"] == {"curly_bracket": 10}
+    assert exact["dropped"] == {"duplicate": 10} and minhash["dropped"] == {"near_duplicate": 8}
+    for before, after in itertools.pairwise(funnel):
+        assert (after["documents_in"], after["bytes_in"]) == (before["documents_out"], before["bytes_out"])
+        assert after["documents_in"] - after["documents_out"] == sum(after["dropped"].values())
+    assert source["bytes_out"] == sum(len(text.encode()) for _, text in plan)
+    assert minhash["bytes_out"] == sum(len(d["text"].encode()) for d in documents)
+    assert [e["reason"] for e in gopher["examples"]] == ["gopher_short_doc"] * 3
+    shorts = [(f"{i}-short", text) for i, (kind, text) in enumerate(plan) if kind == "short"]
+    assert [(e["id"], e["text"]) for e in gopher["examples"]] == shorts[:3]
+
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 6 and "gopher_short_doc 30" in printed[2] and "298 > 268" in printed[2] and "read 2" in printed[1]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["documents", "logs", "quarantine.jsonl"]
+    assert len((tmp_path / "out/quarantine.jsonl").read_text().splitlines()) == 2
+
+
+def test_groups_are_split_whole(corpus, tmp_path):
+    out = curate(corpus[0], tmp_path / "out", held_out=0.1)
+    split, documents = json.loads((out / "split.json").read_text()), read(out)
+    assert all(d["metadata"]["group"] == d["metadata"]["site"] for d in documents)
+    sizes = {True: 0, False: 0}
+    for d in documents:
+        sizes[d["metadata"]["group"] in split["held_out"]] += len(d["text"].encode())
+    assert split["bytes"] == {"train": sizes[False], "held_out": sizes[True]}
+    assert 0.05 < sizes[True] / sum(sizes.values()) <= 0.1
+
+
+def test_tasks_and_workers_change_nothing(corpus, tmp_path):
+    one = curate(corpus[0], tmp_path / "one", tasks=1)
+    many = curate(corpus[0], tmp_path / "many", tasks=5, workers=2)
+    again = curate(corpus[0], tmp_path / "again", tasks=5, workers=1)
+    assert read(one) == read(many)
+    assert (one / "funnel.json").read_text() == (many / "funnel.json").read_text()
+    assert {f.name: f.read_bytes() for f in many.iterdir()} == {f.name: f.read_bytes() for f in again.iterdir()}  # to the bit
+
+
+def test_without_filters_and_dedupers(corpus, tmp_path):
+    folder, plan = corpus
+    documents = read(curate(folder, tmp_path / "out", filters={}, dedupers={}))
+    assert [d["text"] for d in documents] == [text for _, text in plan]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_bytes": 10**7}, r"0\.\d\d MB of text are left, expected at least 10\.00: filter 'gopher' removed most.*'gopher_short_doc'"),
+        ({"filters": {"gopher": GopherQuality(min_words=10**6)}}, r"0\.00 MB of text are left, .*'gopher' removed most"),
+        ({"min_bytes": 10**7, "filters": {}, "dedupers": {}}, r"the source gave 0\.\d\d MB and 2 unreadable records"),
+    ],
+)
+def test_too_little_is_an_error_that_says_where_it_went(corpus, tmp_path, options, message):
+    options = {"filters": {"gopher": GopherQuality(max_mean_word_length=0)}, "dedupers": {}} | options
+    with pytest.raises(ModelwrightError, match=message):
+        curate(corpus[0], tmp_path / "out", **options)
+
+
+def test_wrong_share():
+    with pytest.raises(ValueError, match="held_out=1"):
+        Curate(held_out=1)
