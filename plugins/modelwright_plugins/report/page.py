@@ -35,7 +35,7 @@ def page(found: Findings) -> str:
     here = files("modelwright_plugins.report")
     sources = {name: here.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "style.html")}
     environment = Environment(loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"megabytes": megabytes, "short": short, "visible": visible, "decimals": decimals}
+    environment.filters |= {"megabytes": megabytes, "short": short, "visible": visible, "breakable": breakable, "decimals": decimals}
     return environment.get_template("page.html").render(**_said(found))
 
 
@@ -142,7 +142,21 @@ def _training(found: Findings) -> str:
         if trained > seen * 1.05
         else f"{epochs:.0%} of the training text"
     )
-    return f"{last['step']:,} updates on {short(trained)} tokens: {again}."
+    updates = f"{last['step']:,} updates on {short(trained)} tokens: {again}."
+    return f"{updates} {_parts(found.config)}" if "architecture" in found.config else updates
+
+
+def _parts(config: Mapping[str, Any]) -> str:
+    def told(kind: str, *keys: str) -> str:
+        part = config.get(kind) or {}
+        known = [f"{key} {part[key]}" for key in keys if part.get(key) is not None]
+        return f"{part.get('name', kind)} ({', '.join(known)})" if known else str(part.get("name", kind))
+
+    layout = told("parallel", "data", "tensor", "pipeline", "virtual")
+    return (
+        f"{told('architecture', 'layers', 'width', 'heads')}, {told('optimizer', 'lr')}, {told('schedule', 'warmup')}, "
+        f"{told('precision')}, {layout}."
+    )
 
 
 def _data(found: Findings) -> str:
@@ -159,7 +173,7 @@ def _curves(found: Findings) -> list[tuple[str, str, str]]:
     marks = {"held-out": found.evaluation["model"]["loss"], "trigram, held-out": trigram["loss"]}
     every = [
         ("Loss", "nats a token, on the batch of each step", "loss", marks),
-        ("Learning rate", "warm-up, then decay", "lr", None),
+        ("Learning rate", "of the optimizer, as the schedule scales it", "lr", None),
         ("Gradient norm", "before clipping", "grad_norm", None),
         ("Throughput", "tokens a second", "tokens_per_second", None),
     ]
@@ -204,3 +218,8 @@ def decimals(number: float | None) -> str:
 def visible(text: Any) -> str:
     """Control characters, which a page can't show, as their pictures."""
     return str(text).translate({code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421})
+
+
+def breakable(name: str) -> str:
+    """A long name that may be broken after an underscore."""
+    return visible(name).replace("_", "_\N{ZERO WIDTH SPACE}")

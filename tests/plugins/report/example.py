@@ -103,7 +103,9 @@ def findings(**changed: Any) -> Findings:
             "recipe": "pretrain/quickstart",
             "seed": 1234,
             "stages": ["curate", "train"],
-            "generator": {"temperature": 0.8, "top_p": 0.95},
+            "generator": {"name": "sampling", "temperature": 0.8, "top_p": 0.95},
+            "architecture": {"name": "causal_decoder", "layers": 4, "width": 96},
+            "optimizer": {"name": "muon", "lr": 0.03},
         },
         "manifest": {
             "overrides": ["recipe=pretrain/quickstart", "train.steps=576"],

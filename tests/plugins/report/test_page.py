@@ -117,6 +117,16 @@ def test_the_table_has_the_evaluations_numbers() -> None:
         assert f"<td>{row['bits_per_byte']:.3f}</td><td>{row['bits_per_token']:.3f}</td><td>{row['perplexity']:,.1f}</td>" in text
 
 
+def test_training_is_told_with_its_parts() -> None:
+    text = page(findings())
+    assert (
+        "576 updates on 1.18\N{NO-BREAK SPACE}M tokens: 47% of the training text. causal_decoder (layers 4, width 96), muon (lr 0.03)"
+        in text
+    )
+    twice = evaluation() | {"model": {**evaluation()["model"], "tokens_trained": 5_002_678, "tokens_seen": 2_501_339}}
+    assert "so it read the text 2.0 times" in page(findings(evaluation=twice))
+
+
 def test_funnel_bars_and_words() -> None:
     funnel = [step("jsonl", "source", (12, 10), (1_000_000, 1_000_000)), step("keep", "filter", (10, 4), (1_000_000, 250_000), rude=6)]
     funnel[0] |= {"quarantined": [{"file": "a.jsonl", "line": 7, "reason": "no text"}], "quarantined_count": 2}
