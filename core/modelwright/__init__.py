@@ -1,7 +1,3 @@
-"""Modelwright: build language models from named parts.
-
-`core/` is the minimal core: six rooms (registry, hooks, compose, assemble, run, launch) behind a thin command line.
-It imports no torch, no datatrove, no Megatron; those live inside components.
-"""
+"""Modelwright: build language models from named parts. This is the core: it imports no torch, no datatrove, no Megatron."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,5 @@
 """Assemble: a frozen config becomes the list of stages, each with its built components, checked end to end before anything runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The catalogue: the YAML that there is to pick from, found without Hydra: recipes, presets, and every option of a kind."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,16 +11,13 @@ RECIPES = "modelwright.recipes"
 
 def recipes() -> dict[str, Path]:
     """The recipes of ours and of plugins: name -> file."""
-    found = _yamls(Path(str(files(RECIPES))))
-    for plugin, folder in _conf_folders():
-        if plugin != "builtin":
-            found.update(_yamls(folder / "recipe"))
-    return found
+    folders = [Path(str(files(RECIPES))), *(folder / "recipe" for folder in _conf_folders())]
+    return {name: path for folder in folders for name, path in _yamls(folder).items()}
 
 
 def presets(kind: str) -> dict[str, Path]:
     """The YAML presets of a kind: name -> file."""
-    return {name: path for _, folder in _conf_folders() for name, path in _yamls(folder / kind).items()}
+    return {name: path for folder in _conf_folders() for name, path in _yamls(folder / kind).items()}
 
 
 def options(kind: str) -> list[str]:
@@ -30,13 +25,10 @@ def options(kind: str) -> list[str]:
     return sorted({*discover().registry.names(kind), *presets(kind)})
 
 
-def _conf_folders() -> list[tuple[str, Path]]:
-    """(plugin, folder) of every search path that is a folder on this machine."""
-    found = [("builtin", Path(str(files(CONF))))]
-    for plugin, path in discover().registry.conf:
-        scheme, _, rest = path.rpartition("://")
-        found.append((plugin, Path(str(files(rest))) if scheme == "pkg" else Path(rest)))
-    return found
+def _conf_folders() -> list[Path]:
+    """Every search path that is a folder on this machine."""
+    paths = [path.rpartition("://") for _, path in discover().registry.conf]
+    return [Path(str(files(CONF))), *(Path(str(files(rest)) if scheme == "pkg" else rest) for scheme, _, rest in paths)]
 
 
 def _yamls(folder: Path) -> dict[str, Path]:

@@ -1,12 +1,9 @@
 """The command line: a thin door. Every command is a registered component, so that plugins can add their own."""
 
-from __future__ import annotations
-
 import os
 import sys
 import traceback
 from collections.abc import Iterable
-from pathlib import Path
 
 from modelwright import __version__
 from modelwright.component import Command
@@ -16,6 +13,7 @@ from modelwright.hooks import discover
 
 def main() -> None:
     """The entry point. Exits with 0; with 2 on bad input, in one line; with 1 when a run fails."""
+    debug = "--debug" in sys.argv
     try:
         sys.exit(command([word for word in sys.argv[1:] if word != "--debug"]))
     except KeyboardInterrupt:
@@ -24,7 +22,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `modelwright list | head` is no error
     except Exception as e:
-        if "--debug" in sys.argv:
+        if debug:
             traceback.print_exc()
         ours = e if isinstance(e, ModelwrightError) else disk_error(e)
         failed = e if hasattr(e, "traceback") else f"{type(e).__name__}: {e} (--debug shows where)"
@@ -59,19 +57,3 @@ def complain(lines: Iterable[str]) -> None:
     """Print errors, a line each, on standard error."""
     for line in lines:
         print(f"modelwright: {line}", file=sys.stderr)
-
-
-def only_overrides(words: list[str]) -> list[str]:
-    """The words, when each is `key=value` or `~key`; a ModelwrightError about the first that is not."""
-    from modelwright.catalogue import recipes
-
-    for word in words:
-        if "=" not in word and not word.startswith("~"):
-            known = word in recipes() or word.endswith(".yaml")
-            raise ModelwrightError(f"{word!r} is not of the form key=value" + (f"; did you mean recipe={word}?" if known else ""))
-    return words
-
-
-def shown(path: Path) -> Path:
-    """The path as a person would type it here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,7 +1,5 @@
 """Compose: Hydra turns a command line into a config; every part of it is then held against its schema."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import re
@@ -58,7 +56,8 @@ class RegistrySource(ConfigSource):
         registry = discover().registry
         if config_path == "kinds":
             picks = [{k.name: ([k.default] if k.default else []) if k.many else k.default} for k in registry.picked.values()]
-            config: dict[str, Any] = {"defaults": [*picks, "_self_"], **_settings_defaults(), **_stage_defaults(registry)}
+            settings = {key.rstrip("_"): value for key, value in defaults(Settings).items() if key != "recipe"}
+            config: dict[str, Any] = {"defaults": [*picks, "_self_"], **settings, **_stage_defaults(registry)}
             package: str | None = "_global_"
         else:
             kind, name = _split(config_path)
@@ -93,10 +92,8 @@ class RecipeSource(ConfigSource):
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         path = self._path(config_path)
-        found = sorted(path.iterdir()) if path and path.is_dir() else []
-        folders = [p.name for p in found if p.is_dir() and p.name[0] not in "._"]
-        configs = [p.stem for p in found if p.suffix == ".yaml"]
-        return folders if results_filter == ObjectType.GROUP else configs if results_filter == ObjectType.CONFIG else folders + configs
+        keep = {ObjectType.GROUP: Path.is_dir, ObjectType.CONFIG: Path.is_file}.get(results_filter, Path.exists)  # type: ignore[arg-type]
+        return sorted(p.stem for p in path.iterdir() if keep(p) and p.name[0] not in "._") if path else []
 
     def load_config(self, config_path: str) -> ConfigResult:
         path = self._path(self._normalize_file_name(config_path))
@@ -192,10 +189,6 @@ def _picked(kind: Kind, node: Any, registry: Registry) -> dict[str, Any]:
     return {str(name): one(item, f"{kind.name}.{name}") for name, item in node.items()}
 
 
-def _settings_defaults() -> dict[str, Any]:
-    return {key.rstrip("_"): value for key, value in defaults(Settings).items() if key != "recipe"}
-
-
 def _stage_defaults(registry: Registry) -> dict[str, Any]:
     found = {}
     for name in registry.names("stage"):
@@ -235,9 +228,9 @@ def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
     text, registry = str(error), discover().registry
     if m := re.search(r"Could not (?:find|load) '([^']+)'", text):
         group, _, name = m[1].rpartition("/")
-        if group.split("/")[0] == "recipe" or group == "":
-            found = recipes()
-            return ModelwrightError(f"no recipe named {m[1].removeprefix('recipe/')!r}{nearest(m[1].removeprefix('recipe/'), found)}")
+        if group.split("/")[0] in {"recipe", ""}:
+            name = m[1].removeprefix("recipe/")
+            return ModelwrightError(f"no recipe named {name!r}{nearest(name, recipes())}")
         if group in registry.kinds:
             return ModelwrightError(f"no {group} named {name!r}{nearest(name, options(group))}{registry.excuse()}", group)
     if m := re.search(r"Could not (?:override|delete(?: from config\.)?|append[^']*) '([^'@]+)", text):
@@ -247,21 +240,18 @@ def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
             known, head = _keys(head, overrides), m[1]
         given = next((o for o in overrides if o.lstrip("+~").startswith(m[1])), m[1])
         return ModelwrightError(f"override {given}: there is no {m[1]!r}{nearest(m[1] if tail else head, known)}", m[1])
-    cause = f" ({str(error.__cause__).splitlines()[0]})" if error.__cause__ else ""
-    return ModelwrightError(" ".join(text.split()) + cause)
+    return ModelwrightError(" ".join(f"{text} {error.__cause__ or ''}".split()))
 
 
 def _keys(head: str, overrides: Sequence[str]) -> list[str]:
     """The full keys below a top-level key, with only those overrides that pick options."""
     picks = [o for o in overrides if o.partition("=")[0] in {"recipe", *discover().registry.picked}]
-    try:
-        node = OmegaConf.to_container(compose("config", picks)).get(head)  # type: ignore[union-attr]
-    except Exception:
-        return []
 
     def below(node: Any, prefix: str) -> Iterator[str]:
         for key, value in node.items() if isinstance(node, dict) else ():
             yield f"{prefix}.{key}"
             yield from below(value, f"{prefix}.{key}")
 
-    return list(below(node, head))
+    with contextlib.suppress(Exception):  # only the suggestion is lost
+        return list(below(OmegaConf.to_container(compose("config", picks))[head], head))  # type: ignore[index,call-overload]
+    return []

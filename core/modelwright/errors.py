@@ -1,7 +1,5 @@
 """Errors that a person can act on: one line, what is wrong, what was expected, the nearest right thing."""
 
-from __future__ import annotations
-
 import difflib
 import errno
 from collections.abc import Iterable
@@ -18,18 +16,28 @@ class ModelwrightError(Exception):
         self.key = key
 
 
+def near(word: str, options: Iterable[str]) -> str:
+    """`; did you mean 'muon'?`, or nothing when none of the options is near."""
+    return "".join(f"; did you mean {close!r}?" for close in difflib.get_close_matches(word, sorted({*options}), 1, 0.6))
+
+
 def nearest(word: str, options: Iterable[str]) -> str:
-    """`; did you mean 'muon'?`, or the options when none is near, or nothing when there are none."""
-    known = sorted(set(options))
-    if close := difflib.get_close_matches(word, known, 1, 0.6):
-        return f"; did you mean {close[0]!r}?"
-    return f"; there are: {', '.join(known)}" if known else ""
+    """The same, or the list of the options when none is near, or nothing when there are none."""
+    known = sorted({*options})
+    return near(word, known) or (f"; there are: {', '.join(known)}" if known else "")
 
 
 def disk_error(error: BaseException | None) -> ModelwrightError | None:
     """The one-line error for a disk that is full or can't be written, wherever in the chain of causes it is; None for any other."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+        if isinstance(error, OSError) and error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EROFS,
+            errno.EACCES,
+            errno.EPERM,
+            errno.ENOTDIR,
+        ):
             what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "it can't be written"
             return ModelwrightError(
                 f"{error.filename or 'disk'}: {what} ({error.strerror}); free space or name another folder: run.dir=PATH"

@@ -1,7 +1,5 @@
 """The hooks: how plugins come in, and what they are told while a run goes on."""
 
-from __future__ import annotations
-
 import functools
 import os
 import warnings
@@ -92,11 +90,10 @@ def discover() -> Hooks:
     """Load the built-in plugin and every installed one (MODELWRIGHT_PLUGINS=a,b: only those beside the built-in)."""
     hooks, wanted = Hooks(), os.environ.get("MODELWRIGHT_PLUGINS")
     found = sorted(entry_points(group=GROUP), key=lambda e: (e.name != "builtin", e.name, e.value))
-    names = {e.name for e in found}
-    only = None if wanted is None else {"builtin", *filter(None, wanted.split(","))}
-    for missing in sorted((only or set()) - names - {"builtin"}):
-        hooks.registry.broken[missing] = "MODELWRIGHT_PLUGINS names it, and it is not installed"
+    only = [e.name for e in found] if wanted is None else ["builtin", *filter(None, wanted.split(","))]
     for entry in found:
-        if only is None or entry.name in only:
+        if entry.name in only:
             hooks.load(entry.name, entry.load)
+    for missing in {*only} - {"builtin", *(e.name for e in found)}:
+        hooks.registry.broken[missing] = "MODELWRIGHT_PLUGINS names it, and it is not installed"
     return hooks

@@ -4,8 +4,8 @@ Alone, Modelwright starts all ranks itself. Started on every rank by torchrun or
 the others which stage is next; each starts its own rank of it. `docs/decisions/launch.md` says why not elastic_launch.
 """
 
-from __future__ import annotations
-
+import functools
+import itertools
 import json
 import os
 import signal
@@ -22,7 +22,7 @@ from modelwright.errors import ModelwrightError
 
 PATIENCE = 3.0  # seconds that the other ranks get to write down their own errors after one has failed
 LOGS = "logs"
-Processes = Mapping[int, subprocess.Popen[bytes]]  # by rank
+_turns = itertools.count()
 
 
 class RankFailure(Exception):
@@ -48,7 +48,7 @@ def run_ranks(run: Path, stage: str, ranks: int) -> Mapping[str, float]:
         free.bind(("", 0))
         port = free.getsockname()[1]
     if joined:
-        _Board.post({"run": str(run), "stage": stage, "port": port})
+        _post({"run": str(run), "stage": stage, "port": port})
     _supervise(run, stage, [0] if joined else range(ranks), ranks, port)
     found = json.loads((run / LOGS / f"{stage}.results.json").read_text())
     assert isinstance(found, dict)
@@ -57,52 +57,38 @@ def run_ranks(run: Path, stage: str, ranks: int) -> Mapping[str, float]:
 
 def lead(work: Callable[[], Any]) -> Any:
     """Under torchrun or Slurm: rank 0 does `work`, the others follow its stages until it ends. Alone: just `work`."""
-    joined = world()
-    if not joined:
+    if not (joined := world()):
         return work()
     if joined[0] == 0:
         try:
             return work()
         finally:
-            _Board.post({})
-    while said := _Board.read():
+            _post({})
+    while said := _read():
         _supervise(Path(said["run"]), said["stage"], [joined[0]], joined[1], said["port"])
     return None
 
 
-class _Board:
-    """What rank 0 tells the other processes of a joined job, through the store that torchrun's or Slurm's variables lead to."""
+@functools.cache
+def _store() -> Any:
+    """The store that torchrun's or Slurm's variables lead to: there rank 0 tells the other processes of a joined job what is next."""
+    from torch.distributed.rendezvous import rendezvous
 
-    store: Any = None
-    key = 0
+    slurm = {"RANK": "PROCID", "WORLD_SIZE": "NTASKS", "LOCAL_RANK": "LOCALID", "MASTER_ADDR": "LAUNCH_NODE_IPADDR"}
+    for ours, theirs in slurm.items():
+        os.environ.setdefault(ours, os.environ.get(f"SLURM_{theirs}", "127.0.0.1"))
+    os.environ.setdefault("MASTER_PORT", str(20000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20000))
+    return next(iter(rendezvous("env://")))[0]
 
-    @classmethod
-    def connect(cls) -> None:
-        if cls.store is None:
-            from torch.distributed.rendezvous import rendezvous
 
-            slurm = {
-                "RANK": "SLURM_PROCID",
-                "WORLD_SIZE": "SLURM_NTASKS",
-                "LOCAL_RANK": "SLURM_LOCALID",
-                "MASTER_ADDR": "SLURM_LAUNCH_NODE_IPADDR",
-            }
-            for ours, theirs in slurm.items():
-                os.environ.setdefault(ours, os.environ.get(theirs, "127.0.0.1"))
-            os.environ.setdefault("MASTER_PORT", str(20000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20000))
-            cls.store = next(iter(rendezvous("env://")))[0]
-        cls.key += 1
+def _post(what: dict[str, Any]) -> None:
+    _store().set(f"modelwright/{next(_turns)}", json.dumps(what))
 
-    @classmethod
-    def post(cls, what: dict[str, Any]) -> None:
-        cls.connect()
-        cls.store.set(f"modelwright/{cls.key}", json.dumps(what))
 
-    @classmethod
-    def read(cls) -> Any:
-        cls.connect()
-        cls.store.wait([f"modelwright/{cls.key}"], timedelta(days=365))
-        return json.loads(cls.store.get(f"modelwright/{cls.key}"))
+def _read() -> Any:
+    key = f"modelwright/{next(_turns)}"
+    _store().wait([key], timedelta(days=365))
+    return json.loads(_store().get(key))
 
 
 def _supervise(run: Path, stage: str, mine: Iterable[int], ranks: int, port: int) -> None:
@@ -137,13 +123,13 @@ def _start(run: Path, stage: str, rank: int, ranks: int, port: int) -> subproces
         )
 
 
-def _wait(started: Processes, seconds: float) -> None:
+def _wait(started: Mapping[int, subprocess.Popen[bytes]], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(p.poll() is None for p in started.values()):
         time.sleep(0.05)
 
 
-def _stop(started: Processes) -> None:
+def _stop(started: Mapping[int, subprocess.Popen[bytes]]) -> None:
     """End every rank and whatever it started (checkpoint writers outlive their parent otherwise)."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for process in started.values():

@@ -1,7 +1,5 @@
 """The manifest: what a run was made of and what it made, and the identity of a stage that decides whether it runs again."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -61,19 +59,15 @@ def git_state() -> dict[str, Any] | None:
         return None
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file, or of a folder: each file's relative name and content, in order of name."""
-    whole = hashlib.sha256()
+def measured(path: Path) -> dict[str, Any]:
+    """{"hash", "bytes"} of a file, or of a folder: the SHA-256 of each file's relative name and content, in order of name."""
+    whole, size = hashlib.sha256(), 0
     for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
         with file.open("rb") as data:
             digest = hashlib.file_digest(data, "sha256").hexdigest()
         whole.update(f"{file.relative_to(path) if file != path else ''}\0{digest}\n".encode())
-    return whole.hexdigest()
-
-
-def size(path: Path) -> int:
-    """Bytes of a file or of all files in a folder."""
-    return sum(p.stat().st_size for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file())
+        size += file.stat().st_size
+    return {"hash": whole.hexdigest(), "bytes": size}
 
 
 def identity(bound: Bound, seed: int, inputs: Mapping[str, str]) -> str:

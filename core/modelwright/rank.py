@@ -1,7 +1,5 @@
 """One rank of a stage, in a process of its own: `python -m modelwright.rank RUN STAGE`, started by `modelwright.launch`."""
 
-from __future__ import annotations
-
 import ctypes
 import json
 import logging

@@ -1,7 +1,5 @@
 """The registry: (kind, name) -> import string. Listing imports nothing; a component is imported when it is picked."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import importlib
@@ -22,35 +20,29 @@ class Target:
     target: str
     plugin: str
 
-    @property
-    def module(self) -> str:
-        return self.target.partition(":")[0]
-
-    @property
-    def attribute(self) -> str:
-        return self.target.partition(":")[2]
-
     def file(self) -> Path | None:
         """The source file; only the parent packages of the module are imported."""
         try:
-            spec = importlib.util.find_spec(self.module)
+            spec = importlib.util.find_spec(self.target.partition(":")[0])
         except (ImportError, ValueError):
             return None
         return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
     def summary(self) -> str:
         """The first line of the docstring, read from the source."""
+        module, _, name = self.target.partition(":")
         if (file := self.file()) is None:
-            return f"(broken: {self.module} is not found)"
+            return f"(broken: {module} is not found)"
         for node in _parsed(file).body:
-            if isinstance(node, ast.ClassDef) and node.name == self.attribute:
+            if isinstance(node, ast.ClassDef) and node.name == name:
                 return (ast.get_docstring(node) or "(not documented)").splitlines()[0]
-        return f"(broken: {file} has no class {self.attribute})"
+        return f"(broken: {file} has no class {name})"
 
     def load(self) -> type[Component]:
         """Import the class. Raises ModelwrightError, naming the plugin, when that fails."""
         try:
-            found = getattr(importlib.import_module(self.module), self.attribute)
+            module, _, name = self.target.partition(":")
+            found = getattr(importlib.import_module(module), name)
         except (Exception, SystemExit) as e:
             raise ModelwrightError(f"{self.target} of plugin {self.plugin!r} does not import: {type(e).__name__}: {e}") from e
         if not (isinstance(found, type) and issubclass(found, Component)):
@@ -123,9 +115,8 @@ class Registry:
 
     def get(self, kind: str, name: str) -> Entry:
         """The entry of that name, or a ModelwrightError that names the nearest one, and broken plugins that might have had it."""
-        self.kind(kind)
         if (kind, name) not in self.entries:
-            raise ModelwrightError(f"no {kind} named {name!r}{nearest(name, self.names(kind))}{self.excuse()}")
+            raise ModelwrightError(f"no {self.kind(kind).name} named {name!r}{nearest(name, self.names(kind))}{self.excuse()}")
         return self.entries[kind, name]
 
     def excuse(self) -> str:

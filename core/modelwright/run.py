@@ -1,7 +1,5 @@
 """Run: one execution of a recipe in a folder of its own. A stage that was finished with the same identity is not run again."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json
@@ -19,7 +17,7 @@ from modelwright.assemble import Bound, assemble, problems
 from modelwright.component import Artifact, Job
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import Hooks, discover
-from modelwright.manifest import code_hash, content_hash, git_state, identity, plugins, size, versions, write_json
+from modelwright.manifest import code_hash, git_state, identity, measured, plugins, versions, write_json
 
 CONFIG, MANIFEST = "config.yaml", "manifest.json"
 
@@ -33,14 +31,14 @@ def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[st
     if found := problems(bound, config):
         raise ModelwrightError("\n".join(found))
     folder = folder.absolute()
-    if (folder / MANIFEST).exists():
-        if read_config(folder) != config:
-            raise ModelwrightError(f"run.dir: {folder} holds a run with other settings; resume it, or name another folder", "run.dir")
-    elif folder.exists() and any(p.name != ".lock" for p in folder.iterdir()):
+    new = not (folder / MANIFEST).exists()
+    if not new and read_config(folder) != config:
+        raise ModelwrightError(f"run.dir: {folder} holds a run with other settings; resume it, or name another folder", "run.dir")
+    if new and folder.exists() and any(p.name != ".lock" for p in folder.iterdir()):
         raise ModelwrightError(f"run.dir: {folder} is not empty and is not a run; name another folder", "run.dir")
     (folder / launch.LOGS).mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    if not (folder / MANIFEST).exists():
+    if new:
         made = {"recipe": config["recipe"], "overrides": overrides, "seed": config["seed"], "status": "new", "versions": versions(),
                 "plugins": plugins(), "git": git_state(), "from": config["from"], "next": config["next"], "stages": {}}  # fmt: skip
         write_json(folder / MANIFEST, made)
@@ -130,12 +128,12 @@ def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest:
         for kind in b.stage.makes:
             if not (job.out / kind.name).exists():
                 raise ModelwrightError(f"stage {b.name!r} ended without making {kind.name} ({job.out / kind.name})")
-        artifacts = {k.name: {"hash": content_hash(job.out / k.name), "bytes": size(job.out / k.name)} for k in b.stage.makes}
+        artifacts = {kind.name: measured(job.out / kind.name) for kind in b.stage.makes}
         record = {"status": "finished", "identity": who, "inputs": inputs, "ranks": ranks or 0, "seconds": seconds,
                   "artifacts": artifacts, "results": dict(results or {})}  # fmt: skip
         manifest["stages"][b.name] = record
         _remember(pointer, {"out": str(job.out), "record": record})
-        print(f"{title}: done in {_time(seconds)}", flush=True)
+        print(f"{title}: done in {seconds:.1f} s", flush=True)
     for kind in b.stage.makes:
         if kind.published:
             link = folder / kind.name
@@ -154,7 +152,7 @@ def _producer(b: Bound, kind: type[Artifact], folder: Path, config: Mapping[str,
 
 
 def _intact(out: Path, record: Mapping[str, Any]) -> bool:
-    return all((out / n).exists() and content_hash(out / n) == a["hash"] for n, a in record["artifacts"].items())
+    return all((out / n).exists() and measured(out / n) == a for n, a in record["artifacts"].items())
 
 
 def _cache() -> Path:
@@ -186,7 +184,3 @@ def _locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise ModelwrightError(f"another process is working in {folder}") from None
         yield
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"

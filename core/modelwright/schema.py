@@ -1,7 +1,5 @@
 """A component's dataclass as a schema: what its fields are, and how a config node becomes an instance."""
 
-from __future__ import annotations
-
 import re
 import types
 from collections.abc import Mapping
@@ -14,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from modelwright.component import Component
-from modelwright.errors import ModelwrightError, nearest
+from modelwright.errors import ModelwrightError, near, nearest
 
 MISSING_VALUE = "???"  # OmegaConf's mark of a value that must be given
 _STRUCTURED: dict[Any, Any] = {}
@@ -38,7 +36,7 @@ def conform(values: Mapping[str, Any], cls: type[Component], key: str) -> Compon
             raise _wrong(key, name, f"there is no such parameter{nearest(str(name), known)}")
         allowed = choices(hints[name])
         if allowed and value not in allowed and value != MISSING_VALUE:
-            raise _wrong(key, name, f"{value!r} is not one of {', '.join(map(str, allowed))}{_close(value, allowed)}")
+            raise _wrong(key, name, f"{value!r} is not one of {', '.join(map(str, allowed))}{near(str(value), map(str, allowed))}")
     try:
         node = OmegaConf.merge(OmegaConf.structured(_structured(cls)), dict(values))
         found = OmegaConf.to_object(node)
@@ -127,8 +125,3 @@ def _native(value: Any, hint: Any) -> Any:
     if isinstance(value, list) and any(get_origin(o) is tuple or o is tuple for o in options):
         return tuple(value)
     return value
-
-
-def _close(value: Any, allowed: tuple[Any, ...]) -> str:
-    close = nearest(str(value), [str(a) for a in allowed])
-    return close if "did you mean" in close else ""

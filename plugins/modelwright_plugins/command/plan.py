@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwright.assemble import assemble, problems
-from modelwright.cli import complain, only_overrides
+from modelwright.cli import complain
 from modelwright.component import Command
 from modelwright.compose import composed
 from modelwright.hooks import discover
 from modelwright.schema import RESERVED
+from modelwright_plugins.command.run import only_overrides
 
 
 @dataclass(frozen=True, kw_only=True)

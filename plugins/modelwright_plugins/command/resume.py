@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from modelwright import launch
-from modelwright.cli import shown
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.run import resume
@@ -43,3 +42,8 @@ def farewell(manifest: Mapping[str, Any], folder: Path | None) -> None:
         print("Try next:")
     for overrides in manifest["next"]:
         print(f"  modelwright run recipe={manifest['recipe']} {overrides}")
+
+
+def shown(path: Path) -> Path:
+    """The path as a person would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

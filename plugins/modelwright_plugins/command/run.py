@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwright import launch
-from modelwright.catalogue import CONF
-from modelwright.cli import command, only_overrides, shown
+from modelwright.catalogue import CONF, recipes
+from modelwright.cli import command
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError, disk_error
 from modelwright.manifest import write_json
 from modelwright.run import MANIFEST, start
-from modelwright_plugins.command.resume import farewell
+from modelwright_plugins.command.resume import farewell, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -42,6 +42,15 @@ class Run(Command):
         if sweep and launch.world():
             raise ModelwrightError("-m under torchrun or Slurm would sweep on every rank; let Modelwright start the ranks of each job")
         return int(launch.lead(lambda: _with_hydra(arguments, sweep)) or 0)
+
+
+def only_overrides(words: list[str]) -> list[str]:
+    """The words, when each is `key=value` or `~key`; a ModelwrightError about the first that is not."""
+    for word in words:
+        if "=" not in word and not word.startswith("~"):
+            known = word in recipes() or word.endswith(".yaml")
+            raise ModelwrightError(f"{word!r} is not of the form key=value" + (f"; did you mean recipe={word}?" if known else ""))
+    return words
 
 
 _failure: Exception | None = None  # of a single run: Hydra would print its own lines round an exception

@@ -112,15 +112,9 @@ def _comments(cls: type) -> dict[str, tuple[str, str]]:
         assert node.end_lineno is not None and node.end_col_offset is not None
         tail = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode()
         said = [tail.partition("#")[2].strip()] if "#" in tail else []
-        after = node.end_lineno  # a comment that goes on below, indented as a comment
         above = node.lineno - 2
-        if not said:
-            while above >= 0 and lines[above].startswith(" " * node.col_offset + "#"):
-                said.insert(0, lines[above].lstrip("# "))
-                above -= 1
-        else:
-            while after < len(lines) and lines[after].lstrip().startswith("#") and lines[after].index("#") > node.col_offset:
-                said.append(lines[after].lstrip("# "))
-                after += 1
+        while "#" not in tail and above >= 0 and lines[above].startswith(" " * node.col_offset + "#"):
+            said.insert(0, lines[above].lstrip("# "))
+            above -= 1
         found[node.target.id] = (ast.unparse(node.annotation), " ".join(said))
     return found

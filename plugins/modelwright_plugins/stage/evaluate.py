@@ -72,7 +72,7 @@ class Evaluate(Stage):
         from tokenizers import Tokenizer as Fast
 
         from modelwright.errors import ModelwrightError
-        from modelwright.progress import progress
+        from modelwright_plugins.progress import progress
         from modelwright_plugins.engine.inference import open_model
         from modelwright_plugins.evaluator.windows import stream_losses
 
@@ -98,7 +98,7 @@ class Evaluate(Stage):
     def _judge(self, job: Job, held: HeldOut, told: dict[str, Any], nats: Any, samples: list[dict[str, str]]) -> dict[str, float]:
         import numpy as np
 
-        from modelwright.progress import progress
+        from modelwright_plugins.progress import progress
         from modelwright_plugins.evaluator.ngram import NGrams
         from modelwright_plugins.evaluator.shards import seen_spans, tokens_trained, train_tokens
 

@@ -76,7 +76,7 @@ class Train(Stage):
     def _train(self, job: Job) -> dict[str, float]:
         import torch.distributed as dist
 
-        from modelwright.progress import progress
+        from modelwright_plugins.progress import progress
         from modelwright_plugins.engine import checkpoint
 
         folder = job.make(Checkpoint).path

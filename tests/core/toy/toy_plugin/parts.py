@@ -26,7 +26,6 @@ class Circle(Shape):
     """A round one."""
 
     radius: float = 1.0  # metres; a # in a comment
-    # that goes on
     center: Point = Point()
 
     def __post_init__(self) -> None:
