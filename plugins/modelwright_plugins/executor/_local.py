@@ -19,7 +19,7 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
-from modelwright.errors import ModelwrightError
+from modelwright.errors import ModelwrightError, disk_error
 from modelwright_plugins.progress import progress
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class LocalTasks(LocalPipelineExecutor):
             return
         rank = min(failed, default=missing[0])
         error = failed.get(rank)
-        if isinstance(error, ModelwrightError):
+        if error is not None and (isinstance(error, ModelwrightError) or disk_error(error)):
             raise error
         if isinstance(error, BrokenProcessPool):
             why = f"a worker process was killed (is memory full?); {len(missing)} of {self.tasks} tasks are not done"

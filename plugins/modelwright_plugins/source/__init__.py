@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class BadRecord:
 
 class Source(Component, ABC):
     """Where raw documents come from: files, and how to read one. Sharing them out to tasks and quarantine are done for it."""
+
+    def fingerprint(self) -> str:
+        """A hash of the names, sizes and times of all files."""
+        found = [f"{file.name} {file.group} {file.bytes} {file.path.stat().st_mtime_ns}" for file in self.files()]
+        return hashlib.sha256("\n".join(found).encode("utf-8", "surrogatepass")).hexdigest()
 
     @abstractmethod
     def files(self) -> list[SourceFile]:

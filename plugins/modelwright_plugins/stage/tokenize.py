@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.component import Job, Stage
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.progress import progress
 from modelwright_plugins.artifacts import Documents, Tokenizer, TokenShards
+from modelwright_plugins.progress import progress
 
 if TYPE_CHECKING:
     from modelwright_plugins.tokenizer.encoder import Encoder

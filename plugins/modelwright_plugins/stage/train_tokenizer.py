@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelwright.component import Job, Stage
-from modelwright_plugins.progress import progress
 from modelwright_plugins.artifacts import Documents, Tokenizer
+from modelwright_plugins.progress import progress
 
 if TYPE_CHECKING:
     from modelwright_plugins.tokenizer import Tokenizer as Learner

@@ -29,3 +29,15 @@ def test_bad_text(tmp_path):
     assert list(source.read(source.files()[0])) == [BadRecord("no text")]
     with pytest.raises(ModelwrightError, match="no file given"):
         Text(paths=[]).files()
+
+
+def test_a_changed_file_changes_the_fingerprint(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text(name)
+    source = Text(paths=[str(tmp_path)])
+    before = source.fingerprint()
+    assert source.fingerprint() == before
+    (tmp_path / "b.txt").write_text("other")
+    changed = source.fingerprint()
+    (tmp_path / "c.txt").write_text("c")
+    assert len({before, changed, source.fingerprint()}) == 3
