@@ -6,8 +6,10 @@ import sysconfig
 from collections import Counter
 from pathlib import Path
 
+import modelwright.conf
 import pytest
 import regex
+from omegaconf import OmegaConf
 from tokenizers import Tokenizer as HuggingFace
 
 from modelwright.errors import ModelwrightError
@@ -83,7 +85,14 @@ def test_training_again_gives_the_same_bits(texts, folder, tmp_path):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_tiktoken_gives_hugging_faces_numbers(texts, folder):
+@pytest.mark.parametrize("preset", [None, "llama3"])
+def test_tiktoken_gives_hugging_faces_numbers(texts, folder, tmp_path, preset):
+    if preset is not None:
+        (conf,) = modelwright.conf.__path__
+        node = OmegaConf.to_container(OmegaConf.load(f"{conf}/tokenizer/{preset}.yaml"))
+        assert node.pop("defaults") == ["byte_level_bpe@_here_"]
+        folder = tmp_path
+        ByteLevelBPE(**node | {"vocab_size": 3000}).train(iter(texts), folder)
     encoder = Encoder(folder)
     assert encoder.tiktoken is not None
     slow = HuggingFace.from_file(str(folder / "tokenizer.json"))
