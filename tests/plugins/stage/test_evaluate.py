@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ from modelwright_plugins.kernel.local import Torch
 from modelwright_plugins.parallel.megatron import Megatron
 from modelwright_plugins.precision.floats import FP32
 from modelwright_plugins.stage.evaluate import Evaluate
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+from ranks import joined, on_ranks
 
 VOCAB, LENGTH, SEED = 40, 16, 5
 GROUPS = ["b", "a", "b", "c"]
@@ -69,6 +73,7 @@ def job(tmp_path: Path) -> Job:
     shards.mkdir()
     write_shard(shards / "train", train)
     write_shard(shards / "held_out", held)
+    (shards / "shards.json").write_text(json.dumps({"vocab_size": VOCAB, "end_of_document": 0}))
     lines = [{"id": str(i), "group": group, "bytes": 3 * (len(doc) - 1)} for i, (group, doc) in enumerate(zip(GROUPS, held, strict=True))]
     (shards / "held_out.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -80,14 +85,17 @@ def job(tmp_path: Path) -> Job:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "tokens": 512}\n{"step": 2, "tokens": 1024}\n')
     out = tmp_path / "evaluate"
     out.mkdir()
-    inputs: dict[Any, Any] = {
-        Checkpoint: Checkpoint(tmp_path / "checkpoint"),
-        TokenShards: TokenShards(shards),
-        Tokenizer: Tokenizer(tmp_path / "tokenizer"),
-        Metrics: Metrics(tmp_path / "metrics.jsonl"),
-    }
     parts = {"parallel": Megatron(), "precision": FP32(), "kernel": Torch(), "generator": Sampling(max_new_tokens=5)}
-    return Job(tmp_path, out, SEED, parts, inputs, Hooks())
+    return Job(tmp_path, out, SEED, parts, inputs_of(tmp_path), Hooks())
+
+
+def inputs_of(folder: Path) -> dict[Any, Any]:
+    return {
+        Checkpoint: Checkpoint(folder / "checkpoint"),
+        TokenShards: TokenShards(folder / "shards"),
+        Tokenizer: Tokenizer(folder / "tokenizer"),
+        Metrics: Metrics(folder / "metrics.jsonl"),
+    }
 
 
 def evaluated(job: Job, model: Any, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> dict[str, Any]:
@@ -173,3 +181,51 @@ def test_documents_that_are_not_the_shards_are_refused(job: Job, monkeypatch: py
     file.write_text(file.read_text().splitlines(keepends=True)[0])
     with pytest.raises(ModelwrightError, match=r"held_out\.jsonl: 1 documents, where held_out\.idx has 4"):
         evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
+
+
+def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -> list[Any]:
+    """Train on one rank, then evaluate in each layout: evaluation.json of each, on rank 0."""
+    from modelwright.hooks import discover
+    from modelwright_plugins.architecture.decoder import CausalDecoder
+    from modelwright_plugins.objective.causal_lm import CausalLM
+    from modelwright_plugins.optimizer.adam import AdamW
+    from modelwright_plugins.schedule.warmup import Constant
+    from modelwright_plugins.stage.train import Train
+    from modelwright_plugins.tracker.jsonl import Jsonl
+
+    home, hooks = Path(here), discover()
+    parts = {
+        "architecture": CausalDecoder(layers=2, width=32, heads=4), "objective": CausalLM(), "optimizer": AdamW(lr=1e-2),
+        "schedule": Constant(), "tracker": {"jsonl": Jsonl()}, "precision": FP32(), "kernel": Torch(),
+        "generator": Sampling(max_new_tokens=5),
+    }  # fmt: skip
+    joined(rank, 2, 0)
+    train = Train(steps=30, sequence_length=LENGTH, global_batch=4, micro_batch=2)
+    train.run(Job(home, home, SEED, parts | {"parallel": Megatron(data=2)}, inputs_of(home), hooks))
+    found = []
+    for number, layout in enumerate(layouts, 1):
+        parallel = Megatron(**layout)  # type: ignore[arg-type]
+        if rank >= (count := parallel.ranks(None)):
+            continue
+        joined(rank, count, number)
+        out = home / f"evaluate {number} {rank}"
+        out.mkdir()
+        Evaluate(prompts=["ab"]).run(Job(home, out, SEED, parts | {"parallel": parallel}, inputs_of(home), hooks))
+        files = [file.name for file in out.iterdir()]
+        assert files == (["evaluation.json"] if rank == 0 else [])
+        found.append(json.loads((out / "evaluation.json").read_text()) if rank == 0 else None)
+    return found
+
+
+@pytest.mark.slow
+def test_a_trained_model_scores_the_same_in_every_layout(job: Job) -> None:
+    job.take(Metrics).path.unlink()
+    layouts: list[dict[str, int]] = [{"data": 1}, {"tensor": 2}, {"pipeline": 2}]
+    (one, tensor, pipeline), _ = on_ranks(trained_and_evaluated, 2, job.out, groups=4, here=str(job.run), layouts=layouts)
+    unigram = next(b for b in one["baselines"] if b["name"] == "unigram" and b["fitted_on"] == "seen")
+    assert one["model"]["bits_per_token"] < unigram["bits_per_token"]  # it did learn
+    assert one["model"]["tokens_trained"] == 30 * 4 * LENGTH
+    for other in (tensor, pipeline):
+        assert other["model"]["bits_per_token"] == pytest.approx(one["model"]["bits_per_token"], rel=1e-5)
+        assert other["samples"] == one["samples"]
+        assert other["baselines"] == one["baselines"]
