@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelwright.component import Job, Stage
+from modelwright.component import Job, Parts, Stage
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Documents
 from modelwright_plugins.stage.split import held_out_groups
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datatrove.pipeline.base import PipelineStep
 
     from modelwright_plugins.executor import Executor
-    from modelwright_plugins.source import Source
+    from modelwright_plugins.source import Source, SourceFile
 
 QUARANTINED = 100  # records listed in funnel.json; all of them are in quarantine.jsonl
 
@@ -41,6 +41,17 @@ class Curate(Stage):
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
             raise ValueError(f"held_out={self.held_out}: expected a share of at least 0 and below 1")
+
+    def problems(self, parts: Parts) -> list[str]:
+        try:
+            parts["source"].files()
+        except ModelwrightError as error:
+            return [str(error)]
+        return []
+
+    def forecast(self, parts: Parts) -> dict[str, Any]:
+        files: list[SourceFile] = parts["source"].files()
+        return {"files to read": f"{len(files):,}", "text in them, about": f"{sum(file.bytes for file in files) / 1e6:,.1f} MB"}
 
     def run(self, job: Job) -> None:
         out, work = job.make(Documents).path, job.out / "work"

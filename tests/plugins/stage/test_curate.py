@@ -157,6 +157,16 @@ def test_too_little_is_an_error_that_says_where_it_went(corpus, tmp_path, option
         curate(corpus[0], tmp_path / "out", **options)
 
 
+def test_what_can_be_known_before_it_runs(corpus):
+    folder, _ = corpus
+    stage = Curate()
+    assert stage.problems({"source": Jsonl(paths=[str(folder)])}) == []
+    size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+    assert stage.forecast({"source": Jsonl(paths=[str(folder)])}) == {"files to read": "12", "text in them, about": f"{size:.1f} MB"}
+    (problem,) = stage.problems({"source": Jsonl(paths=["nowhere/*.jsonl"])})
+    assert problem == "source.paths: nothing matches nowhere/*.jsonl"
+
+
 def test_wrong_share():
     with pytest.raises(ValueError, match="held_out=1"):
         Curate(held_out=1)
