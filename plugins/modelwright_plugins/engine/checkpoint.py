@@ -16,12 +16,13 @@ from typing import Any
 
 import torch.distributed as dist
 import torch.distributed.checkpoint as torch_checkpoint
-from megatron.core import dist_checkpointing, parallel_state
+from megatron.core import dist_checkpointing
 from megatron.core.dist_checkpointing.strategies import torch as strategies
 from megatron.core.optimizer.optimizer import MegatronOptimizer
 from megatron.core.transformer.module import MegatronModule
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.engine.optimizer_state import load_state, named_metadata, sharded_state
 
 
 def save(folder: Path, step: int, chunks: list[MegatronModule], optimizer: MegatronOptimizer, *, keep_last: int | None) -> Path:
@@ -69,16 +70,14 @@ def load(folder: Path, step: int, chunks: list[MegatronModule], optimizer: Megat
     try:
         state = dist_checkpointing.load(template, str(step_folder(folder, step)))
     except Exception as e:
-        if "optimizer" in str(e):
-            raise ModelwrightError(
-                f"{step_folder(folder, step)} holds the state of another optimizer or another parallel.distributed_optimizer; "
-                f"to start from its weights alone: train.init_from={folder}"
-            ) from e
+        if optimizer is not None and "optimizer.state" in str(e):
+            why = f"holds the state of another optimizer; to start from its weights alone: train.init_from={folder}"
+            raise ModelwrightError(f"{step_folder(folder, step)} {why}") from e
         raise
     for name, chunk in _named(chunks):
         chunk.load_state_dict(state[name])
     if optimizer is not None:
-        optimizer.load_state_dict(state["optimizer"])
+        load_state(optimizer, chunks, state["optimizer"], step=state["updates"])
 
 
 def step_folder(folder: Path, step: int) -> Path:
@@ -124,17 +123,11 @@ def _named(chunks: list[MegatronModule]) -> list[tuple[str, MegatronModule]]:
 def _state(
     chunks: list[MegatronModule], optimizer: MegatronOptimizer | None, *, loading: bool = False, step: int | None = None
 ) -> dict[str, Any]:
-    metadata = {
-        # the one format of the distributed optimizer that loads into another tensor or pipeline size
-        "distrib_optim_sharding_type": "fully_reshardable",
-        "chained_optim_avoid_prefix": True,
-        "dp_cp_group": parallel_state.get_data_parallel_group(with_context_parallel=True),
-    }
-    state: dict[str, Any] = {name: chunk.sharded_state_dict(metadata=metadata) for name, chunk in _named(chunks)}
+    state: dict[str, Any] = {name: chunk.sharded_state_dict(metadata=named_metadata()) for name, chunk in _named(chunks)}
     if optimizer is not None:
-        state["optimizer"] = optimizer.sharded_state_dict(dict(state), is_loading=loading, metadata=metadata)
+        state["optimizer"] = sharded_state(optimizer, chunks, dict(state), loading=loading)
     if step is not None:
-        state["step"] = step
+        state["updates"] = step
     return state
 
 

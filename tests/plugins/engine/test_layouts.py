@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ranks import free_ports, joined, on_ranks
+from ranks import joined, on_ranks
 
 LAYOUTS: dict[str, dict[str, Any]] = {
     "one rank": {},
@@ -42,7 +42,7 @@ def shards(folder: Path, vocab_size: int) -> Path:
     return folder
 
 
-def train(rank: int, cases: list[dict[str, Any]], data: str, ports: list[int]) -> list[list[dict[str, float]] | None]:
+def train(rank: int, cases: list[dict[str, Any]], data: str) -> list[list[dict[str, float]] | None]:
     """Metrics of each case's steps on this rank, or None where it has no part."""
     from modelwright_plugins.architecture.decoder import CausalDecoder
     from modelwright_plugins.engine import model, optimizer
@@ -58,12 +58,12 @@ def train(rank: int, cases: list[dict[str, Any]], data: str, ports: list[int]) -
     from modelwright_plugins.schedule.warmup import Cosine
 
     found: list[list[dict[str, float]] | None] = []
-    for case, port in zip(cases, ports, strict=True):
+    for number, case in enumerate(cases):
         layout = Megatron(**case["layout"])
         if rank >= layout.ranks(None):
             found.append(None)
             continue
-        joined(rank, layout.ranks(None), port)
+        joined(rank, layout.ranks(None), number)
         architecture = CausalDecoder(**{"layers": 4, "width": 32, "heads": 4, "kv_heads": 2, **case.get("architecture", {})})
         component = {"muon": Muon(), "adamw": AdamW()}[case["optimizer"]]
         precision = {"fp32": FP32(), "bf16": BF16()}[case.get("precision", "fp32")]
@@ -98,7 +98,7 @@ def worst(one: list[dict[str, float]], other: list[dict[str, float]], key: str) 
 def test_every_layout_learns_what_one_rank_learns(tmp_path: Path, optimizer: str, architecture: dict[str, Any]) -> None:
     data = shards(tmp_path / "shards", 211)  # odd: padded under tensor parallelism
     cases = [{"layout": layout, "optimizer": optimizer, "architecture": architecture, "vocab_size": 211} for layout in LAYOUTS.values()]
-    ranks = on_ranks(train, 4, tmp_path / "out", cases=cases, data=str(data), ports=free_ports(len(cases)))
+    ranks = on_ranks(train, 4, tmp_path / "out", groups=len(cases), cases=cases, data=str(data))
     reference = ranks[0][0]
     assert reference[-1]["loss"] < reference[0]["loss"]
     for place, name in enumerate(LAYOUTS):
@@ -114,7 +114,7 @@ def test_eight_ranks_with_everything(tmp_path: Path, optimizer: str) -> None:
     data = shards(tmp_path / "shards", 211)
     case = {"layout": ALL, "optimizer": optimizer, "architecture": {"qk_norm": True}, "vocab_size": 211}
     cases = [case, {**case, "precision": "bf16"}, {**case, "layout": {}}]
-    ranks = on_ranks(train, 8, tmp_path / "out", cases=cases, data=str(data), ports=free_ports(len(cases)))
+    ranks = on_ranks(train, 8, tmp_path / "out", groups=len(cases), cases=cases, data=str(data))
     everything, bf16, reference = ranks[0]
     assert worst(reference, everything, "loss") < 1e-4
     assert worst(reference, everything, "grad_norm") < 1e-4

@@ -1,0 +1,165 @@
+"""The train stage as a run sees it: metrics, checkpoints, resuming, starting from weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwright_plugins.schedule.warmup import Linear
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+from ranks import joined, on_ranks
+from test_layouts import shards
+
+STEPS = 8
+SAVED = 4  # the step of the first checkpoint
+
+
+class Interrupted(Exception):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Until(Linear):
+    """A schedule that interrupts a run on every rank, as a kill would, after step `until`."""
+
+    until: int | None = None
+
+    def factor(self, step: int, steps: int) -> float:
+        if self.until is not None and step > self.until:
+            raise Interrupted
+        return super().factor(step, steps)
+
+
+class Hooks:
+    """Hooks that remember."""
+
+    def __init__(self) -> None:
+        from modelwright.hooks import discover
+
+        self.registry, self.called = discover().registry, []  # type: ignore[var-annotated]
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        self.called.append((hook, arguments["step"]))
+
+
+def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
+    """The lines of metrics.jsonl after each job; a job may copy another's folder first, and be interrupted."""
+    from modelwright.component import Job
+    from modelwright_plugins.architecture.decoder import CausalDecoder
+    from modelwright_plugins.artifacts import Tokenizer, TokenShards
+    from modelwright_plugins.kernel.local import Torch
+    from modelwright_plugins.objective.causal_lm import CausalLM
+    from modelwright_plugins.optimizer.adam import AdamW
+    from modelwright_plugins.optimizer.muon import Muon
+    from modelwright_plugins.parallel.megatron import Megatron
+    from modelwright_plugins.precision.floats import BF16, FP32
+    from modelwright_plugins.stage.train import Train
+    from modelwright_plugins.tracker.jsonl import Jsonl
+
+    found: list[Any] = []
+    for number, job in enumerate(jobs):
+        out, layout = Path(job["out"]), Megatron(**job.get("layout", {}))
+        ranks = layout.ranks(None)
+        if rank == 0:
+            if "copy" in job:
+                shutil.copytree(job["copy"], out)
+            out.mkdir(parents=True, exist_ok=True)
+        if rank >= ranks:
+            found.append(None)
+            continue
+        joined(rank, ranks, number)
+        parts = {
+            "architecture": CausalDecoder(layers=4, width=32, heads=4, kv_heads=2, qk_norm=True, dropout=job.get("dropout", 0.0)),
+            "objective": CausalLM(),
+            "optimizer": {"muon": Muon(), "adamw": AdamW()}[job.get("optimizer", "muon")],
+            "schedule": Until(warmup=2, until=job.get("until")),
+            "parallel": layout,
+            "precision": {"fp32": FP32(), "bf16": BF16()}[job.get("precision", "fp32")],
+            "kernel": Torch(),
+            "tracker": {"jsonl": Jsonl()},
+        }
+        stage = Train(
+            steps=STEPS, sequence_length=32, global_batch=8, micro_batch=2, checkpoint_every=SAVED, keep_last=1,
+            init_from=Path(job["init_from"]) if "init_from" in job else None,
+        )  # fmt: skip
+        hooks = Hooks()
+        inputs = {TokenShards: TokenShards(Path(data)), Tokenizer: Tokenizer(Path(data))}
+        try:
+            results = stage.run(Job(run=out, out=out, seed=5, parts=parts, inputs=inputs, hooks=hooks))  # type: ignore[arg-type]
+        except Interrupted:
+            results = None
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        found.append({"lines": lines, "results": results, "hooks": hooks.called, "steps": sorted(p.name for p in out.glob("checkpoint/*"))})
+    return found
+
+
+def losses(job: dict[str, Any]) -> list[tuple[float, float]]:
+    return [(line["loss"], line["grad_norm"]) for line in job["lines"]]
+
+
+def close(one: dict[str, Any], other: dict[str, Any], within: float) -> bool:
+    pairs = zip(losses(one), losses(other), strict=True)
+    return all(abs(a - b) <= within * abs(a) for x, y in pairs for a, b in zip(x, y, strict=True))
+
+
+def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
+    data = shards(tmp_path / "shards", 211)
+    names = ["straight", "killed", "torn", "fresh", "weights"]
+    out = {name: str(tmp_path / name) for name in names}
+    jobs = [
+        {"out": out["straight"], "dropout": 0.1},
+        {"out": out["killed"], "dropout": 0.1, "until": SAVED + 2},
+        {"out": out["killed"], "dropout": 0.1},
+        {"out": out["straight"], "dropout": 0.1},  # nothing is left to do
+        {"out": out["weights"], "init_from": out["straight"] + "/checkpoint", "until": 1},
+    ]
+    straight, killed, resumed, again, weights = on_ranks(run, 1, tmp_path / "o", groups=len(jobs), jobs=jobs, data=str(data))[0]
+    assert [line["step"] for line in straight["lines"]] == list(range(1, STEPS + 1))
+    assert straight["lines"][-1]["tokens"] == STEPS * 8 * 32
+    assert straight["lines"][1]["lr"] == pytest.approx(0.02)  # warmed up
+    assert straight["results"]["loss"] == straight["lines"][-1]["loss"] < straight["lines"][0]["loss"]
+    assert straight["steps"] == ["latest.json", "model.json", f"step_{STEPS:08d}"]
+    assert straight["hooks"][SAVED] == ("on_checkpoint", SAVED)
+    assert len(killed["lines"]) == SAVED + 2
+    assert losses(resumed) == losses(straight)  # to the last bit, dropout too
+    assert resumed["hooks"][0] == ("on_step_end", SAVED + 1)
+    assert losses(again) == losses(straight) and again["hooks"] == []
+    assert weights["lines"][0]["loss"] < straight["lines"][2]["loss"]
+
+
+LAYOUTS = [{"tensor": 2}, {"pipeline": 2, "virtual": 2}, {"data": 2}, {"data": 2, "distributed_optimizer": True}]
+TO = [{}, {"tensor": 2, "pipeline": 2, "sequence": True}, {"data": 4, "distributed_optimizer": True}, {"tensor": 2, "data": 2, "distributed_optimizer": True}]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_resumes_in_its_layout_and_in_others(tmp_path: Path, optimizer: str, precision: str) -> None:
+    """In the same layout to the last bit; in another within 1e-5 in FP32, and within half precision in BF16."""
+    data = shards(tmp_path / "shards", 211)
+    jobs: list[dict[str, Any]] = []
+    same: list[tuple[int, int]] = []
+    other: list[tuple[int, int]] = []
+    for number, layout in enumerate(LAYOUTS):
+        base = {"layout": layout, "optimizer": optimizer, "precision": precision}
+        killed = str(tmp_path / f"killed{number}")
+        straight = len(jobs)
+        jobs += [{**base, "out": str(tmp_path / f"straight{number}")}, {**base, "out": killed, "until": SAVED + 1}]
+        for place, target in enumerate([layout, *TO]):
+            if optimizer == "adamw" and place and bool(layout.get("distributed_optimizer")) != bool(target.get("distributed_optimizer")):
+                continue
+            (other if place else same).append((straight, len(jobs)))
+            jobs.append({**base, "layout": target, "copy": killed, "out": str(tmp_path / f"to{number}-{place}")})
+    ranks = on_ranks(run, 4, tmp_path / "o", groups=len(jobs), jobs=jobs, data=str(data))
+    found = ranks[0]
+    for straight, resumed in same:
+        assert losses(found[straight]) == losses(found[resumed]), jobs[resumed]
+    for straight, resumed in other:
+        assert close(found[straight], found[resumed], 1e-5 if precision == "fp32" else 0.02), (jobs[straight], jobs[resumed])
