@@ -1,0 +1,66 @@
+"""The page that teaches how to write a component is a plugin; here it is installed and used."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "writing-a-component.md"
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("plugin")
+    for name, body in re.findall(r"^`([\w./]+)`[^\n]*\n\n```\w+\n(.*?)```", PAGE.read_text(), re.M | re.S):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(body)
+    info = folder / "my_plugin-0.1.dist-info"  # what `pip install` would write, without asking an index for setuptools
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 0.1\n")
+    section = re.search(r"\[project.entry-points.modelwright\]\n(.*?)\n\n", (folder / "pyproject.toml").read_text(), re.S)
+    (info / "entry_points.txt").write_text(f"[modelwright]\n{section[1]}\n".replace('"', ""))
+    return folder
+
+
+def modelwright(plugin: Path, *words: str) -> str:
+    env = {**os.environ, "PYTHONPATH": str(plugin)}
+    done = subprocess.run([sys.executable, "-m", "modelwright", *words], env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_its_components_are_listed_shown_and_planned(plugin):
+    assert "lion" in (said := modelwright(plugin, "list", "optimizer")) and "Lion (Chen et al. 2023" in said
+    assert "max_capitals: float = 0.5\n      share of the letters" in modelwright(plugin, "show", "filter/no_shouting")
+    commands = re.findall(r"^    modelwright (plan .*)$", PAGE.read_text(), re.M)
+    assert "strict_shouting" in modelwright(plugin, *commands[0].replace("'", "").split())
+
+
+def test_its_optimizer_is_lion_and_its_filter_filters(plugin):
+    code = """
+import torch
+from datatrove.data import Document
+from my_plugin.lion import Lion
+from my_plugin.shouting import NoShouting
+p = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+optimizer = Lion(lr=0.1, weight_decay=0.5).build([{"params": [p], "role": "matrix"}])
+p.grad = torch.tensor([3.0, -1.0]); optimizer.step()
+# by hand: decay by 1 - 0.1 * 0.5, then 0.1 * sign(0.1 * gradient)
+assert torch.allclose(p, torch.tensor([0.95 - 0.1, -1.9 + 0.1])), p
+assert torch.allclose(optimizer.state[p]["momentum"], torch.tensor([0.03, -0.01]))
+p.grad = torch.tensor([-0.02, 0.0]); optimizer.step()
+# 0.9 * 0.03 - 0.1 * 0.02 > 0 and 0.9 * -0.01 < 0
+assert torch.allclose(p, torch.tensor([0.85 * 0.95 - 0.1, -1.8 * 0.95 + 0.1])), p
+keep = NoShouting().build()
+assert keep.filter(Document(text="Quiet words", id="1")) == (True, "")
+assert keep.filter(Document(text="LOUD words", id="2")) == (True, "")
+assert keep.filter(Document(text="LOUD WORDs", id="3")) == (False, "shouting")
+"""
+    env = {**os.environ, "PYTHONPATH": str(plugin)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
