@@ -83,12 +83,15 @@ def _said(found: Findings) -> dict[str, Any]:
 
 def _headline(evaluation: Mapping[str, Any]) -> str:
     beaten = set(evaluation["beaten"])
+    text = "the same text"
+    if (fitted := min(b["tokens"] for b in evaluation["baselines"] if b["fitted_on"] == "seen")) < evaluation["model"]["tokens_seen"]:
+        text = f"the first {short(fitted)} tokens of the same text"
     if {b["name"] for b in evaluation["baselines"]} <= beaten:
-        return f"It beats every n{HYPHEN}gram that read the same text."
+        return f"It beats every n{HYPHEN}gram that read {text}."
     if evaluation["beats"]:
-        return "It beats the unigram, bigram and trigram that read the same text."
+        return f"It beats the unigram, bigram and trigram that read {text}."
     lost = [name for name in MUST_BEAT if name not in beaten]
-    return f"It does not beat the {' or the '.join(lost)} that read the same text."
+    return f"It does not beat the {' or the '.join(lost)} that read {text}."
 
 
 def _against(evaluation: Mapping[str, Any]) -> str:

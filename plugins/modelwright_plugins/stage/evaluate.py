@@ -32,14 +32,14 @@ class Evaluate(Stage):
 
     stride: int | None = None  # new tokens a window, at most its length: fewer give each token more context; None: half the window
     batch: int = 4  # windows a forward pass: memory and speed, not what is found (a CPU is fastest while logits are below 32 MiB)
-    baseline_tokens: int = 100_000_000  # training tokens at most that n-gram models are fitted on (they need about 150 bytes each)
+    baseline_tokens: int = 20_000_000  # training tokens at most that n-gram models are fitted on (they need about 150 bytes each)
     prompts: list[str] = field(
         default_factory=lambda: [
             "import os\nimport",
             "def read_lines(path",
             'class Queue:\n    """',
             'if __name__ == "__main__":\n',
-            "    for key, value in",
+            "for key, value in",
             "# The",
         ]
     )  # beginnings of documents that the generator goes on from

@@ -108,6 +108,10 @@ def test_headline_follows_the_numbers() -> None:
     assert headline(1.573) == "It beats every n\u2011gram that read the same text."
     assert headline(1.64) == "It beats the unigram, bigram and trigram that read the same text."
     assert headline(1.70) == "It does not beat the trigram that read the same text."
+    smaller = evaluation()
+    for row in smaller["baselines"]:
+        row["tokens"] = 500_000
+    assert "that read the first 500\N{NO-BREAK SPACE}k tokens of the same text.</h1>" in page(findings(evaluation=smaller))
     assert headline(3.0) == "It does not beat the unigram or the bigram or the trigram that read the same text."
 
 
