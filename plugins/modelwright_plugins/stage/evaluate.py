@@ -72,9 +72,9 @@ class Evaluate(Stage):
         from tokenizers import Tokenizer as Fast
 
         from modelwright.errors import ModelwrightError
-        from modelwright_plugins.progress import progress
         from modelwright_plugins.engine.inference import open_model
         from modelwright_plugins.evaluator.windows import stream_losses
+        from modelwright_plugins.progress import progress
 
         parts, fast = job.parts, Fast.from_file(str(job.take(Tokenizer).path / "tokenizer.json"))
         where = {kind: parts[kind] for kind in ("parallel", "precision", "kernel")}
@@ -98,9 +98,9 @@ class Evaluate(Stage):
     def _judge(self, job: Job, held: HeldOut, told: dict[str, Any], nats: Any, samples: list[dict[str, str]]) -> dict[str, float]:
         import numpy as np
 
-        from modelwright_plugins.progress import progress
         from modelwright_plugins.evaluator.ngram import NGrams
         from modelwright_plugins.evaluator.shards import seen_spans, tokens_trained, train_tokens
+        from modelwright_plugins.progress import progress
 
         shards, trained = job.take(TokenShards), tokens_trained(job.take(Metrics))
         seen = seen_spans(shards, trained, sequence_length=told["window"], seed=job.seed)

@@ -25,7 +25,7 @@ class WandB(Tracker):
     mode: Literal["offline", "online"] = "offline"  # offline needs no network and no login
     project: str = "modelwright"  # project that the run belongs to
     entity: str | None = None  # user or team; none: the default of whoever is logged in
-    name: str | None = None  # the run's name; none: W&B makes one up
+    run_name: str | None = None  # what W&B calls the run; none: it makes a name up
     group: str | None = None  # runs that belong together, such as the jobs of a sweep
     tags: list[str] = field(default_factory=list)  # labels to filter runs by
 
@@ -38,7 +38,7 @@ class WandB(Tracker):
         if step == 0 or not identity.exists():
             identity.write_text(secrets.token_hex(4), encoding="ascii")  # a name only: no number of the run depends on it
         run = wandb.init(
-            mode=self.mode, project=self.project, entity=self.entity, name=self.name, group=self.group, tags=self.tags,
+            mode=self.mode, project=self.project, entity=self.entity, name=self.run_name, group=self.group, tags=self.tags,
             id=identity.read_text(encoding="ascii"), dir=out, config=dict(config),
             resume="allow" if self.mode == "online" else None,
             reinit="create_new",  # a sweep may train several times in one process
