@@ -171,7 +171,8 @@ def _check(funnel: list[dict[str, Any]], min_bytes: int) -> None:
         why = f"{most['kind']} {most['step']!r} removed most, {gone / 1e6:.2f} MB, mainly for {reason!r}"
     else:
         why = f"the source gave {funnel[0]['bytes_out'] / 1e6:.2f} MB and {funnel[0]['quarantined_count']} unreadable records"
-    raise ModelwrightError(f"curate: {left / 1e6:.2f} MB of text are left, expected at least {min_bytes / 1e6:.2f}: {why}")
+    least = f"curate.min_bytes={min_bytes}"
+    raise ModelwrightError(f"{least}: {left / 1e6:.2f} MB of text are left; {why}", "curate.min_bytes")
 
 
 def _folder(path: Path) -> Path:

@@ -20,7 +20,7 @@ def held_out_groups(sizes: Mapping[str, int], share: float) -> list[str]:
     if len(sizes) < 2:
         raise ModelwrightError(
             f"curate.held_out={share}: held-out text must be whole groups, and all documents are of one group"
-            f" {next(iter(sizes), '')!r}; name a finer group in the source, or set curate.held_out=0",
+            f" {next(iter(sizes), '')!r}; name finer groups (source.group, source.group_key), or set curate.held_out=0",
             "curate.held_out",
         )
     left = share * sum(sizes.values())

@@ -23,12 +23,27 @@ def test_globs_keep_their_order_and_name_a_file_once(tmp_path):
     assert [f.path.name for f in found] == ["c.txt", "a.txt", "b.txt"]
 
 
+@pytest.mark.parametrize("size", [1, 30, 100, 10_000])
+def test_a_file_cut_into_pieces(tmp_path, size):
+    paragraphs = [f"Paragraph {i} é." + " More." * (i % 5) for i in range(40)]
+    (tmp_path / "book.txt").write_text("\n\n".join(paragraphs) + "\n")
+    source = Text(paths=[str(tmp_path)], piece_bytes=size, group="document")
+    documents = list(source.read(source.files()[0]))
+    assert "\n\n".join(d.text for d in documents) == "\n\n".join(paragraphs) + "\n"  # nothing is lost, no paragraph is cut
+    assert all(size <= len(d.text.encode()) + 2 < size + 60 for d in documents[:-1])
+    assert [d.metadata["group"] for d in documents] == [d.id for d in documents] and len({d.id for d in documents}) == len(documents)
+    whole = Text(paths=[str(tmp_path)], piece_bytes=size)
+    assert {d.metadata["group"] for d in whole.read(whole.files()[0])} == {str(tmp_path / "book.txt")}
+
+
 def test_bad_text(tmp_path):
     (tmp_path / "empty.txt").write_text(" \n")
     source = Text(paths=[str(tmp_path)])
     assert list(source.read(source.files()[0])) == [BadRecord("no text")]
     with pytest.raises(ModelwrightError, match="no file given"):
         Text(paths=[]).files()
+    with pytest.raises(ValueError, match="piece_bytes=0"):
+        Text(paths=["x"], piece_bytes=0)
 
 
 def test_a_changed_file_changes_the_fingerprint(tmp_path):

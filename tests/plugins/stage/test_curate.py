@@ -146,8 +146,11 @@ def test_without_filters_and_dedupers(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"min_bytes": 10**7}, r"0\.\d\d MB of text are left, expected at least 10\.00: filter 'gopher' removed most.*'gopher_short_doc'"),
-        ({"filters": {"gopher": GopherQuality(min_words=10**6)}}, r"0\.00 MB of text are left, .*'gopher' removed most"),
+        (
+            {"min_bytes": 10**7},
+            r"^curate\.min_bytes=10000000: 0\.\d\d MB of text are left; filter 'gopher' removed most.*'gopher_short_doc'",
+        ),
+        ({"filters": {"gopher": GopherQuality(min_words=10**6)}}, r"0\.00 MB of text are left; .*'gopher' removed most"),
         ({"min_bytes": 10**7, "filters": {}, "dedupers": {}}, r"the source gave 0\.\d\d MB and 2 unreadable records"),
     ],
 )
