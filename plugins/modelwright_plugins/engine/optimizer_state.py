@@ -34,10 +34,8 @@ def sharded_state(optimizer: MegatronOptimizer, chunks: list[MegatronModule], na
         state = {"param": main, **_tensors_like(main, inner.state[main])}
         if loading and main is parameter:
             del state["param"]  # these are the weights, which are loaded as such
-        part = parts[id(parameter)]
-        tensors[str(number)] = {
-            what: _like(part, what, tensor, isinstance(optimizer, SharedOutOptimizer)) for what, tensor in state.items()
-        }
+        part, alone = parts[id(parameter)], isinstance(optimizer, SharedOutOptimizer)
+        tensors[str(number)] = {what: _like(part, what, tensor, alone) for what, tensor in state.items()}
     return {"tensors": tensors}
 
 
@@ -86,12 +84,12 @@ def _tensors_like(main: torch.Tensor, state: dict[str, Any]) -> dict[str, torch.
     return {what: value for what, value in state.items() if isinstance(value, torch.Tensor) and value.shape == main.shape and value.dim()}
 
 
-def _like(part: ShardedBase, what: str, tensor: torch.Tensor, only_here: bool) -> ShardedBase:
+def _like(part: ShardedBase, what: str, tensor: torch.Tensor, alone: bool) -> ShardedBase:
     """The state of a parameter is split and named as the parameter is."""
     changes: dict[str, Any] = {"key": f"optimizer.state.{what}.{part.key}", "data": tensor.detach()}
     if isinstance(part, ShardedTensor):
         changes["dtype"] = tensor.dtype
-    if only_here:  # no other data rank has a copy to save
+    if alone:  # no other data rank has a copy to save
         changes["replica_id"] = (*part.replica_id[:2], 0)
     return dataclasses.replace(part, **changes)
 

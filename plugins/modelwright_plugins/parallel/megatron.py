@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,23 +57,23 @@ class Megatron(Parallel):
         self, architecture: Architecture, *, global_batch: int, micro_batch: int, sequence_length: int, world: int | None
     ) -> list[str]:
         found: list[str] = []
-
-        def divides(value: int, key: str, total: int, of: str) -> None:
-            if total % value:
-                found.append(f"{key}={value} does not divide {of}={total}; nearest that does: {_nearest_divisor(value, total)}")
-
-        divides(self.tensor, "parallel.tensor", architecture.heads, "architecture.heads")
-        if architecture.kv_heads is not None:
-            divides(self.tensor, "parallel.tensor", architecture.kv_heads, "architecture.kv_heads")
-        if feed_forward := getattr(architecture, "feed_forward_size", None):
-            divides(self.tensor, "parallel.tensor", feed_forward, "architecture.feed_forward")
-        if self.sequence:
-            divides(self.tensor, "parallel.tensor", sequence_length, "train.sequence_length")
-        if self.virtual is None:
-            divides(self.pipeline, "parallel.pipeline", architecture.layers, "architecture.layers")
-        elif self.pipeline == 1:
+        split = {
+            "architecture.heads": architecture.heads,
+            "architecture.kv_heads": architecture.kv_heads or architecture.heads,
+            "architecture.feed_forward": getattr(architecture, "feed_forward_size", 0),
+            "train.sequence_length": sequence_length if self.sequence else 0,
+        }
+        if whole := [f"{key}={value}" for key, value in split.items() if value % self.tensor]:
+            best = _nearest_divisor(self.tensor, math.gcd(*split.values()))
+            found.append(f"parallel.tensor={self.tensor} does not divide {', '.join(whole)}; nearest that divides all: {best}")
+        if self.virtual is None and architecture.layers % self.pipeline:
+            best = _nearest_divisor(self.pipeline, architecture.layers)
+            found.append(
+                f"parallel.pipeline={self.pipeline} does not divide architecture.layers={architecture.layers}; nearest that does: {best}"
+            )
+        elif self.virtual is not None and self.pipeline == 1:
             found.append(f"parallel.virtual={self.virtual} needs parallel.pipeline of 2 or more, which is 1")
-        elif architecture.layers % (chunks := self.pipeline * self.virtual):
+        elif self.virtual is not None and architecture.layers % (chunks := self.pipeline * self.virtual):
             found.append(
                 f"parallel.pipeline={self.pipeline} x parallel.virtual={self.virtual} does not divide "
                 f"architecture.layers={architecture.layers}; "

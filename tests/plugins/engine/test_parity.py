@@ -28,7 +28,7 @@ def _model(layout: dict[str, Any], attention: str = "sdpa", **fields: Any) -> An
     )
     model.initialise([gpt], architecture, seed=1, vocab_size=VOCAB)
     generator = torch.Generator().manual_seed(2)
-    for name, parameter in gpt.named_parameters():  # what starts at 0 or 1 must not hide a mistake; the same on every rank
+    for parameter in gpt.parameters():  # what starts at 0 or 1 must not hide a mistake; the same on every rank
         if parameter.dim() == 1 and not layout:
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     return gpt.eval()
@@ -53,8 +53,8 @@ def _llama(gpt: Any, kv_heads: int, feed_forward: int, tied: bool) -> Any:
 
     ours, head, rep = gpt.state_dict(), WIDTH // HEADS, HEADS // kv_heads
     config = LlamaConfig(
-        hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, num_key_value_heads=kv_heads, intermediate_size=feed_forward,
-        vocab_size=VOCAB, rms_norm_eps=1e-5, tie_word_embeddings=tied, max_position_embeddings=LENGTH,
+        hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, num_key_value_heads=kv_heads,
+        intermediate_size=feed_forward, vocab_size=VOCAB, rms_norm_eps=1e-5, tie_word_embeddings=tied, max_position_embeddings=LENGTH,
         rope_parameters={"rope_type": "default", "rope_theta": 500_000.0},
     )  # fmt: skip
     theirs = {

@@ -135,7 +135,12 @@ def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
 
 
 LAYOUTS = [{"tensor": 2}, {"pipeline": 2, "virtual": 2}, {"data": 2}, {"data": 2, "distributed_optimizer": True}]
-TO = [{}, {"tensor": 2, "pipeline": 2, "sequence": True}, {"data": 4, "distributed_optimizer": True}, {"tensor": 2, "data": 2, "distributed_optimizer": True}]  # fmt: skip
+TO: list[dict[str, Any]] = [
+    {},
+    {"tensor": 2, "pipeline": 2, "sequence": True},
+    {"data": 4, "distributed_optimizer": True},
+    {"tensor": 2, "data": 2, "distributed_optimizer": True},
+]
 
 
 @pytest.mark.slow
