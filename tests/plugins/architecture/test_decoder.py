@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 from ranks import joined, on_ranks
 
 GPT2 = {
-    "layers": 12, "width": 768, "heads": 12, "norm": "layer", "activation": "gelu_tanh", "position": "learned", "positions": 1024, "bias": True,
+    "layers": 12, "width": 768, "heads": 12, "norm": "layer", "activation": "gelu_tanh",
+    "position": "learned", "positions": 1024, "bias": True,
 }  # fmt: skip
 LLAMA3 = {"layers": 32, "width": 4096, "heads": 32, "kv_heads": 8, "feed_forward": 14336, "tied_embeddings": False}
 
