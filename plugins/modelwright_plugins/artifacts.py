@@ -11,7 +11,8 @@ class Documents(Artifact):
     """A folder of cleaned text: `*.jsonl.gz`, one datatrove document a line.
 
     Each line is {"text": str, "id": str, "metadata": {"group": str, ...}}; `group` is the key that must never be split
-    between training and held-out data (here: the top-level module that a file belongs to). `funnel.json` beside
+    between training and held-out data (here: the top-level module that a file belongs to). `split.json` beside them says which
+    are held out: {"held_out": [groups], "bytes": {"train", "held_out"}}. `funnel.json` beside
     them is a list, in order, of {"step": str, "kind": "source" | "filter" | "deduper", "documents_in": int,
     "documents_out": int, "bytes_in": int, "bytes_out": int, "dropped": {reason: documents}, "examples":
     [{"id", "reason", "text"}]} (UTF-8 bytes of the text; examples are few and cut short), with the source's

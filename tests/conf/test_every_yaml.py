@@ -39,7 +39,7 @@ def test_a_recipe_plans_and_so_does_all_that_it_says_to_try(recipe):
 @pytest.mark.parametrize(("kind", "name"), PRESETS)
 def test_a_preset_plans_in_the_quickstart(kind, name):
     assert planned("recipe=pretrain/quickstart", picked(kind, name))
-    assert (name not in REGISTRY.names(kind)), "a preset may not bear a component's name: the first source wins"
+    assert name not in REGISTRY.names(kind), "a preset may not bear a component's name: the first source wins"
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)

@@ -122,7 +122,7 @@ def _on_meta() -> Iterator[None]:
     """Megatron asks `torch.cuda.current_device()` where to put weights, and moves tied embeddings with `.cuda()`."""
     current, move = torch.cuda.current_device, torch.Tensor.cuda
     torch.cuda.current_device = lambda: torch.device("meta")  # type: ignore[assignment, return-value]
-    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign, assignment]
+    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
     try:
         with torch.device("meta"):
             yield

@@ -60,7 +60,7 @@ def wrapped(
         kind = Float16OptimizerWithFloat16Params if config.bf16 else FP32Optimizer
         arguments = (inner, config, None, allocate_state) if config.bf16 else (inner, config, allocate_state)
         whole = kind(*arguments)
-        whole.grad_stats_parallel_group = model_parallel  # type: ignore[attr-defined]
+        whole.grad_stats_parallel_group = model_parallel
     for each in getattr(whole, "chained_optimizers", [whole]):
         each.tp_group = parallel_state.get_tensor_model_parallel_group()
     return whole

@@ -58,6 +58,7 @@ def find_device() -> torch.device:
     from modelwright_plugins.engine import cpu
 
     cpu.adapt()
+    cpu.keep_memory()
     # more OpenMP threads a rank made small models slower on shared cores (520-830 tokens a CPU-second against 4,000-5,000)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     return torch.device("cpu")

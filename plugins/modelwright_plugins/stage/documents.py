@@ -46,4 +46,4 @@ def split(documents: Documents) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         expected = 'expected {"held_out": [groups], "bytes": {"train", "held_out"}}'
         raise ModelwrightError(f"{file}: {expected} ({type(error).__name__}: {error})") from error
-    return found  # type: ignore[no-any-return]
+    return found

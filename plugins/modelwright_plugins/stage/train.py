@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from modelwright import launch
 from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright_plugins.artifacts import Checkpoint, Metrics, Tokenizer, TokenShards
+from modelwright_plugins.tracker import forgiving
 
 if TYPE_CHECKING:
     from modelwright_plugins.engine.loop import Trainer
@@ -76,8 +77,8 @@ class Train(Stage):
     def _train(self, job: Job) -> dict[str, float]:
         import torch.distributed as dist
 
-        from modelwright_plugins.progress import progress
         from modelwright_plugins.engine import checkpoint
+        from modelwright_plugins.progress import progress
 
         folder = job.make(Checkpoint).path
         trainer, done = self._prepare(job, folder)
@@ -87,16 +88,19 @@ class Train(Stage):
             logs = []
             if first:
                 for tracker in job.parts["tracker"].values():
-                    logs.append(tracker.open(job.out, job.config, step=done))
-                    closing.callback(logs[-1].close)
+                    with forgiving(tracker):
+                        log = tracker.open(job.out, job.config, step=done)
+                        logs.append((tracker, log))
+                        closing.callback(forgiving(tracker)(log.close))
                 each = self.global_batch * self.sequence_length
                 bar = closing.enter_context(progress("training", self.steps * each, "tok"))
                 bar.update(done * each)
             for metrics in trainer.updates(done):
                 step = int(metrics["step"])
                 if first:
-                    for log in logs:
-                        log.log(metrics)
+                    for tracker, log in logs:
+                        with forgiving(tracker):
+                            log.log(metrics)
                     bar.set_postfix_str(f"loss {metrics['loss']:.3f}", refresh=False)
                     bar.update(each)
                     job.hooks.call("on_step_end", step=step, metrics=metrics)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from modelwright.component import Component
+from modelwright.errors import disk_error
 
 
 class Tracker(Component, ABC):
@@ -28,3 +31,14 @@ class TrackerLog(ABC):
     @abstractmethod
     def close(self) -> None:
         """Write what is left."""
+
+
+@contextmanager
+def forgiving(tracker: Tracker) -> Iterator[None]:
+    """What a tracker raises inside becomes a warning; a full disk stays an error, since the run writes to it, too."""
+    try:
+        yield
+    except Exception as e:
+        if disk_error(e):
+            raise
+        warnings.warn(f"tracker {type(tracker).__name__} failed: {type(e).__name__}: {e}", stacklevel=3)
