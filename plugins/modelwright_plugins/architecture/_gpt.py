@@ -36,8 +36,6 @@ class GPT(GPTModel):
 
     def compute_language_model_loss(self, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """labels [batch, length], logits [length, batch, vocabulary of this rank] -> nats [batch, length]."""
-        if self.config.tensor_model_parallel_size == 1:  # one fused pass over the logits, in place of Megatron's several
-            return F.cross_entropy(logits.flatten(0, 1).float(), labels.T.flatten(), reduction="none").view(labels.T.shape).T
         if self.padding:
             real = logits.shape[-1] - self.padding
             logits = torch.cat([logits[..., :real], torch.full_like(logits[..., real:], -torch.inf)], -1)

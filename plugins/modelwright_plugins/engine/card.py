@@ -30,6 +30,16 @@ class ModelCard:
         except (OSError, ValueError, KeyError) as e:
             raise ModelwrightError(f"{shards / 'shards.json'} does not tell vocab_size and end_of_document ({e.__class__.__name__})") from e
 
+    def difference(self, other: ModelCard) -> str | None:
+        """What keeps the weights of `other` from being this model's, or None."""
+        if type(self.architecture) is not type(other.architecture):
+            return f"it is a {type(other.architecture).__name__}, not a {type(self.architecture).__name__}"
+        for field in dataclasses.fields(self.architecture):
+            ours, theirs = getattr(self.architecture, field.name), getattr(other.architecture, field.name)
+            if ours != theirs and field.name not in ("dropout", "initializer_std"):
+                return f"its architecture.{field.name} is {theirs}, not {ours}"
+        return None if self.vocab_size == other.vocab_size else f"it has {other.vocab_size} tokens, not {self.vocab_size}"
+
     def write(self, file: Path, registry: Registry) -> None:
         kind = type(self.architecture)
         target = f"{kind.__module__}:{kind.__qualname__}"

@@ -22,10 +22,8 @@ def started(layout: Parallel, *, seed: int) -> Iterator[torch.device]:
     if dist.is_initialized():
         raise RuntimeError("this process already belongs to a torch process group")
     device = find_device()
-    if "RANK" in os.environ:
-        dist.init_process_group("gloo" if device.type == "cpu" else "nccl")
-    else:
-        dist.init_process_group("gloo" if device.type == "cpu" else "nccl", store=dist.HashStore(), rank=0, world_size=1)
+    alone = {} if "RANK" in os.environ else {"store": dist.HashStore(), "rank": 0, "world_size": 1}
+    dist.init_process_group("gloo" if device.type == "cpu" else "nccl", device_id=device if device.type == "cuda" else None, **alone)
     try:
         with laid_out(layout, seed=seed):
             yield device

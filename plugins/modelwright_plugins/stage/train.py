@@ -132,8 +132,9 @@ class Train(Stage):
         )
         done = checkpoint.latest(folder) or 0
         if not done and self.init_from is not None:
-            step = checkpoint.latest(self.init_from)
-            if step is None:
+            if why := card.difference(ModelCard.read(self.init_from / "model.json", job.hooks.registry)):
+                raise ModelwrightError(f"train.init_from={self.init_from}: {why}")
+            if (step := checkpoint.latest(self.init_from)) is None:
                 raise ModelwrightError(f"train.init_from={self.init_from} holds no whole checkpoint")
             checkpoint.load(self.init_from, step, chunks, None)
         elif not done:

@@ -37,6 +37,15 @@ def test_what_is_wrong_is_told(tmp_path: Path, change: dict[str, object], said: 
         ModelCard.read(file, discover().registry)
 
 
+def test_differences_are_named() -> None:
+    from dataclasses import replace
+
+    other = replace(CARD, architecture=replace(CARD.architecture, layers=4, dropout=0.1))
+    assert CARD.difference(replace(CARD, architecture=replace(CARD.architecture, dropout=0.1))) is None
+    assert CARD.difference(other) == "its architecture.layers is 4, not 3"
+    assert CARD.difference(replace(CARD, vocab_size=301)) == "it has 301 tokens, not 300"
+
+
 def test_absent_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelwrightError, match=r"model\.json is not the model\.json of a checkpoint"):
         ModelCard.read(tmp_path / "model.json", discover().registry)

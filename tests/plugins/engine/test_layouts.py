@@ -81,6 +81,56 @@ def train(rank: int, cases: list[dict[str, Any]], data: str) -> list[list[dict[s
     return found
 
 
+def initial(rank: int, layouts: list[dict[str, Any]]) -> list[list[tuple[str, Any, Any]] | None]:
+    """(global name, offset, values) of each part of the initial weights that this rank holds."""
+    from modelwright_plugins.architecture.decoder import CausalDecoder
+    from modelwright_plugins.engine import model
+    from modelwright_plugins.engine.start import started
+    from modelwright_plugins.kernel.local import Torch
+    from modelwright_plugins.parallel.megatron import Megatron
+    from modelwright_plugins.precision.floats import FP32
+
+    found: list[list[tuple[str, Any, Any]] | None] = []
+    architecture = CausalDecoder(layers=4, width=32, heads=4, kv_heads=2, bias=True, position="learned", tied_embeddings=False)
+    for number, fields in enumerate(layouts):
+        layout = Megatron(**fields)
+        if rank >= layout.ranks(None):
+            found.append(None)
+            continue
+        joined(rank, layout.ranks(None), number)
+        with started(layout, seed=rank):
+            chunks = model.build(architecture, parallel=layout, precision=FP32(), kernel=Torch(), vocab_size=211, sequence_length=32)
+            model.initialise(chunks, architecture, seed=3, vocab_size=211)
+            found.append([(name, offset, data.detach().numpy().copy()) for name, data, _, offset in model._parts(chunks)])
+    return found
+
+
+@pytest.mark.slow
+def test_initial_weights_do_not_depend_on_the_layout(tmp_path: Path) -> None:
+    import numpy as np
+
+    layouts: list[dict[str, Any]] = [{}, {"tensor": 2, "pipeline": 2}, {"pipeline": 2, "virtual": 2}]
+    ranks = on_ranks(initial, 4, tmp_path, groups=len(layouts), layouts=layouts)
+    whole = {(name, tuple(offset)): data for name, offset, data in ranks[0][0]}
+    places = 0
+    for name, offset, part in (found for rank in ranks for place in (1, 2) for found in rank[place] or []):
+        *layer, first = offset if part.ndim == 1 else (*offset[:-1],)
+        column = () if part.ndim == 1 else (offset[-1],)
+        # SwiGLU's gate and up are two parts of one rank's, at the rows 0 and half
+        starts = [key for key in whole if key[0] == name and list(key[1][: len(layer)]) == layer and key[1][len(layer)] <= first]
+        start = max(starts, key=lambda key: key[1][len(layer)])
+        row = first - start[1][len(layer)]
+        expected = whole[start][row : row + len(part)]
+        expected = expected[:, column[0] : column[0] + part.shape[1]] if column else expected
+        np.testing.assert_array_equal(part[: len(expected)], expected, err_msg=name)
+        assert not part[len(expected) :].any()  # padding of the vocabulary
+        places += 1
+    assert places > 100
+    stds = {name: data.std() for (name, _), data in whole.items() if data.ndim == 2 and "norm" not in name}
+    for name, std in stds.items():
+        assert std == pytest.approx(0.02 / (8**0.5 if name.endswith(("proj.weight", "fc2.weight")) else 1), rel=0.1), name
+
+
 def worst(one: list[dict[str, float]], other: list[dict[str, float]], key: str) -> float:
     assert len(one) == len(other) == STEPS
     return max(abs(a[key] - b[key]) / abs(a[key]) for a, b in zip(one, other, strict=True))
