@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +43,13 @@ def farewell(manifest: Mapping[str, Any], folder: Path | None) -> None:
     if manifest["next"]:
         print("Try next:")
     for overrides in manifest["next"]:
-        print(f"  modelwright run recipe={manifest['recipe']} {overrides}")
+        print(f"  {program()} run recipe={manifest['recipe']} {overrides}")
+
+
+def program() -> str:
+    """How a person would type `modelwright` here: its path, when its environment is not the active one."""
+    own = Path(sys.executable).parent / "modelwright"
+    return "modelwright" if shutil.which("modelwright") or not own.exists() else str(shown(own))
 
 
 def shown(path: Path) -> Path:

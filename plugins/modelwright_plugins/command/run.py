@@ -16,7 +16,7 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError, disk_error
 from modelwright.manifest import write_json
 from modelwright.run import MANIFEST, start
-from modelwright_plugins.command.resume import farewell, shown
+from modelwright_plugins.command.resume import farewell, program, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -101,7 +101,7 @@ def one_job(config: DictConfig) -> None:
             return
         _failure = e
         if (folder / MANIFEST).exists():
-            print(f"modelwright resume {shown(folder)}   goes on from here, when what stopped it is mended", flush=True)
+            print(f"{program()} resume {shown(folder)}   goes on from here, when what stopped it is mended", flush=True)
         elif folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # nothing was run: leave nothing
 
