@@ -7,6 +7,7 @@ file) last, made durable, then renamed; `latest.json` is replaced after that.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 import torch.distributed as dist
 import torch.distributed.checkpoint as torch_checkpoint
 from megatron.core import dist_checkpointing
+from megatron.core.dist_checkpointing.mapping import ShardedBase
 from megatron.core.dist_checkpointing.strategies import torch as strategies
 from megatron.core.optimizer.optimizer import MegatronOptimizer
 from megatron.core.transformer.module import MegatronModule
@@ -34,7 +36,13 @@ def save(folder: Path, step: int, chunks: list[MegatronModule], optimizer: Megat
             shutil.rmtree(left, ignore_errors=True)
         partial.mkdir(parents=True)
     dist.barrier()
-    dist_checkpointing.save(_state(chunks, optimizer, step=step), str(partial), sharded_strategy=InProcessSave("torch_dist", 1))
+    state = _state(chunks, optimizer, step=step)
+    try:
+        dist_checkpointing.save(state, str(partial), sharded_strategy=InProcessSave("torch_dist", 1))
+    except (RuntimeError, torch_checkpoint.CheckpointException) as e:
+        if shutil.disk_usage(folder).free < _size(state):  # torch says "unexpected pos" when it can't write
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(partial)) from e
+        raise
     if dist.get_rank() == 0:
         _write(partial / "sizes.json", {p.name: p.stat().st_size for p in sorted(partial.iterdir())})
         for file in partial.iterdir():
@@ -129,6 +137,13 @@ def _state(
     if step is not None:
         state["updates"] = step
     return state
+
+
+def _size(state: Any) -> int:
+    """Bytes of the tensors of this rank."""
+    if isinstance(state, ShardedBase):
+        return state.data.nbytes if state.data is not None else 0
+    return sum(_size(each) for each in state.values()) if isinstance(state, dict) else 0
 
 
 def _write(file: Path, value: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -22,7 +23,7 @@ def started(layout: Parallel, *, seed: int) -> Iterator[torch.device]:
     if dist.is_initialized():
         raise RuntimeError("this process already belongs to a torch process group")
     device = find_device()
-    alone = {} if "RANK" in os.environ else {"store": dist.HashStore(), "rank": 0, "world_size": 1}
+    alone: dict[str, Any] = {} if "RANK" in os.environ else {"store": dist.HashStore(), "rank": 0, "world_size": 1}
     dist.init_process_group("gloo" if device.type == "cpu" else "nccl", device_id=device if device.type == "cuda" else None, **alone)
     try:
         with laid_out(layout, seed=seed):

@@ -1,4 +1,4 @@
-"""Every layout learns what one rank learns: losses and gradient norms of 20 FP32 steps within 1e-4."""
+"""Every layout learns what one rank learns: losses and gradient norms of 20 FP32 steps within 1e-5 (they were within 3e-7)."""
 
 from __future__ import annotations
 
@@ -154,8 +154,8 @@ def test_every_layout_learns_what_one_rank_learns(tmp_path: Path, optimizer: str
     for place, name in enumerate(LAYOUTS):
         for rank in ranks:
             if (metrics := rank[place]) is not None:
-                assert worst(reference, metrics, "loss") < 1e-4, name
-                assert worst(reference, metrics, "grad_norm") < 1e-4, name
+                assert worst(reference, metrics, "loss") < 1e-5, name
+                assert worst(reference, metrics, "grad_norm") < 1e-5, name
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ def test_eight_ranks_with_everything(tmp_path: Path, optimizer: str) -> None:
     cases = [case, {**case, "precision": "bf16"}, {**case, "layout": {}}]
     ranks = on_ranks(train, 8, tmp_path / "out", groups=len(cases), cases=cases, data=str(data))
     everything, bf16, reference = ranks[0]
-    assert worst(reference, everything, "loss") < 1e-4
-    assert worst(reference, everything, "grad_norm") < 1e-4
+    assert worst(reference, everything, "loss") < 1e-5
+    assert worst(reference, everything, "grad_norm") < 1e-5
     assert worst(reference, bf16, "loss") < 0.02  # bfloat16 has 8 bits of mantissa
     assert bf16[-1]["loss"] < bf16[0]["loss"]

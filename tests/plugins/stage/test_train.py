@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +98,8 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
             results = stage.run(Job(run=out, out=out, seed=5, parts=parts, inputs=inputs, hooks=hooks))  # type: ignore[arg-type]
         except Interrupted:
             results = None
+        except OSError as e:
+            results = {"errno": e.errno, "file": e.filename}
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         found.append({"lines": lines, "results": results, "hooks": hooks.called, "steps": sorted(p.name for p in out.glob("checkpoint/*"))})
     return found
@@ -141,6 +146,22 @@ TO: list[dict[str, Any]] = [
     {"data": 4, "distributed_optimizer": True},
     {"tensor": 2, "data": 2, "distributed_optimizer": True},
 ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
+def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    (full := tmp_path / "full").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(full)], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        jobs = [{"out": str(full / "run")}]
+        ((found,),) = on_ranks(run, 1, tmp_path / "o", groups=1, jobs=jobs, data=str(shards(tmp_path / "shards", 211)))
+    finally:
+        subprocess.run(["umount", str(full)], check=True)
+    step = full / "run" / "checkpoint" / f"step_{STEPS:08d}.tmp"
+    assert found["results"] == {"errno": errno.ENOSPC, "file": str(step)}
+    assert f"step_{SAVED:08d}" in found["steps"] and step.stem not in found["steps"]
 
 
 @pytest.mark.slow
