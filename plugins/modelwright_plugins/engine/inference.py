@@ -53,7 +53,7 @@ class TrainedModel:
     def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
         """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length]."""
         tokens = tokens.to(self.device)
-        return self._ask(tokens[:, :-1], lambda logits: _losses(logits, tokens[:, 1:]), tuple(tokens[:, 1:].shape))
+        return self._ask(tokens[:, :-1], lambda losses: losses.float(), tuple(tokens[:, 1:].shape), labels=tokens[:, 1:])
 
     def next_logits(self, tokens: torch.Tensor, at: torch.Tensor | None = None) -> torch.Tensor:
         """Logits of the token after position `at` of each row (int64 [batch]; None: the last): int64 [batch, length] -> FP32
@@ -64,21 +64,22 @@ class TrainedModel:
         return self._ask(tokens, lambda logits: logits[rows, place].float(), (len(tokens), self.vocab_size))
 
     @torch.no_grad()
-    def _ask(self, tokens: torch.Tensor, read: Any, shape: tuple[int, ...]) -> torch.Tensor:
-        """`read` of the logits [batch, length, vocab_size], which only a last pipeline stage has, on every rank."""
+    def _ask(self, tokens: torch.Tensor, read: Any, shape: tuple[int, ...], labels: torch.Tensor | None = None) -> torch.Tensor:
+        """`read` of the logits [batch, length, vocab_size], or of the losses [batch, length] if there are labels, on every rank:
+        only those of a last pipeline stage have them."""
         from megatron.core import parallel_state
         from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 
         ranks = self.chunks[0].config.tensor_model_parallel_size if self.chunks[0].config.sequence_parallel else 1
         length = -(-tokens.shape[1] // ranks) * ranks  # sequence parallelism splits it evenly; what comes later is never seen
         text = F.pad(tokens, (0, length - tokens.shape[1]))
+        wanted = {"runtime_gather_output": True} if labels is None else {"labels": F.pad(labels, (0, length - tokens.shape[1]))}
         position = torch.arange(length, device=self.device).expand_as(text)
         # an interleaved schedule wants as many micro-batches as pipeline ranks
         copies = self.chunks[0].config.pipeline_model_parallel_size if len(self.chunks) > 1 else 1
 
         def forward(_: Any, model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
-            logits = model(text, position, None, runtime_gather_output=True)
-            return logits, lambda out, **_: read(out[:, : tokens.shape[1]])
+            return model(text, position, None, **wanted), lambda out, **_: read(out[:, : tokens.shape[1]])
 
         answers = get_forward_backward_func()(
             forward_step_func=forward,
@@ -94,7 +95,3 @@ class TrainedModel:
         source = parallel_state.get_pipeline_model_parallel_last_rank()
         dist.broadcast(answer, source, parallel_state.get_pipeline_model_parallel_group())
         return answer
-
-
-def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none").view(labels.shape)
