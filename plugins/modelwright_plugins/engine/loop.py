@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
@@ -47,7 +48,9 @@ class Trainer:
             factor = self.schedule.factor(step, self.steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * factor
-            model_parallel_cuda_manual_seed(self.seed + step)  # dropout depends on the step alone, so resuming is exact
+            # dropout depends on the step and this rank's place alone, so resuming is exact
+            place = [parallel_state.get_pipeline_model_parallel_rank(), data_rank]
+            model_parallel_cuda_manual_seed(int(np.random.SeedSequence([self.seed, step, *place]).generate_state(1)[0]))
             tokens = self.batches.batch(step - 1, data_rank, data_ranks).to(device)
             loss = self._accumulate(tokens)
             _, grad_norm, _ = self.optimizer.step()
