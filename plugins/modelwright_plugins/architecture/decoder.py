@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CausalDecoder(Architecture):
-    """Decoder-only transformer; its parameters make it GPT-2, Llama, Qwen or another.
+    """Decoder-only transformer; its parameters make it GPT-2, Llama or another.
 
     Pre-norm residual blocks of causal self-attention and a feed-forward network (Radford et al. 2019; Touvron et al.
     2023, arXiv:2302.13971), with a final norm.
@@ -40,6 +40,9 @@ class CausalDecoder(Architecture):
     initializer_std: float = 0.02  # of matrices; those that write to the residual stream have it over sqrt(2 x layers)
 
     def __post_init__(self) -> None:
+        for name in ("layers", "width", "heads", "kv_heads", "head_dim", "feed_forward", "positions"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
         if self.width % self.heads and self.head_dim is None:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; give head_dim or change one")
         if self.heads % (self.kv_heads or self.heads):

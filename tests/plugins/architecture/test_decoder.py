@@ -75,6 +75,8 @@ def test_bad_shapes_are_told() -> None:
         CausalDecoder(width=10, heads=4)
     with pytest.raises(ValueError, match="heads 4 is not a multiple of kv_heads 3"):
         CausalDecoder(width=16, heads=4, kv_heads=3)
+    with pytest.raises(ValueError, match="layers is 0; it is 1 or more"):
+        CausalDecoder(layers=0)
 
 
 def test_flops_are_counted_by_hand() -> None:
