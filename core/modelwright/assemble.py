@@ -1,11 +1,12 @@
 """Assemble: a frozen config becomes the list of stages, each with its built components, checked end to end before anything runs."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelwright.component import Artifact, Component, Stage
+from modelwright.component import Artifact, Stage
 from modelwright.errors import ModelwrightError
 from modelwright.registry import Registry
 from modelwright.schema import RESERVED, conform
@@ -32,8 +33,7 @@ def assemble(config: Mapping[str, Any], registry: Registry) -> list[Bound]:
     for name in config["stages"]:
         if any(b.name == name for b in bound):
             raise ModelwrightError(f"stages: {name!r} is named twice", "stages")
-        stage = conform(config[name], registry.get("stage", name).load(), name)
-        assert isinstance(stage, Stage)
+        stage = conform(config[name], registry.load("stage", name), name)
         for kind in stage.uses:
             if kind not in parts and not registry.kind(kind).many:
                 known = ", ".join(registry.names(kind))
@@ -51,8 +51,12 @@ def problems(bound: list[Bound], config: Mapping[str, Any]) -> list[str]:
     """Everything that would stop the run, one line each: missing inputs, and what each stage says of its own parts."""
     found = []
     earlier = Path(config["from"]) if config["from"] else None
+    there = set()
     if earlier and not (earlier / "manifest.json").is_file():
         found.append(f"from: {earlier} is not the folder of a run (it has no manifest.json)")
+    elif earlier:
+        stages = json.loads((earlier / "manifest.json").read_text(encoding="utf-8"))["stages"]
+        there = {name for stage in stages.values() for name in stage.get("artifacts", {})}
     for b in bound:
         for kind, producer in b.producers.items():
             if producer is None and earlier is None:
@@ -60,6 +64,8 @@ def problems(bound: list[Bound], config: Mapping[str, Any]) -> list[str]:
                     f"stage {b.name!r} takes {kind.name}, which no stage before it makes: add that stage to `stages`, "
                     "or name a run that has it (from=RUN)"
                 )
+            elif producer is None and there and kind.name not in there:
+                found.append(f"from: no finished stage of {earlier} made {kind.name}, which stage {b.name!r} takes")
         try:
             found += [f"{b.name}: {line}" for line in b.stage.problems(b.parts)]
         except ModelwrightError as e:
@@ -67,11 +73,8 @@ def problems(bound: list[Bound], config: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _build(kind: str, node: dict[str, Any], registry: Registry) -> Component | dict[str, Component]:
-    def one(node: dict[str, Any], key: str) -> Component:
-        given = {k: v for k, v in node.items() if k != RESERVED}
-        return conform(given, registry.get(kind, node[RESERVED]).load(), key)
+def _build(kind: str, node: dict[str, Any], registry: Registry) -> Any:
+    def one(node: dict[str, Any], key: str) -> Any:
+        return conform({k: v for k, v in node.items() if k != RESERVED}, registry.load(kind, node[RESERVED]), key)
 
-    if registry.kinds[kind].many:
-        return {name: one(item, f"{kind}.{name}") for name, item in node.items()}
-    return one(node, kind)
+    return {name: one(item, f"{kind}.{name}") for name, item in node.items()} if registry.kinds[kind].many else one(node, kind)

@@ -20,11 +20,6 @@ def presets(kind: str) -> dict[str, Path]:
     return {name: path for folder in _conf_folders() for name, path in _yamls(folder / kind).items()}
 
 
-def options(kind: str) -> list[str]:
-    """Everything that `kind=` takes: components and presets."""
-    return sorted({*discover().registry.names(kind), *presets(kind)})
-
-
 def _conf_folders() -> list[Path]:
     """Every search path that is a folder on this machine."""
     paths = [path.rpartition("://") for _, path in discover().registry.conf]

@@ -1,31 +1,33 @@
 """The command line: a thin door. Every command is a registered component, so that plugins can add their own."""
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterable
 
 from modelwright import __version__
-from modelwright.component import Command
-from modelwright.errors import ModelwrightError, disk_error, nearest
+from modelwright.errors import ModelwrightError, RankFailure, disk_error, nearest
 from modelwright.hooks import discover
 
 
 def main() -> None:
     """The entry point. Exits with 0; with 2 on bad input, in one line; with 1 when a run fails."""
     debug = "--debug" in sys.argv
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # preempted: stop the ranks and write down how far it came
     try:
         sys.exit(command([word for word in sys.argv[1:] if word != "--debug"]))
     except KeyboardInterrupt:
-        complain(["stopped; modelwright resume RUN goes on where it was"])
+        complain(["stopped"])
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `modelwright list | head` is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `modelwright list | head` says no more
+        sys.exit(141)
     except Exception as e:
         if debug:
             traceback.print_exc()
         ours = e if isinstance(e, ModelwrightError) else disk_error(e)
-        failed = e if hasattr(e, "traceback") else f"{type(e).__name__}: {e} (--debug shows where)"
+        failed = e if isinstance(e, RankFailure) else f"{type(e).__name__}: {e} (--debug shows where)"
         complain(str(ours or failed).splitlines())
         sys.exit(2 if ours else 1)
 
@@ -45,12 +47,11 @@ def command(words: list[str]) -> int:
         return 0
     if name not in known:
         raise ModelwrightError(f"no command {name!r}{nearest(name, known)}{registry.excuse()}")
-    asked = registry.get("command", name).load()()
-    assert isinstance(asked, Command)
+    asked = registry.load("command", name)()
     if {"-h", "--help"} & set(rest):
         print(asked.__doc__)
         return 0
-    return asked.run(rest)
+    return int(asked.run(rest))
 
 
 def complain(lines: Iterable[str]) -> None:

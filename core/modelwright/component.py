@@ -33,15 +33,11 @@ class Component:
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something one stage makes and another takes: a file or a folder of a known type.
-
-    `name` is the file's or folder's name in the folder of the stage that makes it; `published` puts a link to it
-    into the run's own folder, for what people open by hand.
-    """
+    """Something one stage makes and another takes: a file or a folder of a known type, in the folder of the stage that makes it."""
 
     path: Path
-    name: ClassVar[str]
-    published: ClassVar[bool] = False
+    name: ClassVar[str]  # of the file or folder
+    published: ClassVar[bool] = False  # linked into the run's own folder, for what people open by hand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +55,7 @@ class Settings(Component):
     recipe: str | None = None  # the name of the recipe
     seed: int = 1234  # every random choice of a run is drawn from it
     stages: list[str] = field(default_factory=list)  # the stages to run, in order
-    from_: str | None = None  # the folder of an earlier run: what no stage of this run makes is taken from there
+    from_: Path | None = None  # the folder of an earlier run: what no stage of this run makes is taken from there
     next: list[str] = field(default_factory=list)  # overrides worth trying after this recipe, printed at the end of a run
     run: RunSettings = RunSettings()
 
@@ -70,7 +66,7 @@ Parts = Mapping[str, Any]  # kind -> component, or name -> component in order fo
 
 @dataclass(frozen=True)
 class Job:
-    """All that a stage gets to do its work; the same object on every rank of a stage that runs on ranks."""
+    """All that a stage gets to do its work; equal on every rank of a stage that runs on ranks."""
 
     run: Path  # the run's folder
     out: Path  # the stage's own folder, which exists
@@ -122,7 +118,7 @@ class Stage(Component, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Command(Component, ABC):
-    """A command of the command line, beside `run` and `resume`, which are the core's own."""
+    """A word of the command line, such as `run` or `list`."""
 
     @abstractmethod
     def run(self, arguments: list[str]) -> int:

@@ -20,7 +20,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modelwright.catalogue import CONF, RECIPES, options, presets, recipes
+from modelwright.catalogue import CONF, RECIPES, presets, recipes
 from modelwright.component import Settings
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
@@ -61,7 +61,7 @@ class RegistrySource(ConfigSource):
             package: str | None = "_global_"
         else:
             kind, name = _split(config_path)
-            config = {RESERVED: name, **defaults(registry.get(kind, name).load())}
+            config = {RESERVED: name, **defaults(registry.load(kind, name))}
             package = f"{kind}.{name}" if registry.kinds[kind].many else None
         return ConfigResult(self.provider, "registry://", OmegaConf.create(config), {"package": package})
 
@@ -136,10 +136,7 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def freeze(config: DictConfig, hydra: Any) -> dict[str, Any]:
-    """A composed config as plain values, complete and checked: the settings, the components picked, the stages named.
-
-    `hydra` is Hydra's own node: which options were chosen, and by which overrides.
-    """
+    """A composed config as plain values, complete and checked; `hydra` is Hydra's own node: what was chosen, by which overrides."""
     chosen, registry = dict(hydra.runtime.choices), discover().registry
     try:
         values: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=True)
@@ -166,7 +163,7 @@ def _checked(top: dict[str, Any], registry: Registry) -> dict[str, Any]:
         if top.get(name) is not None:
             frozen[name] = _picked(kind, top[name], registry)
     for name in sorted({*frozen["stages"], *top} & set(stages)):
-        settings = plain(conform(top.get(name, {}), registry.get("stage", name).load(), name))  # typos in stages that are not run, too
+        settings = plain(conform(top.get(name, {}), registry.load("stage", name), name))  # typos in stages that are not run, too
         frozen |= {name: settings} if name in frozen["stages"] else {}
     return frozen
 
@@ -180,7 +177,7 @@ def _picked(kind: Kind, node: Any, registry: Registry) -> dict[str, Any]:
                 key,
             )
         given = {str(k): v for k, v in node.items() if k != RESERVED}
-        return {RESERVED: node[RESERVED], **plain(conform(given, registry.get(kind.name, node[RESERVED]).load(), key))}
+        return {RESERVED: node[RESERVED], **plain(conform(given, registry.load(kind.name, node[RESERVED]), key))}
 
     if not kind.many:
         return one(node, kind.name)
@@ -193,7 +190,7 @@ def _stage_defaults(registry: Registry) -> dict[str, Any]:
     found = {}
     for name in registry.names("stage"):
         with contextlib.suppress(ModelwrightError):  # a stage that does not import stops only the recipes that name it
-            found[name] = defaults(registry.get("stage", name).load())
+            found[name] = defaults(registry.load("stage", name))
     return found
 
 
@@ -214,7 +211,7 @@ def _blame(key: str, overrides: Sequence[str], chosen: Mapping[str, Any]) -> str
         for option in chosen.get(name) or [] if kind.many else [chosen.get(name)]:
             if option in presets(name):
                 files.append((presets(name)[option], f"{name}.{option}." if kind.many else f"{name}."))
-    for file, prefix in files:
+    for file, prefix in (f for f in files if f[0].is_file()):
         node, parts = yaml.safe_load(file.read_text(encoding="utf-8")), key.removeprefix(prefix).split(".")
         while parts and isinstance(node, dict) and parts[0] in node:
             node = node[parts.pop(0)]
@@ -232,7 +229,8 @@ def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
             name = m[1].removeprefix("recipe/")
             return ModelwrightError(f"no recipe named {name!r}{nearest(name, recipes())}")
         if group in registry.kinds:
-            return ModelwrightError(f"no {group} named {name!r}{nearest(name, options(group))}{registry.excuse()}", group)
+            known = [*registry.names(group), *presets(group)]
+            return ModelwrightError(f"no {group} named {name!r}{nearest(name, known)}{registry.excuse()}", group)
     if m := re.search(r"Could not (?:override|delete(?: from config\.)?|append[^']*) '([^'@]+)", text):
         known = [*SETTINGS, *discover().registry.picked, *registry.names("stage")]
         head, _, tail = m[1].partition(".")

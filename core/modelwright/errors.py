@@ -16,31 +16,24 @@ class ModelwrightError(Exception):
         self.key = key
 
 
-def near(word: str, options: Iterable[str]) -> str:
-    """`; did you mean 'muon'?`, or nothing when none of the options is near."""
-    return "".join(f"; did you mean {close!r}?" for close in difflib.get_close_matches(word, sorted({*options}), 1, 0.6))
+class RankFailure(Exception):
+    """A rank failed; the message names the first one and where its traceback is."""
 
 
 def nearest(word: str, options: Iterable[str]) -> str:
-    """The same, or the list of the options when none is near, or nothing when there are none."""
+    """`; did you mean 'muon'?`, or the options when none is near and they are few enough to read."""
     known = sorted({*options})
-    return near(word, known) or (f"; there are: {', '.join(known)}" if known else "")
+    if close := difflib.get_close_matches(word, known, 1, 0.6):
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are: {', '.join(known)}" if 0 < len(known) < 50 else ""
 
 
 def disk_error(error: BaseException | None) -> ModelwrightError | None:
-    """The one-line error for a disk that is full or can't be written, wherever in the chain of causes it is; None for any other."""
+    """The one-line error for a disk that is full or a file that may not be used, wherever in the chain of causes; else None."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EROFS,
-            errno.EACCES,
-            errno.EPERM,
-            errno.ENOTDIR,
-        ):
-            what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "it can't be written"
-            return ModelwrightError(
-                f"{error.filename or 'disk'}: {what} ({error.strerror}); free space or name another folder: run.dir=PATH"
-            )
-        error = error.__cause__ or error.__context__
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return ModelwrightError(f"{error.filename or 'disk'}: {error.strerror}; free space, or name another folder: run.dir=PATH")
+        if isinstance(error, (PermissionError, NotADirectoryError)) and error.filename:
+            return ModelwrightError(f"{error.filename}: {error.strerror}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return None

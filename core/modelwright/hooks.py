@@ -1,6 +1,7 @@
 """The hooks: how plugins come in, and what they are told while a run goes on."""
 
 import functools
+import importlib
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -70,6 +71,8 @@ class Hooks:
                 others = [p for p in self._manager.get_plugins() if p is not module]
                 self._manager.subset_hook_caller("modelwright_register", others)(registry=self.registry)
                 paths = self._manager.subset_hook_caller("modelwright_conf", others)()
+                for package in (path[6:] for path in paths if path.startswith("pkg://")):
+                    importlib.import_module(package)
                 self.registry.conf += [(name, path) for path in paths]
             except BaseException:
                 self._manager.unregister(module)

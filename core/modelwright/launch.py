@@ -8,6 +8,7 @@ import functools
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,20 +19,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from modelwright.errors import ModelwrightError
+from modelwright.errors import ModelwrightError, RankFailure
 
-PATIENCE = 3.0  # seconds that the other ranks get to write down their own errors after one has failed
-LOGS = "logs"
+PATIENCE, LOGS = 3.0, "logs"  # seconds that the other ranks get, after one has failed, to write down their own errors; a folder
 _turns = itertools.count()
-
-
-class RankFailure(Exception):
-    """A rank failed; the message names the first one and where its traceback is."""
 
 
 def world() -> tuple[int, int] | None:
     """(rank, ranks) when torchrun or Slurm started us on every rank; None when we are alone."""
-    for rank, ranks in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+    for rank, ranks in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
         if rank in os.environ and ranks in os.environ and (rank == "RANK" or int(os.environ[ranks]) > 1):
             return int(os.environ[rank]), int(os.environ[ranks])
     return None
@@ -64,8 +60,14 @@ def lead(work: Callable[[], Any]) -> Any:
             return work()
         finally:
             _post({})
-    while said := _read():
-        _supervise(Path(said["run"]), said["stage"], [joined[0]], joined[1], said["port"])
+            deadline = time.monotonic() + 30  # the store ends with this process: let the others read it first
+            while _store().add("modelwright/left", 0) < joined[1] - 1 and time.monotonic() < deadline:
+                time.sleep(0.05)
+    try:
+        while said := _read():
+            _supervise(Path(said["run"]), said["stage"], [joined[0]], joined[1], said["port"])
+    finally:
+        _store().add("modelwright/left", 1)
     return None
 
 
@@ -74,9 +76,10 @@ def _store() -> Any:
     """The store that torchrun's or Slurm's variables lead to: there rank 0 tells the other processes of a joined job what is next."""
     from torch.distributed.rendezvous import rendezvous
 
-    slurm = {"RANK": "PROCID", "WORLD_SIZE": "NTASKS", "LOCAL_RANK": "LOCALID", "MASTER_ADDR": "LAUNCH_NODE_IPADDR"}
-    for ours, theirs in slurm.items():
-        os.environ.setdefault(ours, os.environ.get(f"SLURM_{theirs}", "127.0.0.1"))
+    for ours, theirs in {"RANK": "PROCID", "WORLD_SIZE": "STEP_NUM_TASKS", "LOCAL_RANK": "LOCALID"}.items():
+        os.environ.setdefault(ours, os.environ.get(f"SLURM_{theirs}", "0"))
+    nodes = os.environ.get("SLURM_STEP_NODELIST", "127.0.0.1")  # a, b or n[01-04,7]: rank 0 is on the first
+    os.environ.setdefault("MASTER_ADDR", re.sub(r"\[(\d+).*", r"\1", nodes).split(",")[0])
     os.environ.setdefault("MASTER_PORT", str(20000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20000))
     return next(iter(rendezvous("env://")))[0]
 
@@ -97,13 +100,14 @@ def _supervise(run: Path, stage: str, mine: Iterable[int], ranks: int, port: int
     try:
         for rank in mine:
             started[rank] = _start(run, stage, rank, ranks, port)
-        while any(p.poll() is None for p in started.values()) and not any(p.poll() for p in started.values()):
+        while None in (ended := [p.poll() for p in started.values()]) and not any(ended):
             time.sleep(0.05)
     except BaseException:
         _stop(started)
         raise
-    if dead := {rank: p.returncode for rank, p in started.items() if p.returncode}:
+    if any(ended):
         _wait(started, PATIENCE)
+        dead = {rank: code for rank, p in started.items() if (code := p.poll())}
         _stop(started)
         raise _first_failure(run / LOGS, stage, dead)
 
@@ -142,7 +146,7 @@ def _stop(started: Mapping[int, subprocess.Popen[bytes]]) -> None:
 
 def _first_failure(logs: Path, stage: str, dead: Mapping[int, int]) -> Exception:
     """The failure to tell: a rank that was killed says nothing itself; otherwise the one that noted its error first."""
-    notes = [json.loads(file.read_text()) for file in logs.glob(f"{stage}.rank*.error.json")]
+    notes = [json.loads(file.read_text()) for file in logs.glob(f"{stage}.rank*.error.json") if file.stat().st_size]
     rank, code = min(dead.items(), key=lambda item: (item[1] >= 0, item[0]))
     if code < 0:
         why = f"was killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")

@@ -20,15 +20,19 @@ from modelwright.component import Component
 from modelwright.hooks import GROUP
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write so that a reader, or a power cut, sees the old file or the new one and never a half."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False)
-        file.write("\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """The same, of a value as JSON."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def plugins() -> dict[str, str]:
@@ -40,21 +44,18 @@ def plugins() -> dict[str, str]:
 def versions() -> dict[str, str]:
     """Python, and every installed library that the plugins' distributions ask for."""
     asked = {re.split(r"[^\w.-]", line)[0] for e in entry_points(group=GROUP) if e.dist for line in e.dist.requires or []}
-    found = {"python": sys.version.split()[0], "platform": platform.platform(), "modelwright": __version__}
+    found = {"python": sys.version.split()[0], "platform": platform.machine(), "modelwright": __version__}
     for name in sorted(asked):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
 
 
-def git_state() -> dict[str, Any] | None:
-    """The commit of the folder that the run was started in, and whether files differ from it; None outside a repository."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
+def git_state() -> str | None:
+    """The commit of the folder that the run was started in, `-dirty` when files differ from it; None outside a repository."""
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -71,21 +72,20 @@ def measured(path: Path) -> dict[str, Any]:
 
 
 def identity(bound: Bound, seed: int, inputs: Mapping[str, str]) -> str:
-    """The hash of what decides a stage's result: its settings, its components', what they read, the seed, its inputs' hashes."""
-    read = [c.fingerprint() for c in _components(bound)]
-    return _hash({"stage": bound.name, "config": bound.config, "seed": seed, "reads": read, "inputs": dict(inputs)})
+    """The hash of what decides a stage's result within a run: its settings, its components', the seed, its inputs' hashes."""
+    return _hash({"stage": bound.name, "config": bound.config, "seed": seed, "inputs": dict(inputs)})
 
 
-def code_hash(bound: Bound) -> str:
-    """The hash of the source of every package that a stage's components come from: a changed plugin is not the same stage."""
+def surroundings(bound: Bound) -> str:
+    """The hash of what may differ between runs: the source of each package that components come from, and the files that they read."""
     packages = sorted({type(c).__module__.partition(".")[0] for c in _components(bound)})
     found = {}
     for package in packages:
         spec = find_spec(package)
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            for file in sorted(Path(folder).rglob("*.py")):
-                found[f"{package}/{file.relative_to(folder)}"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return _hash({"files": found, "versions": versions()})
+        root = Path(spec.origin).parent if spec and spec.origin and spec.submodule_search_locations else None
+        for file in sorted(root.rglob("*.py")) if root else [Path(spec.origin)] if spec and spec.origin else []:
+            found[f"{package}/{file.relative_to(root) if root else ''}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return _hash({"files": found, "versions": versions(), "read": [c.fingerprint() for c in _components(bound)]})
 
 
 def _components(bound: Bound) -> list[Component]:

@@ -1,7 +1,6 @@
 """One rank of a stage, in a process of its own: `python -m modelwright.rank RUN STAGE`, started by `modelwright.launch`."""
 
 import ctypes
-import json
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ from modelwright.assemble import assemble
 from modelwright.errors import ModelwrightError, disk_error
 from modelwright.hooks import discover
 from modelwright.launch import LOGS
+from modelwright.manifest import write_json
 from modelwright.run import job_of, read_config
 
 
@@ -29,15 +29,17 @@ def be_rank(run: Path, stage: str) -> None:
         (bound,) = [b for b in assemble(config, hooks.registry) if b.name == stage]
         results = bound.stage.run(job_of(bound, run, config, hooks))
         if rank == 0:
-            (run / LOGS / f"{stage}.results.json").write_text(json.dumps(dict(results or {})))
+            write_json(run / LOGS / f"{stage}.results.json", dict(results or {}))
     except BaseException as e:
         error = disk_error(e) or e
         ours = isinstance(error, ModelwrightError)
         note = {"time": time.time(), "rank": rank, "ours": ours, "error": str(error) if ours else f"{type(error).__name__}: {error}"}
-        (run / LOGS / f"{stage}.rank{rank}.error.json").write_text(json.dumps(note))
-        logging.exception("rank %d failed", rank)
-        sys.stdout.flush()
-        os._exit(1)  # threads of a broken process group must not keep this rank alive
+        try:
+            write_json(run / LOGS / f"{stage}.rank{rank}.error.json", note)
+            logging.exception("rank %d failed", rank)
+            sys.stdout.flush()
+        finally:
+            os._exit(1)  # threads of a broken process group must not keep this rank alive
 
 
 class _Tee:

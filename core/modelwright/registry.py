@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modelwright.component import Component
 from modelwright.errors import ModelwrightError, nearest
@@ -38,16 +39,14 @@ class Target:
                 return (ast.get_docstring(node) or "(not documented)").splitlines()[0]
         return f"(broken: {file} has no class {name})"
 
-    def load(self) -> type[Component]:
+    def load(self) -> type[Any]:
         """Import the class. Raises ModelwrightError, naming the plugin, when that fails."""
         try:
             module, _, name = self.target.partition(":")
             found = getattr(importlib.import_module(module), name)
         except (Exception, SystemExit) as e:
             raise ModelwrightError(f"{self.target} of plugin {self.plugin!r} does not import: {type(e).__name__}: {e}") from e
-        if not (isinstance(found, type) and issubclass(found, Component)):
-            raise ModelwrightError(f"{self.target} of plugin {self.plugin!r} is not a modelwright.component.Component")
-        return found
+        return found if isinstance(found, type) else type(None)
 
 
 @functools.cache
@@ -118,6 +117,14 @@ class Registry:
         if (kind, name) not in self.entries:
             raise ModelwrightError(f"no {self.kind(kind).name} named {name!r}{nearest(name, self.names(kind))}{self.excuse()}")
         return self.entries[kind, name]
+
+    def load(self, kind: str, name: str) -> type[Any]:
+        """The class of that name, which extends the kind's interface and is a component."""
+        entry, interface = self.get(kind, name), self.kind(kind).load()
+        found = entry.load()
+        if not (issubclass(found, interface) and issubclass(found, Component)):
+            raise ModelwrightError(f"{entry.target} of plugin {entry.plugin!r} does not extend {self.kind(kind).target}")
+        return found
 
     def excuse(self) -> str:
         """What to add to an error about a missing name when plugins are broken."""

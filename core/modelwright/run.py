@@ -17,7 +17,7 @@ from modelwright.assemble import Bound, assemble, problems
 from modelwright.component import Artifact, Job
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import Hooks, discover
-from modelwright.manifest import code_hash, git_state, identity, measured, plugins, versions, write_json
+from modelwright.manifest import git_state, identity, measured, plugins, surroundings, versions, write_json, write_text
 
 CONFIG, MANIFEST = "config.yaml", "manifest.json"
 
@@ -27,47 +27,53 @@ def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[st
 
     Raises ModelwrightError, before anything is written, when the recipe has a problem.
     """
-    bound = assemble(config, discover().registry)
-    if found := problems(bound, config):
+    if found := problems(assemble(config, discover().registry), config):
         raise ModelwrightError("\n".join(found))
-    folder = folder.absolute()
-    new = not (folder / MANIFEST).exists()
-    if not new and read_config(folder) != config:
-        raise ModelwrightError(f"run.dir: {folder} holds a run with other settings; resume it, or name another folder", "run.dir")
-    if new and folder.exists() and any(p.name != ".lock" for p in folder.iterdir()):
-        raise ModelwrightError(f"run.dir: {folder} is not empty and is not a run; name another folder", "run.dir")
-    (folder / launch.LOGS).mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    if new:
-        made = {"recipe": config["recipe"], "overrides": overrides, "seed": config["seed"], "status": "new", "versions": versions(),
-                "plugins": plugins(), "git": git_state(), "from": config["from"], "next": config["next"], "stages": {}}  # fmt: skip
-        write_json(folder / MANIFEST, made)
-    return resume(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        if not (folder / CONFIG).exists():
+            if any(path.name not in {".lock", MANIFEST} for path in folder.iterdir()):
+                raise ModelwrightError(f"run.dir: {folder} is not empty and is not a run; name another folder", "run.dir")
+            write_text(folder / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+            (folder / MANIFEST).unlink(missing_ok=True)  # of a job that failed before it had a config
+        elif read_config(folder) | {"run": config["run"]} != config:
+            raise ModelwrightError(f"run.dir: {folder} holds a run with other settings; resume it, or name another folder", "run.dir")
+        return _go_on(folder.absolute(), overrides)
 
 
 def resume(folder: Path) -> dict[str, Any]:
     """Run whatever of the run in `folder` is not finished, and return its manifest."""
-    folder = folder.absolute()
-    config, manifest, hooks = read_config(folder), read_manifest(folder), discover()
-    bound = assemble(config, hooks.registry)
+    read_config(folder)
     with _locked(folder):
-        manifest |= {"status": "running", "started": time.time(), "error": None}
-        write_json(folder / MANIFEST, manifest)
-        hooks.call("on_run_start", run=folder, config=config)
-        error: BaseException | None = None
-        try:
-            for number, b in enumerate(bound, 1):
-                _stage(b, f"[{number}/{len(bound)}] {b.name}", folder, config, manifest, hooks)
-            manifest["status"] = "finished"
-        except BaseException as e:
-            error = e
-            manifest |= {"status": "failed", "error": str(e) or type(e).__name__}
-            raise
-        finally:
-            manifest["ended"] = time.time()
-            with contextlib.suppress(OSError):  # on a full disk, the first error is the one to tell
-                write_json(folder / MANIFEST, manifest)
-            hooks.call("on_run_end", run=folder, error=error)
+        return _go_on(folder.absolute(), [])
+
+
+def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
+    config, hooks = read_config(folder), discover()
+    told = {key: config[key] for key in ("recipe", "seed", "from", "next")}
+    made = told | {"overrides": overrides, "versions": versions(), "plugins": plugins(), "git": git_state(), "stages": {}}
+    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else made
+    bound = assemble(config, hooks.registry)
+    if found := problems([b for b in bound if manifest["stages"].get(b.name, {}).get("status") != "finished"], config):
+        raise ModelwrightError("\n".join(found))
+    (folder / launch.LOGS).mkdir(exist_ok=True)
+    manifest |= {"status": "running", "started": time.time(), "error": None}
+    write_json(folder / MANIFEST, manifest)
+    hooks.call("on_run_start", run=folder, config=config)
+    error: BaseException | None = None
+    try:
+        for number, b in enumerate(bound, 1):
+            _stage(b, f"[{number}/{len(bound)}] {b.name}", folder, config, manifest, hooks)
+        manifest["status"] = "finished"
+    except BaseException as e:
+        error = e
+        manifest |= {"status": "stopped" if isinstance(e, KeyboardInterrupt) else "failed", "error": str(e) or type(e).__name__}
+        raise
+    finally:
+        manifest["ended"] = time.time()
+        with contextlib.suppress(OSError):  # on a full disk, the first error is the one to tell
+            write_json(folder / MANIFEST, manifest)
+        hooks.call("on_run_end", run=folder, error=error)
     return manifest
 
 
@@ -76,10 +82,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = [str(p.parent) for p in sorted(Path("runs").rglob(CONFIG))][-3:]
-        hint = f"; the latest runs here: {', '.join(near)}" if near else ""
-        raise ModelwrightError(f"{folder} is not the folder of a run (it has no {CONFIG}){hint}") from None
-    assert isinstance(found, dict)
+        near = ", ".join(str(p.parent) for p in sorted(Path("runs").rglob(CONFIG))[-3:]) or "none"
+        raise ModelwrightError(f"{folder} is not the folder of a run (it has no {CONFIG}); the latest runs here: {near}") from None
+    if not isinstance(found, dict):
+        raise ModelwrightError(f"{folder / CONFIG} is damaged: it holds no settings")
     return found
 
 
@@ -107,7 +113,8 @@ def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest:
     if record.get("identity") == who and record.get("status") == "finished" and _intact(job.out, record):
         print(f"{title}: finished already", flush=True)
         return
-    pointer = _cache() / f"{who}-{code_hash(b)}.json"  # a changed plugin is another stage
+    cache = Path(os.environ.get("MODELWRIGHT_CACHE") or Path.home() / ".cache" / "modelwright")
+    pointer = cache / "finished" / f"{who}-{surroundings(b)}.json"
     if config["run"]["reuse"] and (earlier := _reusable(pointer, folder)):
         job.out.unlink() if job.out.is_symlink() else shutil.rmtree(job.out, ignore_errors=True)
         job.out.symlink_to(earlier["out"])
@@ -116,6 +123,8 @@ def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest:
     else:
         if job.out.is_symlink():
             job.out.unlink()
+        elif record.get("status") == "finished" and job.out.exists():
+            job.out.rename(job.out.with_name(f"{b.name}.{int(time.time())}"))  # finished work is put aside, never deleted
         elif not (b.stage.resumable and record.get("identity") == who):
             shutil.rmtree(job.out, ignore_errors=True)
         job.out.mkdir(exist_ok=True)
@@ -132,13 +141,13 @@ def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest:
         record = {"status": "finished", "identity": who, "inputs": inputs, "ranks": ranks or 0, "seconds": seconds,
                   "artifacts": artifacts, "results": dict(results or {})}  # fmt: skip
         manifest["stages"][b.name] = record
-        _remember(pointer, {"out": str(job.out), "record": record})
+        with contextlib.suppress(OSError):  # a cache that can't be written costs time later, and nothing now
+            pointer.parent.mkdir(parents=True, exist_ok=True)
+            write_json(pointer, {"out": str(job.out), "record": record})
         print(f"{title}: done in {seconds:.1f} s", flush=True)
-    for kind in b.stage.makes:
-        if kind.published:
-            link = folder / kind.name
-            link.unlink(missing_ok=True)
-            link.symlink_to(Path(b.name) / kind.name)
+    for kind in (kind for kind in b.stage.makes if kind.published):
+        (folder / kind.name).unlink(missing_ok=True)
+        (folder / kind.name).symlink_to(Path(b.name) / kind.name)
     write_json(folder / MANIFEST, manifest)
 
 
@@ -155,12 +164,6 @@ def _intact(out: Path, record: Mapping[str, Any]) -> bool:
     return all((out / n).exists() and measured(out / n) == a for n, a in record["artifacts"].items())
 
 
-def _cache() -> Path:
-    """Where finished stages are remembered across runs: MODELWRIGHT_CACHE, or the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelwright"
-    return Path(os.environ.get("MODELWRIGHT_CACHE") or default) / "finished"
-
-
 def _reusable(pointer: Path, folder: Path) -> dict[str, Any] | None:
     try:
         earlier = json.loads(pointer.read_text(encoding="utf-8"))
@@ -168,12 +171,6 @@ def _reusable(pointer: Path, folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError):
         return None
     return earlier if whole else None
-
-
-def _remember(pointer: Path, what: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):  # a cache that can't be written costs time later, and nothing now
-        pointer.parent.mkdir(parents=True, exist_ok=True)
-        write_json(pointer, what)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from modelwright.component import Component
-from modelwright.errors import ModelwrightError, near, nearest
+from modelwright.errors import ModelwrightError, nearest
 
 MISSING_VALUE = "???"  # OmegaConf's mark of a value that must be given
 _STRUCTURED: dict[Any, Any] = {}
@@ -27,7 +27,7 @@ def defaults(cls: type[Component]) -> dict[str, Any]:
     return {str(k): str(v) if isinstance(v, Path) else v for k, v in found.items()}
 
 
-def conform(values: Mapping[str, Any], cls: type[Component], key: str) -> Component:
+def conform(values: Mapping[str, Any], cls: type[Any], key: str) -> Any:
     """An instance from a config node; anything wrong is a ModelwrightError that begins with the full key at fault."""
     known = [f.name for f in fields(cls)]
     hints = get_type_hints(cls)
@@ -36,7 +36,7 @@ def conform(values: Mapping[str, Any], cls: type[Component], key: str) -> Compon
             raise _wrong(key, name, f"there is no such parameter{nearest(str(name), known)}")
         allowed = choices(hints[name])
         if allowed and value not in allowed and value != MISSING_VALUE:
-            raise _wrong(key, name, f"{value!r} is not one of {', '.join(map(str, allowed))}{near(str(value), map(str, allowed))}")
+            raise _wrong(key, name, f"{value!r} won't do{nearest(str(value), map(str, allowed))}")
     try:
         node = OmegaConf.merge(OmegaConf.structured(_structured(cls)), dict(values))
         found = OmegaConf.to_object(node)
@@ -55,20 +55,20 @@ def conform(values: Mapping[str, Any], cls: type[Component], key: str) -> Compon
 
 
 def plain(component: Component) -> dict[str, Any]:
-    """The parameters of an instance as YAML can hold them."""
+    """The parameters of an instance as YAML can hold them; paths are absolute, so that a run can be resumed from anywhere."""
 
     def simple(value: Any) -> Any:
         if isinstance(value, dict):
             return {str(k): simple(v) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
             return [simple(v) for v in value]
-        return str(value) if isinstance(value, Path) else value.name if isinstance(value, Enum) else value
+        return str(value.absolute()) if isinstance(value, Path) else value.name if isinstance(value, Enum) else value
 
     return {name: simple(value) for name, value in asdict(component).items()}
 
 
 def _wrong(key: str, name: str, why: str) -> ModelwrightError:
-    full = f"{key}.{name}".strip(".").replace("from_", "from")
+    full = f"{key}.{'from' if name == 'from_' else name}".strip(".")
     return ModelwrightError(f"{full}: {why}", full)
 
 

@@ -52,9 +52,9 @@ def test_the_core_is_small():
         (["plan", "recipe=toy", "paint.workers=0"], "paint: paint.workers: at least 1"),
         (
             ["run", "recipe=toy", "draw.fail=disk"],
-            "the disk is full (No space left on device); free space or name another folder: run.dir=PATH",
+            "No space left on device; free space, or name another folder: run.dir=PATH",
         ),
-        (["run", "recipe=toy", "run.dir=/dev/null/x"], "/dev/null/x: it can't be written (Not a directory)"),
+        (["run", "recipe=toy", "run.dir=/dev/null/x"], "/dev/null/x: Not a directory"),
         (["compare", "."], "is neither a run nor a sweep"),
     ],
 )

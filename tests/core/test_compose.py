@@ -59,7 +59,7 @@ def test_a_recipe_of_ones_own(tmp_path, monkeypatch):
         ("recipe=toy stages=[drwa]", "stages: no stage named 'drwa'; did you mean 'draw'?"),
         ("recipe=toy sed=3", "override sed=3: there is no 'sed'; did you mean 'seed'?"),
         ("recipe=toy seed=x", "override seed=x: seed: 'x' won't do; expected int"),
-        ("recipe=toy shape=square shape.side=1 shape.corners=shrap", "'shrap' is not one of sharp, round; did you mean 'sharp'?"),
+        ("recipe=toy shape=square shape.side=1 shape.corners=shrap", "shape.corners: 'shrap' won't do; did you mean 'sharp'?"),
         ("recipe=toy shape=square", "shape.side: it has no default; give it a value"),
         ("recipe=toy run.dri=x", "override run.dri=x: there is no 'run.dri'; did you mean 'run.dir'?"),
         ("recipe=toy draw.lines='${nothing.here}'", "nothing.here"),

@@ -52,6 +52,51 @@ def test_killing_the_leader_ends_its_ranks(tmp_path):
     assert not any(alive(int(pid)) for pid in children)
 
 
+def test_a_rank_that_was_killed_is_told_before_those_that_noticed(tmp_path):
+    from modelwright.launch import _first_failure
+
+    (tmp_path / "paint.rank0.error.json").write_text(json.dumps({"time": 1, "rank": 0, "ours": False, "error": "connection closed"}))
+    (tmp_path / "paint.rank1.error.json").write_text("")  # killed while it wrote
+    assert "rank 2 of stage 'paint' was killed by SIGKILL" in str(_first_failure(tmp_path, "paint", {0: 1, 1: 1, 2: -9}))
+    assert "rank 0 of stage 'paint' failed first: connection closed" in str(_first_failure(tmp_path, "paint", {0: 1, 1: 1}))
+
+
+def test_a_terminated_run_stops_its_ranks_and_says_so_in_its_manifest(tmp_path):
+    from conftest import TOY
+
+    env = {**os.environ, "PYTHONPATH": str(TOY), "MODELWRIGHT_CACHE": str(tmp_path / "cache")}
+    words = [sys.executable, "-m", "modelwright", *RECIPE, "paint.die=5:raise"]
+    leader = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "out" / "logs" / "paint.rank1.log"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (log.exists() and "speaks" in log.read_text()):
+        time.sleep(0.1)
+    leader.send_signal(signal.SIGTERM)
+    assert "modelwright: stopped" in leader.communicate(timeout=30)[1] and leader.returncode == 130
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "stopped"
+    assert not subprocess.run(["pgrep", "-f", f"modelwright.rank {tmp_path}"], capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("env", "found"),
+    [
+        ({"RANK": "1", "WORLD_SIZE": "2"}, (1, 2)),
+        ({"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}, (3, 4)),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, None),  # inside sbatch, not started by srun
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, None),
+        ({}, None),
+    ],
+)
+def test_who_started_us(monkeypatch, env, found):
+    from modelwright.launch import world
+
+    for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert world() == found
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"

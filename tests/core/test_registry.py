@@ -50,11 +50,12 @@ def test_what_does_not_import_names_its_plugin(toy):
     for target, why in {
         "toy_plugin.gone:X": "ModuleNotFoundError",
         "toy_plugin.parts:Gone": "AttributeError",
-        "os:getcwd": "not a modelwright",
+        "os:getcwd": "does not extend toy_plugin.parts:Shape",
+        "toy_plugin.parts:Red": "does not extend toy_plugin.parts:Shape",
     }.items():
         toy.registry.add("shape", target, target)
         with pytest.raises(ModelwrightError, match=f"{target} of plugin 'core'.*{why}"):
-            toy.registry.get("shape", target).load()
+            toy.registry.load("shape", target)
 
 
 def test_summaries_are_read_without_importing(toy):

@@ -147,3 +147,62 @@ def test_the_manifest_is_replaced_whole(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         manifest.write_json(tmp_path / "m.json", {"a": 2})
     assert json.loads((tmp_path / "m.json").read_text()) == {"a": 1}
+
+
+def test_finished_work_is_put_aside_and_never_deleted(tmp_path):
+    drawn(tmp_path, "run")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("lines: 2", "lines: 3"))
+    resume(tmp_path / "run")
+    assert len((tmp_path / "run" / "draw" / "picture.txt").read_text().splitlines()) == 3
+    (aside,) = (tmp_path / "run").glob("draw.*")
+    assert len((aside / "picture.txt").read_text().splitlines()) == 2
+
+
+def test_what_a_component_reads_decides_reuse_and_not_resume(tmp_path, monkeypatch):
+    from toy_plugin.parts import Circle
+
+    drawn(tmp_path, "one")
+    monkeypatch.setattr(Circle, "fingerprint", lambda self: "another file", raising=False)
+    assert "reused_from" not in drawn(tmp_path, "two")["stages"]["draw"]
+    stamp = (tmp_path / "one" / "draw" / "picture.txt").stat().st_mtime_ns
+    resume(tmp_path / "one")
+    assert (tmp_path / "one" / "draw" / "picture.txt").stat().st_mtime_ns == stamp
+
+
+def test_an_earlier_run_without_the_input_is_a_problem_before_anything_runs(tmp_path):
+    drawn(tmp_path, "one")
+    manifest = json.loads((tmp_path / "one" / "manifest.json").read_text())
+    manifest["stages"] = {}
+    (tmp_path / "one" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelwrightError, match=r"from: no finished stage of .*one made picture.txt, which stage 'paint' takes"):
+        start(composed(["recipe=toy", "stages=[paint]", f"from={tmp_path / 'one'}"]), tmp_path / "two", [])
+
+
+def test_relative_paths_are_frozen_as_absolute(tmp_path, monkeypatch):
+    drawn(tmp_path, "one")
+    monkeypatch.chdir(tmp_path)
+    config = composed(["recipe=toy", "stages=[paint]", "from=one", "shape=square", "shape.side=1", "shape.where=x"])
+    assert (config["from"], config["shape"]["where"]) == (str(tmp_path / "one"), str(tmp_path / "x"))
+
+
+def test_a_job_that_failed_before_it_had_a_config_can_be_started_again(tmp_path):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "manifest.json").write_text('{"status": "failed", "error": "x", "overrides": [], "stages": {}}')
+    assert drawn(tmp_path, "job")["status"] == "finished"
+
+
+def test_the_source_of_a_plugin_of_one_file_counts(tmp_path, monkeypatch):
+    from modelwright.assemble import Bound
+    from modelwright.manifest import surroundings
+
+    file = tmp_path / "lonely.py"
+    text = "from toy_plugin.parts import Circle\nclass Oval(Circle): pass\n"
+    file.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import lonely
+
+    bound = Bound("draw", lonely.Oval(), {}, {}, {})
+    before = surroundings(bound)
+    file.write_text(text + "# changed\n")
+    assert surroundings(bound) != before

@@ -36,7 +36,7 @@ def test_defaults_are_plain():
         ({"side": []}, "shape.side: [] won't do; expected float"),
         ({"side": 1, "sizes": 3}, "shape.sizes: 3 won't do; expected tuple[int, ...]"),
         ({"side": 1, "sizes": ["x"]}, "shape.sizes"),
-        ({"side": 1, "corners": None}, "shape.corners: None is not one of sharp, round"),
+        ({"side": 1, "corners": None}, "shape.corners: None won't do; there are: round, sharp"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_full_key(values, said):

@@ -1,1 +1,1 @@
-"""Commands: what the command line can do beside `run` and `resume`. Their interface is `modelwright.component.Command`."""
+"""Commands: the words of the command line. Their interface is `modelwright.component.Command`."""

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 
-from modelwright.catalogue import options, presets, recipes
+from modelwright.catalogue import presets, recipes
 from modelwright.component import Command, Component, Stage
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
@@ -48,8 +48,8 @@ def page(what: str) -> Iterator[str]:
     elif name in presets(kind):
         path = presets(kind)[name]
         yield from (f"# {path}", path.read_text(encoding="utf-8").rstrip())
-    elif name not in options(kind):
-        raise ModelwrightError(f"no {kind} named {name!r}{nearest(name, options(kind))}{registry.excuse()}")
+    elif name not in registry.names(kind):
+        raise ModelwrightError(f"no {kind} named {name!r}{nearest(name, [*registry.names(kind), *presets(kind)])}{registry.excuse()}")
     else:
         yield from _component_page(kind, name)
 

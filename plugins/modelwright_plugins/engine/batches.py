@@ -34,7 +34,9 @@ class Batches:
 
     def batch(self, number: int, part: int = 0, parts: int = 1) -> torch.Tensor:
         """Part `part` of `parts` of global batch `number` (from 0): int64 [global_batch / parts, sequence_length + 1]."""
-        share = self.size // parts
+        share, rest = divmod(self.size, parts)
+        if rest:
+            raise ModelwrightError(f"train.global_batch={self.size} can't be shared out to {parts} data ranks")
         first = number * self.size + part * share
         rows = [self.sequence(i) for i in range(first, first + share)]
         return torch.from_numpy(np.stack(rows).astype(np.int64))

@@ -20,13 +20,14 @@ class ModelCard:
     vocab_size: int
     sequence_length: int
     end_of_document: int  # token id
+    seed: int  # of the run that trained it: with it, which text it saw can be told
 
     @classmethod
-    def of(cls, architecture: Architecture, shards: Path, sequence_length: int) -> ModelCard:
+    def of(cls, architecture: Architecture, shards: Path, sequence_length: int, seed: int) -> ModelCard:
         """For a model trained on this folder of token shards."""
         try:
             told = json.loads((shards / "shards.json").read_text())
-            return cls(architecture, told["vocab_size"], sequence_length, told["end_of_document"])
+            return cls(architecture, told["vocab_size"], sequence_length, told["end_of_document"], seed)
         except (OSError, ValueError, KeyError) as e:
             raise ModelwrightError(f"{shards / 'shards.json'} does not tell vocab_size and end_of_document ({e.__class__.__name__})") from e
 

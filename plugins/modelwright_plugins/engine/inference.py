@@ -48,7 +48,7 @@ class TrainedModel:
     def __init__(self, chunks: list[Any], card: ModelCard, device: torch.device) -> None:
         self.chunks, self.device = chunks, device
         self.sequence_length, self.vocab_size, self.end_of_document = card.sequence_length, card.vocab_size, card.end_of_document
-        self.rank = dist.get_rank()
+        self.rank, self.trained_with_seed = dist.get_rank(), card.seed
 
     def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
         """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length]."""

@@ -55,6 +55,11 @@ class Trainer:
             loss = self._accumulate(tokens)
             _, grad_norm, _ = self.optimizer.step()
             count = self.batches.size * self.batches.length
+            if not (math.isfinite(loss) and math.isfinite(grad_norm)):  # before anything is saved
+                raise ModelwrightError(
+                    f"the loss is {loss} and the gradient's norm {float(grad_norm)} at step {step}; a lower optimizer.lr or a longer "
+                    "schedule.warmup may help"
+                )
             yield {
                 "step": step,
                 "tokens": step * count,
@@ -63,8 +68,6 @@ class Trainer:
                 "lr": self.optimizer.param_groups[0]["peak_lr"] * factor,
                 "tokens_per_second": count / (time.perf_counter() - began),
             }
-            if not math.isfinite(loss):
-                raise ModelwrightError(f"the loss is {loss} at step {step}; a lower optimizer.lr or a longer schedule.warmup may help")
 
     def _accumulate(self, tokens: torch.Tensor) -> float:
         """Gradients of this global batch into the buffers; its mean loss, on every rank."""

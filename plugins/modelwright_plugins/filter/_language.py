@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pycld2
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
-from modelwright.errors import ModelwrightError, near
+from modelwright.errors import ModelwrightError, nearest
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -32,7 +32,7 @@ class CLD2(BaseFilter):
         known = {code for _, code in pycld2.LANGUAGES}
         for code in languages:
             if code not in known:
-                raise ModelwrightError(f"filter.language.languages: CLD2 knows no language {code!r}{near(code, known)}")
+                raise ModelwrightError(f"filter.language.languages: CLD2 knows no language {code!r}{nearest(code, known)}")
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         _, _, found = pycld2.detect(REFUSED.sub(" ", doc.text), isPlainText=True, bestEffort=True)

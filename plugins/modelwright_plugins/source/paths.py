@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from modelwright.errors import ModelwrightError, near
+from modelwright.errors import ModelwrightError, nearest
 
 
 def find(patterns: Sequence[str], endings: tuple[str, ...], key: str) -> list[Path]:
@@ -25,7 +25,7 @@ def find(patterns: Sequence[str], endings: tuple[str, ...], key: str) -> list[Pa
         else:
             here = sorted(p for p in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if p.is_file())
             if not here:
-                hint = near(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+                hint = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
                 raise ModelwrightError(f"{key}: nothing matches {pattern}{hint}", key)
         found.update(dict.fromkeys(here))
     return list(found)

@@ -91,7 +91,13 @@ class Evaluate(Stage):
             drawn = parts["generator"].generate(model.next_logits, begun, end=end, context=length, seed=job.seed) if begun else []
             if model.rank != 0:
                 return None
-            told = {"window": length, "stride": stride, "vocab_size": model.vocab_size, "end_of_document": end}
+            told = {
+                "window": length,
+                "stride": stride,
+                "vocab_size": model.vocab_size,
+                "end_of_document": end,
+                "seed": model.trained_with_seed,
+            }
         samples = [{"prompt": prompt, "text": fast.decode(text)} for prompt, text in zip(self.prompts, drawn, strict=True)]
         return told, nats, samples
 
@@ -103,7 +109,7 @@ class Evaluate(Stage):
         from modelwright_plugins.progress import progress
 
         shards, trained = job.take(TokenShards), tokens_trained(job.take(Metrics))
-        seen = seen_spans(shards, trained, sequence_length=told["window"], seed=job.seed)
+        seen = seen_spans(shards, trained, sequence_length=told["window"], seed=told["seed"])
         stream = np.concatenate([np.array([told["end_of_document"]], held.tokens.dtype), held.tokens])
         bits = {"model": nats / math.log(2)}
         baselines: list[dict[str, Any]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from modelwright import launch
 from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright_plugins.artifacts import Checkpoint, Metrics, Tokenizer, TokenShards
 from modelwright_plugins.tracker import forgiving
+from modelwright_plugins.tracker.jsonl import Jsonl
 
 if TYPE_CHECKING:
     from modelwright_plugins.engine.loop import Trainer
@@ -40,6 +42,11 @@ class Train(Stage):
         for name in ("steps", "sequence_length", "global_batch", "micro_batch", "checkpoint_every", "keep_last"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
+
+    def fingerprint(self) -> str:
+        """Which weights `init_from` holds."""
+        told = [self.init_from / name for name in ("model.json", "latest.json")] if self.init_from else []
+        return " ".join(f"{file} {file.read_text()} {file.stat().st_mtime_ns}" for file in told if file.is_file())
 
     def ranks(self, parts: Parts) -> int:
         return parts["parallel"].ranks(available()[0])
@@ -87,7 +94,7 @@ class Train(Stage):
         with ExitStack() as closing:
             logs = []
             if first:
-                for tracker in job.parts["tracker"].values():
+                for tracker in ({"jsonl": Jsonl()} | job.parts["tracker"]).values():  # metrics.jsonl is made in any case
                     with forgiving(tracker):
                         log = tracker.open(job.out, job.config, step=done)
                         logs.append((tracker, log))
@@ -108,6 +115,8 @@ class Train(Stage):
                     saved = checkpoint.save(folder, step, chunks, trainer.optimizer, keep_last=self.keep_last)
                     if first:
                         job.hooks.call("on_checkpoint", step=step, path=saved)
+        if first and not metrics:  # a resumed run with nothing left to train
+            metrics = json.loads(job.make(Metrics).path.read_text().splitlines()[-1])
         return {name: metrics[name] for name in ("loss", "tokens") if name in metrics}
 
     def _prepare(self, job: Job, folder: Path) -> tuple[Trainer, int]:
@@ -121,7 +130,7 @@ class Train(Stage):
         from modelwright_plugins.engine.loop import Trainer
 
         parts, shards = job.parts, job.take(TokenShards).path
-        card = ModelCard.of(parts["architecture"], shards, self.sequence_length)
+        card = ModelCard.of(parts["architecture"], shards, self.sequence_length, job.seed)
         chunks = model.build(
             parts["architecture"],
             parallel=parts["parallel"],

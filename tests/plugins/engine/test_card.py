@@ -12,7 +12,7 @@ from modelwright.hooks import discover
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.engine.card import ModelCard
 
-CARD = ModelCard(CausalDecoder(layers=3, kv_heads=None, qk_norm=True), vocab_size=300, sequence_length=64, end_of_document=0)
+CARD = ModelCard(CausalDecoder(layers=3, kv_heads=None, qk_norm=True), vocab_size=300, sequence_length=64, end_of_document=0, seed=1)
 
 
 def test_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -50,4 +50,4 @@ def test_absent_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelwrightError, match=r"model\.json is not the model\.json of a checkpoint"):
         ModelCard.read(tmp_path / "model.json", discover().registry)
     with pytest.raises(ModelwrightError, match=r"shards\.json does not tell"):
-        ModelCard.of(CausalDecoder(), tmp_path, 8)
+        ModelCard.of(CausalDecoder(), tmp_path, 8, 1)

@@ -49,7 +49,7 @@ def write_shard(path: Path, every: list[np.ndarray]) -> None:
 class Trigram:
     """What the engine's model promises, from a Kneser-Ney trigram: it knows of a token only what is in its window."""
 
-    sequence_length, vocab_size, end_of_document, rank = LENGTH, VOCAB, 0, 0
+    sequence_length, vocab_size, end_of_document, rank, trained_with_seed = LENGTH, VOCAB, 0, 0, SEED
 
     def __init__(self, fitted: NGrams) -> None:
         self.fitted = fitted
