@@ -27,7 +27,7 @@ class MinHash(Deduper):
     """
 
     ngram: int = 5  # words (runs of letters, digits and underscores, lower-cased)
-    bands: int = 14
+    bands: int = 14  # parts of a signature; texts are compared when one part agrees
     rows: int = 8  # hash values in a band
     min_similarity: float = 0.7  # estimated Jaccard similarity, 0 to 1; near where banding's probability is steepest, (1/14)^(1/8) = 0.72
     seed: int = 1  # of the hash functions
