@@ -68,6 +68,8 @@ def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
     except BaseException as e:
         error = e
         manifest |= {"status": "stopped" if isinstance(e, KeyboardInterrupt) else "failed", "error": str(e) or type(e).__name__}
+        for record in manifest["stages"].values():
+            record["status"] = record["status"].replace("running", manifest["status"])
         raise
     finally:
         manifest["ended"] = time.time()

@@ -8,7 +8,7 @@ from pathlib import Path
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.run import MANIFEST, read_manifest
-from modelwright_plugins.command.resume import headline
+from modelwright_plugins.command.farewell import headline
 
 
 @dataclass(frozen=True, kw_only=True)

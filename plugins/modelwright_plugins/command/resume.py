@@ -1,18 +1,15 @@
-"""`modelwright resume`, and what is said when a run has ended."""
+"""`modelwright resume`: go on with a run."""
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from modelwright import launch
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.run import resume
+from modelwright_plugins.command.farewell import farewell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,33 +22,3 @@ class Resume(Command):
         folder = Path(arguments[0])
         launch.lead(lambda: farewell(resume(folder), folder))
         return 0
-
-
-def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers that the stages of a run returned, as `stage.name`."""
-    return {f"{stage}.{name}": value for stage, record in manifest["stages"].items() for name, value in record.get("results", {}).items()}
-
-
-def farewell(manifest: Mapping[str, Any], folder: Path | None) -> None:
-    """Print the numbers of a run and, unless it is a job of a sweep (None), where it is and what to try next."""
-    for name, value in headline(manifest).items():
-        print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
-    if folder is None:
-        return
-    page = next((p for p in (folder / "report.html", folder / "metrics.jsonl") if p.exists()), None)
-    print(f"\nThe run is in {shown(folder)}" + (f"; open {shown(page)}" if page else ""))
-    if manifest["next"]:
-        print("Try next:")
-    for overrides in manifest["next"]:
-        print(f"  {program()} run recipe={manifest['recipe']} {overrides}")
-
-
-def program() -> str:
-    """How a person would type `modelwright` here: its path, when its environment is not the active one."""
-    own = Path(sys.executable).parent / "modelwright"
-    return "modelwright" if shutil.which("modelwright") or not own.exists() else str(shown(own))
-
-
-def shown(path: Path) -> Path:
-    """The path as a person would type it here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -16,7 +16,7 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError, disk_error
 from modelwright.manifest import write_json
 from modelwright.run import MANIFEST, start
-from modelwright_plugins.command.resume import farewell, program, shown
+from modelwright_plugins.command.farewell import farewell, program, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright.component import Job, Parts, Stage
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Documents
-from modelwright_plugins.stage.split import held_out_groups
+from modelwright_plugins.artifacts.split import held_out_groups
 
 if TYPE_CHECKING:
     from datatrove.pipeline.base import PipelineStep

@@ -50,7 +50,7 @@ class Evaluate(Stage):
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
 
     def ranks(self, parts: Parts) -> int:
-        from modelwright_plugins.stage.train import available
+        from modelwright_plugins.parallel.available import available
 
         ranks: int = parts["parallel"].ranks(available()[0])
         return ranks

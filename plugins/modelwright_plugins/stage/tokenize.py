@@ -28,7 +28,7 @@ class Tokenize(Stage):
     def run(self, job: Job) -> None:
         from datatrove.pipeline.tokens.megatron_tokenizer import MegatronTokenizedFile
 
-        from modelwright_plugins.stage.documents import read, split
+        from modelwright_plugins.artifacts.documents import read, split
         from modelwright_plugins.tokenizer.encoder import Encoder
 
         documents = job.take(Documents)

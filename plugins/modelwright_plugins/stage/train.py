@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from modelwright import launch
 from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright_plugins.artifacts import Checkpoint, Metrics, Tokenizer, TokenShards
+from modelwright_plugins.parallel.available import available
 from modelwright_plugins.tracker import forgiving
 from modelwright_plugins.tracker.jsonl import Jsonl
 
@@ -160,14 +160,3 @@ class Train(Stage):
             wrapped, updater, parts["objective"], parts["schedule"], batches, micro_batch=self.micro_batch, steps=self.steps, seed=job.seed
         )
         return trainer, min(done, self.steps)
-
-
-def available() -> tuple[int | None, bool]:
-    """(ranks that were started for us, True), or else (GPUs of this machine, False); None without either."""
-    if joined := launch.world():
-        return joined[1], True
-    if not Path("/dev/nvidiactl").exists():  # asking torch takes seconds
-        return None, False
-    import torch
-
-    return torch.cuda.device_count() or None, False

@@ -23,7 +23,7 @@ class TrainTokenizer(Stage):
     makes = (Tokenizer,)
 
     def run(self, job: Job) -> None:
-        from modelwright_plugins.stage.documents import read, split
+        from modelwright_plugins.artifacts.documents import read, split
 
         learner: Learner = job.parts["tokenizer"]
         documents = job.take(Documents)

@@ -1,7 +1,7 @@
 import pytest
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.stage.split import held_out_groups
+from modelwright_plugins.artifacts.split import held_out_groups
 
 SIZES = {f"g{i:03d}": 100 + 13 * i for i in range(200)} | {"giant": 200_000}
 

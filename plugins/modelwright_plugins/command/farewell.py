@@ -1,0 +1,39 @@
+"""What is said when a run has ended."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that the stages of a run returned, as `stage.name`."""
+    return {f"{stage}.{name}": value for stage, record in manifest["stages"].items() for name, value in record.get("results", {}).items()}
+
+
+def farewell(manifest: Mapping[str, Any], folder: Path | None) -> None:
+    """Print the numbers of a run and, unless it is a job of a sweep (None), where it is and what to try next."""
+    for name, value in headline(manifest).items():
+        print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
+    if folder is None:
+        return
+    page = next((p for p in (folder / "report.html", folder / "metrics.jsonl") if p.exists()), None)
+    print(f"\nThe run is in {shown(folder)}" + (f"; open {shown(page)}" if page else ""))
+    if manifest["next"]:
+        print("Try next:")
+    for overrides in manifest["next"]:
+        print(f"  {program()} run recipe={manifest['recipe']} {overrides}")
+
+
+def program() -> str:
+    """How a person would type `modelwright` here: its path, when its environment is not the active one."""
+    own = Path(sys.executable).parent / "modelwright"
+    return "modelwright" if shutil.which("modelwright") or not own.exists() else str(shown(own))
+
+
+def shown(path: Path) -> Path:
+    """The path as a person would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
