@@ -28,6 +28,7 @@ clean:
 
 # torch first: what depends on it then takes the build that is there, and does not pull another
 .venv/.installed: .venv/bin/python pyproject.toml
+	@echo "installing into .venv; this takes some minutes, the first time"
 	$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.9,<2.14"
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from modelwright.hooks import discover
 
-CONF = "modelwright.conf"
-RECIPES = "modelwright.recipes"
+CONF, RECIPES = "modelwright.conf", "modelwright.recipes"
 
 
 def recipes() -> dict[str, Path]:

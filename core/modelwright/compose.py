@@ -227,17 +227,24 @@ def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
         group, _, name = m[1].rpartition("/")
         if group.split("/")[0] in {"recipe", ""}:
             name = m[1].removeprefix("recipe/")
-            return ModelwrightError(f"no recipe named {name!r}{nearest(name, recipes())}")
+            here = Path(name).with_suffix(".yaml")
+            hint = f"; did you mean ./{here}?" if here.is_file() else nearest(name, recipes())
+            return ModelwrightError(f"no recipe {'file' if name[0] in './' else 'named'} {name!r}{hint}")
         if group in registry.kinds:
             known = [*registry.names(group), *presets(group)]
             return ModelwrightError(f"no {group} named {name!r}{nearest(name, known)}{registry.excuse()}", group)
+    if m := re.search(r"An item is already at '([^']+)'", text):
+        return ModelwrightError(f"override +{m[1]}: it is there already; leave out the +", m[1])
+    if m := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return ModelwrightError(f"override {m[1]}: to sweep over several values add -m; a list is written [a,b]")
     if m := re.search(r"Could not (?:override|delete(?: from config\.)?|append[^']*) '([^'@]+)", text):
         known = [*SETTINGS, *discover().registry.picked, *registry.names("stage")]
         head, _, tail = m[1].partition(".")
-        if head in known and tail:
-            known, head = _keys(head, overrides), m[1]
         given = next((o for o in overrides if o.lstrip("+~").startswith(m[1])), m[1])
-        return ModelwrightError(f"override {given}: there is no {m[1]!r}{nearest(m[1] if tail else head, known)}", m[1])
+        if head in known and not tail:
+            return ModelwrightError(f"override {given}: choose another {head} ({head}=NAME), or none of a list ({head}=[])", head)
+        known = _keys(head, overrides) if head in known else known
+        return ModelwrightError(f"override {given}: there is no {m[1]!r}{nearest(m[1] if head in known or tail else head, known)}", m[1])
     return ModelwrightError(" ".join(f"{text} {error.__cause__ or ''}".split()))
 
 
@@ -250,6 +257,7 @@ def _keys(head: str, overrides: Sequence[str]) -> list[str]:
             yield f"{prefix}.{key}"
             yield from below(value, f"{prefix}.{key}")
 
-    with contextlib.suppress(Exception):  # only the suggestion is lost
+    GlobalHydra.instance().clear()
+    with contextlib.suppress(Exception), initialize_config_module(CONF, version_base="1.3"):  # at worst the suggestion is lost
         return list(below(OmegaConf.to_container(compose("config", picks))[head], head))  # type: ignore[index,call-overload]
     return []

@@ -33,7 +33,7 @@ def disk_error(error: BaseException | None) -> ModelwrightError | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             return ModelwrightError(f"{error.filename or 'disk'}: {error.strerror}; free space, or name another folder: run.dir=PATH")
-        if isinstance(error, (PermissionError, NotADirectoryError)) and error.filename:
+        if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError, FileNotFoundError)) and error.filename:
             return ModelwrightError(f"{error.filename}: {error.strerror}")
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return None

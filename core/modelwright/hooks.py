@@ -14,8 +14,7 @@ import pluggy
 from modelwright.errors import ModelwrightError
 from modelwright.registry import Registry
 
-API = 1  # a plugin module may say which it needs: MODELWRIGHT_API = 1
-GROUP = "modelwright"  # the entry point group
+API, GROUP = 1, "modelwright"  # a plugin module may say which it needs: MODELWRIGHT_API = 1; the entry point group
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 

@@ -1,7 +1,7 @@
 """Launch: a stage on ranks. Hydra composed once; each rank is a fresh process (`modelwright.rank`) that reads the frozen config.
 
-Alone, Modelwright starts all ranks itself. Started on every rank by torchrun or Slurm it joins: rank 0 leads the run and tells
-the others which stage is next; each starts its own rank of it. `docs/decisions/launch.md` says why not elastic_launch.
+Alone, Modelwright starts all ranks. Started on every rank by torchrun or Slurm it joins: rank 0 leads the run and tells the others
+which stage is next; each starts its own rank of it (docs/decisions/launch.md).
 """
 
 import functools
@@ -46,9 +46,7 @@ def run_ranks(run: Path, stage: str, ranks: int) -> Mapping[str, float]:
     if joined:
         _post({"run": str(run), "stage": stage, "port": port})
     _supervise(run, stage, [0] if joined else range(ranks), ranks, port)
-    found = json.loads((run / LOGS / f"{stage}.results.json").read_text())
-    assert isinstance(found, dict)
-    return found
+    return dict(json.loads((run / LOGS / f"{stage}.results.json").read_text()))
 
 
 def lead(work: Callable[[], Any]) -> Any:

@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -68,7 +69,7 @@ def _speak(path: Path, rank: int) -> None:
     logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
 
     def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
-        ours = category is UserWarning and "modelwright" in filename
+        ours = category is UserWarning and re.search(r"/modelwright(_plugins)?/(?!.*site-packages/)", filename)
         print(f"warning: {message}" if ours else f"{filename}:{lineno}: {category.__name__}: {message}", file=sys.stderr if ours else log)
 
     warnings.showwarning = show  # type: ignore[assignment]

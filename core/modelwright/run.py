@@ -61,6 +61,7 @@ def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
     write_json(folder / MANIFEST, manifest)
     hooks.call("on_run_start", run=folder, config=config)
     error: BaseException | None = None
+    print(f"run: {folder}", flush=True)
     try:
         for number, b in enumerate(bound, 1):
             _stage(b, f"[{number}/{len(bound)}] {b.name}", folder, config, manifest, hooks)
@@ -94,11 +95,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run."""
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError) as e:
+        return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError) as e:
         raise ModelwrightError(f"{folder / MANIFEST} can't be read: {e}") from None
-    assert isinstance(found, dict)
-    return found
 
 
 def job_of(b: Bound, folder: Path, config: Mapping[str, Any], hooks: Hooks) -> Job:

@@ -14,7 +14,6 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from modelwright.component import Component
 from modelwright.errors import ModelwrightError, nearest
 
-MISSING_VALUE = "???"  # OmegaConf's mark of a value that must be given
 _STRUCTURED: dict[Any, Any] = {}
 RESERVED = "name"  # in a config node, the component's own name stands beside its parameters
 
@@ -35,7 +34,7 @@ def conform(values: Mapping[str, Any], cls: type[Any], key: str) -> Any:
         if name not in known:
             raise _wrong(key, name, f"there is no such parameter{nearest(str(name), known)}")
         allowed = choices(hints[name])
-        if allowed and value not in allowed and value != MISSING_VALUE:
+        if allowed and value not in allowed and value != "???":
             raise _wrong(key, name, f"{value!r} won't do{nearest(str(value), map(str, allowed))}")
     try:
         node = OmegaConf.merge(OmegaConf.structured(_structured(cls)), dict(values))
@@ -46,7 +45,9 @@ def conform(values: Mapping[str, Any], cls: type[Any], key: str) -> Any:
     except OmegaConfBaseException as e:
         at = str(e.full_key or "")
         top = re.split(r"[.\[]", at)[0]
-        wanted = f"expected {_written(hints[top])}" if top in hints else str(e.msg).splitlines()[0]
+        hint = hints.get(top)
+        written = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+        wanted = f"expected {written}" if top in hints else str(e.msg).splitlines()[0]
         raise _wrong(key, at, f"{values[top]!r} won't do; {wanted}" if top in values else wanted) from e
     try:
         return cls(**made)
@@ -70,10 +71,6 @@ def plain(component: Component) -> dict[str, Any]:
 def _wrong(key: str, name: str, why: str) -> ModelwrightError:
     full = f"{key}.{'from' if name == 'from_' else name}".strip(".")
     return ModelwrightError(f"{full}: {why}", full)
-
-
-def _written(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
 
 
 def choices(hint: Any) -> tuple[Any, ...]:
@@ -106,7 +103,7 @@ def _copy(f: Any) -> Any:
         return field(default_factory=lambda: list(f.default))
     if is_dataclass(f.default):
         return field(default_factory=lambda: _structured(type(f.default))(**vars(f.default)))
-    return field(default=MISSING_VALUE) if f.default is MISSING else field(default=f.default)
+    return field(default="???") if f.default is MISSING else field(default=f.default)
 
 
 def _plain(hint: Any) -> Any:

@@ -42,12 +42,18 @@ def test_the_core_is_small():
         (["lst"], "no command 'lst'; did you mean 'list'?"),
         (["list", "optimiser"], "no kind named 'optimiser'; did you mean 'optimizer'?"),
         (["show", "shape/sqare"], "no shape named 'sqare'; did you mean 'square'?"),
-        (["show", "square"], "nothing is called 'square'; write kind/name: shape/square"),
+        (["show", "square"], "show takes kind/name, as in shape/square"),
         (["show"], "show what?"),
         (["resume"], "resume which run?"),
         (["resume", "nowhere"], "nowhere is not the folder of a run"),
         (["run", "toy"], "'toy' is not of the form key=value; did you mean recipe=toy?"),
         (["run", "recipe=toy", "shpae=x"], "there is no 'shpae'; did you mean 'shape'?"),
+        (["run", "recipe=toy", "draw.line=2"], "override draw.line=2: there is no 'draw.line'; did you mean 'draw.lines'?"),
+        (["run", "recipe=toy", "+draw.lines=2"], "override +draw.lines: it is there already; leave out the +"),
+        (["run", "recipe=toy", "~color"], "override ~color: choose another color (color=NAME), or none of a list (color=[])"),
+        (["run", "recipe=toy", "draw.lines=1,2"], "override draw.lines=1,2: to sweep over several values add -m; a list is written [a,b]"),
+        (["run", "recipe=./nope.yaml"], "no recipe file './nope.yaml'"),
+        (["run", "recipe=toy", "run.dir=/proc/x"], "/proc/x: No such file or directory"),
         (["run"], "no stages to run: pick a recipe (recipe=pretrain/quickstart)"),
         (["plan", "recipe=toy", "paint.workers=0"], "paint: paint.workers: at least 1"),
         (
@@ -71,8 +77,17 @@ def test_a_bug_in_a_stage_is_one_line_and_a_traceback_with_debug(modelwright):
 
 
 def test_nothing_is_left_of_a_run_that_never_started(modelwright, tmp_path):
-    modelwright("run", "recipe=toy", "shape.radius=-1")
-    assert not any((tmp_path / "runs").rglob("2*"))
+    _, said, _ = modelwright("run", "recipe=toy", "shape.radius=-1")
+    assert not (tmp_path / "runs").exists() and not said
+
+
+def test_a_recipe_beside_one_is_suggested_and_a_killed_run_is_called_so(modelwright, tmp_path):
+    (tmp_path / "mine.yaml").write_text("stages: [draw]\n")
+    assert "did you mean ./mine.yaml?" in modelwright("run", "recipe=mine")[2]
+    assert modelwright("run", "recipe=./mine.yaml", "run.dir=out")[0] == 0
+    manifest = tmp_path / "out" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"status": "finished"', '"status": "running"'))
+    assert "killed" in modelwright("compare", "out")[1]
 
 
 def test_a_sweep_has_a_folder_a_job_and_a_table_and_goes_on_after_a_failure(modelwright, tmp_path):

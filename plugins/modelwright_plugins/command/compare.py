@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError
@@ -30,6 +33,15 @@ def _jobs(sweep: Path) -> list[Path]:
     return found
 
 
+def _status(run: Path, manifest: dict[str, Any]) -> str:
+    """The manifest's, but a run that nobody works on is not running: whoever did was killed."""
+    if manifest["status"] == "running":
+        with (run / ".lock").open("w") as file, contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return "killed"
+    return str(manifest["status"])
+
+
 def table(runs: list[Path]) -> int:
     """One line a run: the overrides that not all share, how it ended, its numbers. Returns 1 when any run failed."""
     manifests = [read_manifest(run) for run in runs]
@@ -39,7 +51,7 @@ def table(runs: list[Path]) -> int:
     for run, manifest, overrides in zip(runs, manifests, changed, strict=True):
         found = headline(manifest)
         values = [f"{found[n]:.4g}" if n in found else "-" for n in numbers]
-        rows.append([run.name, " ".join(overrides) or "-", manifest["status"], *values])
+        rows.append([run.name, " ".join(overrides) or "-", _status(run, manifest), *values])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     print()
     for row in rows:

@@ -14,7 +14,7 @@ from modelwright.hooks import discover
 from modelwright.manifest import plugins, versions
 
 OPTIONAL = {
-    "transformer_engine": "FP8 and fused kernels on NVIDIA GPUs (kernel=transformer_engine): pip install 'modelwright[gpu]'",
+    "transformer_engine": "FP8 and fused kernels on NVIDIA GPUs (kernel=transformer_engine): in its folder, pip install -e '.[gpu]'",
     "wandb": "tracking with Weights & Biases (tracker=[jsonl,wandb]): pip install wandb",
 }
 

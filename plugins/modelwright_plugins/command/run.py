@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -92,18 +93,24 @@ def one_job(config: DictConfig) -> None:
     hydra = HydraConfig.get()
     folder, sweep = Path(hydra.runtime.output_dir), hydra.mode == RunMode.MULTIRUN
     overrides = [o for o in hydra.overrides.task if not o.startswith("run.dir=")]
-    print(f"\njob {hydra.job.num}: {' '.join(overrides)}" if sweep else f"run: {shown(folder)}", flush=True)
+    if sweep:
+        print(f"\njob {hydra.job.num}: {' '.join(overrides)}", flush=True)
     try:
         farewell(start(freeze(config, hydra), folder, overrides), None if sweep else folder)
-    except Exception as e:
+    except BaseException as e:
+        if isinstance(e, KeyboardInterrupt) and (folder / MANIFEST).exists():
+            print(f"\n{program()} resume {shown(folder)}   goes on from the last checkpoint", flush=True)
+        if not isinstance(e, Exception):
+            raise
         if sweep:
             _note_failure(folder, overrides, disk_error(e) or e)
             return
         _failure = e
         if (folder / MANIFEST).exists():
             print(f"{program()} resume {shown(folder)}   goes on from here, when what stopped it is mended", flush=True)
-        elif folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # nothing was run: leave nothing
+        for empty in (folder, *list(folder.parents)[:2]):  # nothing was run: leave nothing
+            with contextlib.suppress(OSError):
+                empty.rmdir()
 
 
 def _note_failure(folder: Path, overrides: list[str], error: BaseException) -> None:

@@ -42,7 +42,9 @@ def page(what: str) -> Iterator[str]:
     if kind not in registry.kinds:
         everything = [f"{k}/{n}" for k, n in registry.entries] + [f"recipe/{r}" for r in recipes()]
         near = [e for e in everything if e.endswith("/" + what)]
-        raise ModelwrightError(f"nothing is called {what!r}; write kind/name" + (f": {near[0]}" if near else nearest(what, everything)))
+        raise ModelwrightError(
+            f"show takes kind/name, as in {near[0]}" if near else f"nothing is called {what!r}{nearest(what, everything)}"
+        )
     if not name:
         yield from (inspect.getdoc(registry.kind(kind).load()) or "", "", *listing(kind))
     elif name in presets(kind):

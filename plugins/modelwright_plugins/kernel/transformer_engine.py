@@ -32,5 +32,5 @@ class TransformerEngine(Kernel):
 
     def problems(self) -> list[str]:
         if find_spec("transformer_engine") is None:
-            return ["kernel=transformer_engine is not installed (pip install 'modelwright[gpu]', with CUDA); kernel=torch runs here"]
+            return ["kernel=transformer_engine is not installed (in Modelwright's folder: pip install -e '.[gpu]'); kernel=torch runs here"]
         return []

@@ -84,14 +84,22 @@ class Megatron(Parallel):
         if global_batch % share:
             found.append(
                 f"train.global_batch={global_batch} is not a multiple of train.micro_batch={micro_batch} x {data} data ranks; "
-                f"nearest that is: {_nearest_multiple(global_batch, share)}"
+                f"{_smaller(micro_batch, global_batch, data, self.pipeline if self.virtual else 1)}"
             )
         elif self.virtual is not None and (count := global_batch // share) % self.pipeline:
             found.append(
                 f"parallel.virtual={self.virtual} wants micro-batches in multiples of parallel.pipeline={self.pipeline}, "
-                f"and there are {count}; nearest that works: train.global_batch={share * _nearest_multiple(count, self.pipeline)}"
+                f"and there are {count}; {_smaller(micro_batch, global_batch, data, self.pipeline)}"
             )
         return found
+
+
+def _smaller(micro: int, batch: int, data: int, multiple: int) -> str:
+    """The change that leaves what is learned as it is, a smaller micro-batch, or else the nearest global batch."""
+    for size in range(micro, 0, -1):
+        if batch % (size * data * multiple) == 0:
+            return f"nearest that works: train.micro_batch={size}"
+    return f"nearest that works: train.global_batch={_nearest_multiple(batch, data * multiple)} with train.micro_batch=1"
 
 
 def _nearest_divisor(value: int, total: int) -> int:

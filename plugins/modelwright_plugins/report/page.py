@@ -192,7 +192,7 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
         ("run", found.run),
     ]
     if git := found.manifest.get("git"):
-        facts.append(("git commit", git["commit"] + (" (with changes)" if git.get("dirty") else "")))
+        facts.append(("git commit", git))
     return facts
 
 

@@ -156,7 +156,7 @@ def _print(funnel: list[dict[str, Any]]) -> None:
         size = f"{step['bytes_in'] / 1e6:.1f} > {step['bytes_out'] / 1e6:.1f}"
         why = ", ".join(f"{reason} {count:,}" for reason, count in list(step["dropped"].items())[:3])
         if step.get("quarantined_count"):
-            why = f"could not be read {step['quarantined_count']:,}"
+            why = f"could not be read {step['quarantined_count']:,} (listed in curate/quarantine.jsonl)"
         print(f"  {step['step']:{width}}  {documents:>17}  {size:>15}  {why}".rstrip())
 
 
@@ -171,6 +171,9 @@ def _check(funnel: list[dict[str, Any]], min_bytes: int) -> None:
         why = f"{most['kind']} {most['step']!r} removed most, {gone / 1e6:.2f} MB, mainly for {reason!r}"
     else:
         why = f"the source gave {funnel[0]['bytes_out'] / 1e6:.2f} MB and {funnel[0]['quarantined_count']} unreadable records"
+        if funnel[0]["quarantined"]:
+            first = funnel[0]["quarantined"][0]
+            why += f" (curate/quarantine.jsonl has all; the first: {', '.join(f'{k} {v}' for k, v in first.items())})"
     least = f"curate.min_bytes={min_bytes}"
     raise ModelwrightError(f"{least}: {left / 1e6:.2f} MB of text are left; {why}", "curate.min_bytes")
 

@@ -203,6 +203,6 @@ def _table(found: Mapping[str, Any]) -> list[str]:
     for where, row in rows:
         numbers = f"{row['bits_per_byte']:9.3f}  {row['bits_per_token']:10.3f}  {row['perplexity']:10.1f}"
         lines.append(f"  {row['name']:10}  {where:14}  {row['tokens']:12,}  {numbers}")
-    lost = [name for name in ("unigram", "bigram", "trigram") if name not in found["beaten"]]
-    lines.append("  it beats unigram, bigram and trigram on what it saw" if found["beats"] else f"  it does not beat: {', '.join(lost)}")
+    won, lost = ([name for name in ORDERS.values() if (name in found["beaten"]) is side] for side in (True, False))
+    lines.append(f"  of the n-grams of what it saw, it beats {', '.join(won) or 'none'}" + (f" and not {', '.join(lost)}" if lost else ""))
     return lines

@@ -34,7 +34,7 @@ class Train(Stage):
     global_batch: int = 32  # sequences an update, over all ranks
     micro_batch: int = 8  # sequences a forward pass, on one rank: memory and speed, not what is learned
     clip: float = 1.0  # largest norm of the gradient; 0 leaves it as it is
-    checkpoint_every: int | None = None  # steps between checkpoints; None: only at the end
+    checkpoint_every: int | None = 500  # steps between checkpoints, from which a stopped run goes on; None: only at the end
     keep_last: int | None = 2  # checkpoints kept; None: all
     init_from: Path | None = None  # a checkpoint folder to take the first weights from, of the same architecture
 

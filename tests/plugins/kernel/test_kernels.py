@@ -52,6 +52,6 @@ def test_attention_is_the_formula(tmp_path: Path) -> None:
 @pytest.mark.skipif(find_spec("transformer_engine") is not None, reason="Transformer Engine is here")
 def test_what_is_missing_is_told() -> None:
     assert TransformerEngine().problems() == [
-        "kernel=transformer_engine is not installed (pip install 'modelwright[gpu]', with CUDA); kernel=torch runs here"
+        "kernel=transformer_engine is not installed (in Modelwright's folder: pip install -e '.[gpu]'); kernel=torch runs here"
     ]
     assert Torch().problems() == []

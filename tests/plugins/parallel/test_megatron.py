@@ -37,9 +37,13 @@ def test_what_works_has_no_problems() -> None:
         ({"pipeline": 3}, {}, "parallel.pipeline=3 does not divide architecture.layers=4; nearest that does: 2"),
         ({"virtual": 2}, {}, "parallel.virtual=2 needs parallel.pipeline of 2 or more"),
         ({"pipeline": 2, "virtual": 3}, {}, "architecture.layers=4; nearest that does: architecture.layers=6"),
-        ({"data": 3}, {}, "train.global_batch=16 is not a multiple of train.micro_batch=4 x 3 data ranks; nearest that is: 12"),
-        ({}, {"micro_batch": 5}, "train.micro_batch=5 x 1 data ranks; nearest that is: 15"),
-        ({"pipeline": 2, "virtual": 2}, {"global_batch": 12}, "and there are 3; nearest that works: train.global_batch=16"),
+        (
+            {"data": 3},
+            {},
+            "nearest that works: train.global_batch=15 with train.micro_batch=1",
+        ),
+        ({}, {"micro_batch": 5}, "train.micro_batch=5 x 1 data ranks; nearest that works: train.micro_batch=4"),
+        ({"pipeline": 2, "virtual": 2}, {"global_batch": 12}, "and there are 3; nearest that works: train.micro_batch=3"),
     ],
 )
 def test_what_does_not_divide_is_named_with_what_would(layout: dict[str, Any], batch: dict[str, int], said: str) -> None:

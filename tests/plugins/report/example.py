@@ -110,7 +110,7 @@ def findings(**changed: Any) -> Findings:
         "manifest": {
             "overrides": ["recipe=pretrain/quickstart", "train.steps=576"],
             "versions": {"python": "3.11.7", "torch": "2.13.0"},
-            "git": {"commit": "7e7fbc0", "dirty": True},
+            "git": "7e7fbc0815471594967ba6b3a328556094ef878c-dirty",
             "stages": {"curate": {"seconds": 61.2}, "train": {"seconds": 225.0}, "evaluate": {"seconds": 31.9}},
         },
         "run": "runs/pretrain/quickstart/2026-11-21_02-10-00",
