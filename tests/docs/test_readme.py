@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,8 +36,15 @@ def test_there_are_commands():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme(home, command):
-    words = [word.lower() for word in README.split() if word.isalpha()]
-    random = Random(5)
+    words = shlex.split(command)
+    assert modelwright(home, *words, *(SMALL if words[0] == "run" else []))
+
+
+def test_a_recipe_of_ones_own(home):
+    recipe = re.search(r"run it with `recipe=./mine.yaml`:\n\n((?:    .*\n)+)", README)[1]
+    (home / "mine.yaml").write_text(re.sub(r"^    ", "", recipe, flags=re.M))
+    (home / "books").mkdir()
+    words, random = [word.lower() for word in README.split() if word.isalpha()], Random(5)
     for i in range(40):
         sentences = (" ".join(random.choices(words, k=12)).capitalize() + "." for _ in range(300))
         (home / "books" / f"{i}.txt").write_text("\n".join(sentences))
