@@ -26,7 +26,7 @@ class Component:
     def fingerprint(self) -> str:
         """What this component reads of the outside world (files that no stage made), as a hash of names, sizes and times.
 
-        It is part of a stage's identity: when it changes, the stages that use the component run again.
+        The manifest records it, and a later run takes a finished stage over only when it is the same.
         """
         return ""
 
@@ -42,8 +42,6 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Where a run goes and what it may take over."""
-
     dir: str | None = None  # the folder of this run; null: runs/<recipe>/<time>
     reuse: bool = True  # take over stages that an earlier run finished with the same settings, components and inputs
 

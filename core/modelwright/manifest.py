@@ -76,6 +76,11 @@ def identity(bound: Bound, seed: int, inputs: Mapping[str, str]) -> str:
     return _hash({"stage": bound.name, "config": bound.config, "seed": seed, "inputs": dict(inputs)})
 
 
+def reads(bound: Bound) -> dict[str, str]:
+    """Component -> the hash of what it reads of the outside world: the inputs that no stage made."""
+    return {type(c).__name__: found for c in _components(bound) if (found := c.fingerprint())}
+
+
 def surroundings(bound: Bound) -> str:
     """The hash of what may differ between runs: the source of each package that components come from, and the files that they read."""
     packages = sorted({type(c).__module__.partition(".")[0] for c in _components(bound)})
@@ -85,7 +90,7 @@ def surroundings(bound: Bound) -> str:
         root = Path(spec.origin).parent if spec and spec.origin and spec.submodule_search_locations else None
         for file in sorted(root.rglob("*.py")) if root else [Path(spec.origin)] if spec and spec.origin else []:
             found[f"{package}/{file.relative_to(root) if root else ''}"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return _hash({"files": found, "versions": versions(), "read": [c.fingerprint() for c in _components(bound)]})
+    return _hash({"files": found, "versions": versions(), "reads": reads(bound)})
 
 
 def _components(bound: Bound) -> list[Component]:

@@ -17,7 +17,7 @@ from modelwright.assemble import Bound, assemble, problems
 from modelwright.component import Artifact, Job
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import Hooks, discover
-from modelwright.manifest import git_state, identity, measured, plugins, surroundings, versions, write_json, write_text
+from modelwright.manifest import git_state, identity, measured, plugins, reads, surroundings, versions, write_json, write_text
 
 CONFIG, MANIFEST = "config.yaml", "manifest.json"
 
@@ -139,7 +139,7 @@ def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest:
             if not (job.out / kind.name).exists():
                 raise ModelwrightError(f"stage {b.name!r} ended without making {kind.name} ({job.out / kind.name})")
         artifacts = {kind.name: measured(job.out / kind.name) for kind in b.stage.makes}
-        record = {"status": "finished", "identity": who, "inputs": inputs, "ranks": ranks or 0, "seconds": seconds,
+        record = {"status": "finished", "identity": who, "inputs": inputs, "reads": reads(b), "ranks": ranks or 0, "seconds": seconds,
                   "artifacts": artifacts, "results": dict(results or {})}  # fmt: skip
         manifest["stages"][b.name] = record
         with contextlib.suppress(OSError):  # a cache that can't be written costs time later, and nothing now

@@ -48,6 +48,7 @@ def test_the_core_is_small():
         (["resume", "nowhere"], "nowhere is not the folder of a run"),
         (["run", "toy"], "'toy' is not of the form key=value; did you mean recipe=toy?"),
         (["run", "recipe=toy", "shpae=x"], "there is no 'shpae'; did you mean 'shape'?"),
+        (["run", "recipe=toy", "draw.lines", "=", "2"], "'draw.lines' stands alone; write key=value without spaces round the ="),
         (["run", "recipe=toy", "draw.line=2"], "override draw.line=2: there is no 'draw.line'; did you mean 'draw.lines'?"),
         (["run", "recipe=toy", "+draw.lines=2"], "override +draw.lines: it is there already; leave out the +"),
         (["run", "recipe=toy", "~color"], "override ~color: choose another color (color=NAME), or none of a list (color=[])"),

@@ -49,6 +49,8 @@ def only_overrides(words: list[str]) -> list[str]:
     """The words, when each is `key=value` or `~key`; a ModelwrightError about the first that is not."""
     for word in words:
         if "=" not in word and not word.startswith("~"):
+            if "=" in words:
+                raise ModelwrightError(f"{word!r} stands alone; write key=value without spaces round the =")
             known = word in recipes() or word.endswith(".yaml")
             raise ModelwrightError(f"{word!r} is not of the form key=value" + (f"; did you mean recipe={word}?" if known else ""))
     return words
