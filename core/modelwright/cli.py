@@ -34,14 +34,9 @@ def main() -> None:
 
 def command(words: list[str]) -> int:
     """Do what the words say and return the exit code."""
-    name, rest = (words[0], words[1:]) if words else ("--help", [])
+    name, rest = (words[0], words[1:]) if words and words[0] not in {"-h", "--help"} else ("help", [])
     registry = discover().registry
     known = registry.names("command")
-    if name in {"-h", "--help", "help"}:
-        print("usage: modelwright COMMAND …     (--help after a command: how it is used; --debug: tracebacks)\n")
-        for each in known:
-            print(f"  {each:<9} {registry.get('command', each).summary()}")
-        return 0
     if name == "--version":
         print(f"modelwright {__version__}")
         return 0

@@ -16,6 +16,10 @@ class ModelwrightError(Exception):
         self.key = key
 
 
+class Pruned(Exception):
+    """A run-time hook raises it to end a run that is not worth going on with: neither finished nor failed."""
+
+
 class RankFailure(Exception):
     """A rank failed; the message names the first one and where its traceback is."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pluggy
 
-from modelwright.errors import ModelwrightError
+from modelwright.errors import ModelwrightError, Pruned
 from modelwright.registry import Registry
 
 API, GROUP = 1, "modelwright"  # a plugin module may say which it needs: MODELWRIGHT_API = 1; the entry point group
@@ -41,6 +41,14 @@ class Specification:
     @hookspec
     def on_checkpoint(self, step: int, path: Path) -> None:
         """A checkpoint is whole and durable at `path`; called on rank 0."""
+
+    @hookspec
+    def on_evaluate(self, run: Path, metrics: Mapping[str, float]) -> None:
+        """A model was evaluated in the run in folder `run`; called on rank 0, with the numbers that the manifest keeps."""
+
+    @hookspec
+    def on_error(self, run: Path, error: BaseException) -> None:
+        """A run fails with this error; called before `on_run_end`. Not called when a person stops a run, or a hook prunes it."""
 
     @hookspec
     def on_run_end(self, run: Path, error: BaseException | None) -> None:
@@ -78,12 +86,18 @@ class Hooks:
                 raise
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Call a run-time hook of every plugin, in the order of their names. One that raises warns; the run goes on."""
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+        """Call a run-time hook of every plugin: `tryfirst`, then in the order of their names, then `trylast`.
+
+        One that raises warns, and the run goes on; only `Pruned` comes through.
+        """
+        found = getattr(self._manager.hook, hook).get_hookimpls()
+        for implementation in sorted(found, key=lambda i: (i.trylast - i.tryfirst, i.plugin_name)):
             wanted = {name: arguments[name] for name in implementation.argnames}
             try:
                 implementation.function(**wanted)
-            except Exception as e:
+            except Pruned:
+                raise
+            except (Exception, SystemExit) as e:
                 warnings.warn(f"{hook} of plugin {implementation.plugin_name!r} failed: {type(e).__name__}: {e}", stacklevel=2)
 
 

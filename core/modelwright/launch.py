@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from modelwright.errors import ModelwrightError, RankFailure
+from modelwright.errors import ModelwrightError, Pruned, RankFailure
 
 PATIENCE, LOGS = 3.0, "logs"  # seconds that the other ranks get, after one has failed, to write down their own errors; a folder
 _turns = itertools.count()
@@ -152,7 +152,7 @@ def _first_failure(logs: Path, stage: str, dead: Mapping[int, int]) -> Exception
         why = f"ended with exit code {code}"
     else:
         first = min(notes, key=lambda note: note["time"])
-        if first["ours"]:
-            return ModelwrightError(first["error"])
+        if first["kind"]:
+            return Pruned(first["error"]) if first["kind"] == "Pruned" else ModelwrightError(first["error"])
         rank, why = first["rank"], f"failed first: {first['error']}"
     return RankFailure(f"rank {rank} of stage {stage!r} {why}; its log, with any traceback: {logs / f'{stage}.rank{rank}.log'}")

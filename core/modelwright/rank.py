@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from modelwright.assemble import assemble
-from modelwright.errors import ModelwrightError, disk_error
+from modelwright.errors import ModelwrightError, Pruned, disk_error
 from modelwright.hooks import discover
 from modelwright.launch import LOGS
 from modelwright.manifest import write_json
@@ -33,8 +33,8 @@ def be_rank(run: Path, stage: str) -> None:
             write_json(run / LOGS / f"{stage}.results.json", dict(results or {}))
     except BaseException as e:
         error = disk_error(e) or e
-        ours = isinstance(error, ModelwrightError)
-        note = {"time": time.time(), "rank": rank, "ours": ours, "error": str(error) if ours else f"{type(error).__name__}: {error}"}
+        kind = type(error).__name__ if isinstance(error, (ModelwrightError, Pruned)) else ""
+        note = {"time": time.time(), "rank": rank, "kind": kind, "error": str(error) if kind else f"{type(error).__name__}: {error}"}
         try:
             write_json(run / LOGS / f"{stage}.rank{rank}.error.json", note)
             logging.exception("rank %d failed", rank)

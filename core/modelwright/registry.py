@@ -1,13 +1,9 @@
 """The registry: (kind, name) -> import string. Listing imports nothing; a component is imported when it is picked."""
 
-import ast
-import functools
 import importlib
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from modelwright.component import Component
@@ -16,28 +12,10 @@ from modelwright.errors import ModelwrightError, nearest
 
 @dataclass(frozen=True)
 class Target:
-    """An import string `package.module:Name`, and what can be said of it without importing it."""
+    """An import string `package.module:Name`."""
 
     target: str
     plugin: str
-
-    def file(self) -> Path | None:
-        """The source file; only the parent packages of the module are imported."""
-        try:
-            spec = importlib.util.find_spec(self.target.partition(":")[0])
-        except (ImportError, ValueError):
-            return None
-        return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
-
-    def summary(self) -> str:
-        """The first line of the docstring, read from the source."""
-        module, _, name = self.target.partition(":")
-        if (file := self.file()) is None:
-            return f"(broken: {module} is not found)"
-        for node in _parsed(file).body:
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                return (ast.get_docstring(node) or "(not documented)").splitlines()[0]
-        return f"(broken: {file} has no class {name})"
 
     def load(self) -> type[Any]:
         """Import the class. Raises ModelwrightError, naming the plugin, when that fails."""
@@ -47,11 +25,6 @@ class Target:
         except (Exception, SystemExit) as e:
             raise ModelwrightError(f"{self.target} of plugin {self.plugin!r} does not import: {type(e).__name__}: {e}") from e
         return found if isinstance(found, type) else type(None)
-
-
-@functools.cache
-def _parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_bytes())
 
 
 @dataclass(frozen=True)
@@ -82,6 +55,7 @@ class Registry:
         self._plugin = "core"
         self.add_kind("stage", "modelwright.component:Stage", many=True)
         self.add_kind("command", "modelwright.component:Command", many=True)
+        self.add_kind("conformance", "modelwright.testing:Conformance", many=True)
 
     def add_kind(self, name: str, interface: str, *, many: bool = False, default: str | None = None) -> None:
         """Add a kind: `interface` is the import string of the class that its components extend."""

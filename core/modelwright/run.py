@@ -1,6 +1,7 @@
 """Run: one execution of a recipe in a folder of its own. A stage that was finished with the same identity is not run again."""
 
 import contextlib
+import copy
 import fcntl
 import json
 import os
@@ -15,7 +16,7 @@ import yaml
 from modelwright import launch
 from modelwright.assemble import Bound, assemble, problems
 from modelwright.component import Artifact, Job
-from modelwright.errors import ModelwrightError
+from modelwright.errors import ModelwrightError, Pruned
 from modelwright.hooks import Hooks, discover
 from modelwright.manifest import git_state, identity, measured, plugins, reads, surroundings, versions, write_json, write_text
 
@@ -59,7 +60,7 @@ def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
     (folder / launch.LOGS).mkdir(exist_ok=True)
     manifest |= {"status": "running", "started": time.time(), "error": None}
     write_json(folder / MANIFEST, manifest)
-    hooks.call("on_run_start", run=folder, config=config)
+    hooks.call("on_run_start", run=folder, config=copy.deepcopy(config))
     error: BaseException | None = None
     print(f"run: {folder}", flush=True)
     try:
@@ -68,7 +69,10 @@ def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
         manifest["status"] = "finished"
     except BaseException as e:
         error = e
-        manifest |= {"status": "stopped" if isinstance(e, KeyboardInterrupt) else "failed", "error": str(e) or type(e).__name__}
+        ended = "stopped" if isinstance(e, KeyboardInterrupt) else "pruned" if isinstance(e, Pruned) else "failed"
+        manifest |= {"status": ended, "error": str(e) or type(e).__name__}
+        if ended == "failed":
+            hooks.call("on_error", run=folder, error=e)
         for record in manifest["stages"].values():
             record["status"] = record["status"].replace("running", manifest["status"])
         raise

@@ -65,6 +65,7 @@ def modelwright_register(registry: Registry) -> None:
     add("stage", "train", train="Train")
     add("stage", "evaluate", evaluate="Evaluate")
     add("stage", "report", report="WriteReport")
+    add("command", "help", help="Help")
     add("command", "run", run="Run")
     add("command", "resume", resume="Resume")
     add("command", "list", list="List")

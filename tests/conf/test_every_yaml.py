@@ -8,6 +8,7 @@ from modelwright.assemble import assemble, problems
 from modelwright.catalogue import presets, recipes
 from modelwright.compose import composed
 from modelwright.hooks import discover
+from modelwright_plugins.command.source import summary
 
 REGISTRY = discover().registry
 PRESETS = [(kind, name) for kind in REGISTRY.picked for name in presets(kind)]
@@ -53,9 +54,9 @@ def test_every_kind_component_and_parameter_is_documented():
     from modelwright_plugins.command.show import parameters
 
     for kind in REGISTRY.kinds.values():
-        assert kind.summary()[0] != "(", kind
+        assert summary(kind)[0] != "(", kind
     for entry in REGISTRY.entries.values():
-        assert entry.summary()[0] != "(" and len(entry.summary()) <= 120, (entry.kind, entry.name, entry.summary())
+        assert summary(entry)[0] != "(" and len(summary(entry)) <= 120, (entry.kind, entry.name, summary(entry))
         for p in parameters(entry.load()):
             assert p.doc, f"{entry.kind}/{entry.name}: {p.name} says nothing of itself"
 

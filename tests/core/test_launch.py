@@ -55,7 +55,7 @@ def test_killing_the_leader_ends_its_ranks(tmp_path):
 def test_a_rank_that_was_killed_is_told_before_those_that_noticed(tmp_path):
     from modelwright.launch import _first_failure
 
-    (tmp_path / "paint.rank0.error.json").write_text(json.dumps({"time": 1, "rank": 0, "ours": False, "error": "connection closed"}))
+    (tmp_path / "paint.rank0.error.json").write_text(json.dumps({"time": 1, "rank": 0, "kind": None, "error": "connection closed"}))
     (tmp_path / "paint.rank1.error.json").write_text("")  # killed while it wrote
     assert "rank 2 of stage 'paint' was killed by SIGKILL" in str(_first_failure(tmp_path, "paint", {0: 1, 1: 1, 2: -9}))
     assert "rank 0 of stage 'paint' failed first: connection closed" in str(_first_failure(tmp_path, "paint", {0: 1, 1: 1}))

@@ -4,6 +4,7 @@ import pytest
 
 from modelwright.errors import ModelwrightError
 from modelwright.registry import Registry
+from modelwright_plugins.command.source import summary
 
 
 def test_a_duplicate_names_both_owners():
@@ -62,8 +63,8 @@ def test_summaries_are_read_without_importing(toy):
     import sys
 
     sys.modules.pop("toy_plugin.parts", None)
-    assert toy.registry.get("shape", "circle").summary() == "A round one."
-    assert toy.registry.kinds["shape"].summary() == "The outline of a picture."
+    assert summary(toy.registry.get("shape", "circle")) == "A round one."
+    assert summary(toy.registry.kinds["shape"]) == "The outline of a picture."
     assert "toy_plugin.parts" not in sys.modules
     toy.registry.add("shape", "gone", "toy_plugin.gone:X")
-    assert toy.registry.get("shape", "gone").summary() == "(broken: toy_plugin.gone is not found)"
+    assert summary(toy.registry.get("shape", "gone")) == "(broken: toy_plugin.gone is not found)"

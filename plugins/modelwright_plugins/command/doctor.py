@@ -12,6 +12,7 @@ from pathlib import Path
 from modelwright.component import Command
 from modelwright.hooks import discover
 from modelwright.manifest import plugins, versions
+from modelwright_plugins.command.source import summary
 
 OPTIONAL = {
     "transformer_engine": "FP8 and fused kernels on NVIDIA GPUs (kernel=transformer_engine): in its folder, pip install -e '.[gpu]'",
@@ -45,7 +46,7 @@ def checkup() -> Iterator[str]:
     yield from (f"  {name:<20} {found}" + (f"  BROKEN: {broken[name]}" if name in broken else "") for name, found in plugins().items())
     yield from (f"  {name:<20} BROKEN: {why}" for name, why in broken.items() if name not in plugins())
     yield "components"
-    bad = [f"  {e.kind}/{e.name:<20} {e.summary()}" for e in discover().registry.entries.values() if e.summary().startswith("(broken")]
+    bad = [f"  {e.kind}/{e.name:<20} {summary(e)}" for e in discover().registry.entries.values() if summary(e).startswith("(broken")]
     yield from bad or [f"  {len(discover().registry.entries)} registered, every one's source is in place"]
     yield "not installed"
     missing = [f"  {name:<20} would give: {gives}" for name, gives in OPTIONAL.items() if importlib.util.find_spec(name) is None]

@@ -10,6 +10,7 @@ from modelwright.catalogue import presets, recipes
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
+from modelwright_plugins.command.source import summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +35,12 @@ def listing(kind: str | None) -> Iterator[str]:
             yield "recipe  What to run: modelwright run recipe=NAME"
         else:
             about = registry.kinds[k]
-            rows = [(n, registry.get(k, n).summary(), registry.get(k, n).plugin) for n in registry.names(k)]
+            rows = [(n, summary(registry.get(k, n)), registry.get(k, n).plugin) for n in registry.names(k)]
             rows += [(f"{n} (preset)", _about(path), "") for n, path in presets(k).items()]
-            yield f"{k}  {about.summary()}" + (f"  [default: {about.default}]" if about.default else "")
+            yield f"{k}  {summary(about)}" + (f"  [default: {about.default}]" if about.default else "")
         width = max((len(n) for n, _, _ in rows), default=0)
-        for name, summary, plugin in rows:
-            yield f"  {name:<{width}}  {summary}" + (f"  ({plugin})" if plugin else "")
+        for name, said, plugin in rows:
+            yield f"  {name:<{width}}  {said}" + (f"  ({plugin})" if plugin else "")
     yield from (f"broken plugin {name}: {why}" for name, why in sorted(registry.broken.items()))
 
 

@@ -15,6 +15,7 @@ from modelwright.component import Command, Component, Stage
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright_plugins.command.list import listing
+from modelwright_plugins.command.source import file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def page(what: str) -> Iterator[str]:
 def _component_page(kind: str, name: str) -> Iterator[str]:
     entry = discover().registry.get(kind, name)
     cls = entry.load()
-    yield f"{kind}/{name}  (plugin {entry.plugin}, {entry.file()})"
+    yield f"{kind}/{name}  (plugin {entry.plugin}, {file(entry)})"
     yield from ("", inspect.getdoc(cls) or "", "")
     if issubclass(cls, Stage):
         yield f"uses: {', '.join(cls.uses) or '-'}"
