@@ -143,7 +143,9 @@ class Evaluate(Stage):
         }
         job.make(Evaluation).path.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
         print("\n".join(_table(found)), flush=True)
-        return {"bits_per_byte": model["bits_per_byte"], "perplexity": model["perplexity"]}
+        numbers = {"bits_per_byte": model["bits_per_byte"], "perplexity": model["perplexity"]}
+        job.hooks.call("on_evaluate", run=job.run, metrics=numbers)
+        return numbers
 
 
 class _Silent:
