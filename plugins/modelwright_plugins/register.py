@@ -73,3 +73,4 @@ def modelwright_register(registry: Registry) -> None:
     add("command", "plan", plan="Plan")
     add("command", "compare", compare="Compare")
     add("command", "doctor", doctor="Doctor")
+    add("command", "scaling", scaling="Scaling")
