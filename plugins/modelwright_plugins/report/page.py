@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import modelwright
 from modelwright_plugins.report import figures
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 MUST_BEAT = ("unigram", "bigram", "trigram")
 GAP, HYPHEN = "\N{NO-BREAK SPACE}", "\N{NON-BREAKING HYPHEN}"
@@ -28,15 +31,21 @@ class Findings:
 
 def page(found: Findings) -> str:
     """The whole file. Every value of the run is escaped: generated text is anybody's text."""
+    return template("page.html").render(**_said(found))
+
+
+def template(name: str) -> Template:
+    """A page of this folder, which may include its other files. Values are escaped."""
     from importlib.resources import files
 
-    from jinja2 import DictLoader, Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     here = files("modelwright_plugins.report")
-    sources = {name: here.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "style.html")}
-    environment = Environment(loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FunctionLoader(lambda file: here.joinpath(file).read_text(encoding="utf-8")), autoescape=True, undefined=StrictUndefined
+    )
     environment.filters |= {"megabytes": megabytes, "short": short, "visible": visible, "breakable": breakable, "decimals": decimals}
-    return environment.get_template("page.html").render(**_said(found))
+    return environment.get_template(name)
 
 
 def _said(found: Findings) -> dict[str, Any]:
@@ -115,11 +124,19 @@ def _numbers(found: Findings) -> list[tuple[str, str]]:
         (short(model["tokens_trained"]), f"tokens trained on, of {short(train['tokens'])} there are"),
         (megabytes(found.funnel[-1]["bytes_out"]), f"of text kept, of {megabytes(found.funnel[0]['bytes_out'])} read"),
     ]
+    if parameters := _parameters(found.manifest):
+        numbers.insert(1, (short(parameters), "parameters"))
     if speeds:
         numbers.append((short(speeds[len(speeds) // 2]), "tokens a second in training (median)"))
     if seconds := sum(record.get("seconds", 0) for record in found.manifest.get("stages", {}).values()):
         numbers.append((duration(seconds), "from the first stage to this page"))
     return numbers
+
+
+def _parameters(manifest: Mapping[str, Any]) -> float | None:
+    """Of the model, when a stage told it."""
+    stages = manifest.get("stages", {}).values()
+    return next((told for record in stages if (told := (record.get("results") or {}).get("parameters"))), None)
 
 
 def _better(group: Mapping[str, Any]) -> bool:

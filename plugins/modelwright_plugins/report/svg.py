@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 # Matplotlib wants real colours: each stands for a variable of the page's style, which differs between light and dark.
 INK, MUTED, RULE, MODEL, BASELINE, PAPER = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
+LEVELS = [f"#07070{level}" for level in range(8)]  # from the best of several runs to the worst: pages that draw them define --level-0 to 7
 VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", MODEL: "--model", BASELINE: "--baseline", PAPER: "--paper"}
+VARIABLES |= {colour: f"--level-{level}" for level, colour in enumerate(LEVELS)}
 WIDTH = 5.6  # inches of 72 units: as wide as half a laptop's page or a whole phone's, so that text stays legible on both
 
 STYLE: dict[Any, Any] = {
@@ -38,15 +40,15 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def figure(name: str, height: float, told: str, draw: Callable[[Axes], None]) -> str:
-    """An `<svg>` of `height` inches that `draw` fills. `name` is unique in the page, `told` says in words what it shows."""
+def figure(name: str, height: float, told: str, draw: Callable[[Axes], None], width: float = WIDTH) -> str:
+    """An `<svg>` of `height` and `width` inches that `draw` fills. `name` is unique in the page, `told` says in words what it shows."""
     import matplotlib
     from matplotlib.figure import Figure
 
     out = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # it measures with its own font; the browser has others
-        sheet = Figure(figsize=(WIDTH, height), layout="constrained")
+        sheet = Figure(figsize=(width, height), layout="constrained")
         axes = sheet.add_subplot()
         axes.patch.set_alpha(0)
         sheet.patch.set_alpha(0)
