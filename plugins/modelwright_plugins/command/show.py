@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 import inspect
 import shutil
 import textwrap
@@ -15,7 +13,7 @@ from modelwright.component import Command, Component, Stage
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright_plugins.command.list import listing
-from modelwright_plugins.command.source import file
+from modelwright_plugins.command.source import attributes, file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,36 +86,10 @@ class Parameter:
 
 
 def parameters(cls: type[Component]) -> Iterator[Parameter]:
-    """The fields in order, each documented by the comment beside it or the comment lines right above it."""
+    """The fields in order, each documented where it is written: in the class itself or, if there is nothing, in those it extends."""
     for f in fields(cls):
-        owner = next(c for c in cls.__mro__ if f.name in getattr(c, "__annotations__", {}))
-        written, doc = _comments(owner).get(f.name, (str(f.type), ""))
+        written = [attributes(c)[f.name] for c in cls.__mro__ if f.name in attributes(c)]
         default = f.default_factory() if f.default_factory is not MISSING else f.default
-        yield Parameter(f.name, written, "(required)" if default is MISSING else repr(default), doc)
-
-
-@functools.cache
-def _comments(cls: type) -> dict[str, tuple[str, str]]:
-    """Field -> (annotation as written, comment), from the source of the class."""
-    try:
-        source = inspect.getsource(cls)
-    except (OSError, TypeError):
-        return {}
-    lines = source.splitlines()
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    lines = [line[indent:] for line in lines]
-    (body,) = ast.parse("\n".join(lines)).body
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for node in body.body:
-        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
-            continue
-        assert node.end_lineno is not None and node.end_col_offset is not None
-        tail = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode()
-        said = [tail.partition("#")[2].strip()] if "#" in tail else []
-        above = node.lineno - 2
-        while "#" not in tail and above >= 0 and lines[above].startswith(" " * node.col_offset + "#"):
-            said.insert(0, lines[above].lstrip("# "))
-            above -= 1
-        found[node.target.id] = (ast.unparse(node.annotation), " ".join(said))
-    return found
+        annotation = written[0].annotation if written else str(f.type)
+        doc = next((w.doc for w in written if w.doc), "")
+        yield Parameter(f.name, annotation, "(required)" if default is MISSING else repr(default), doc)
