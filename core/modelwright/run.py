@@ -31,7 +31,7 @@ def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[st
     if found := problems(assemble(config, discover().registry), config):
         raise ModelwrightError("\n".join(found))
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with _locked(folder / ".lock"):
         if not (folder / CONFIG).exists():
             if any(path.name not in {".lock", MANIFEST} for path in folder.iterdir()):
                 raise ModelwrightError(f"run.dir: {folder} is not empty and is not a run; name another folder", "run.dir")
@@ -45,7 +45,7 @@ def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[st
 def resume(folder: Path) -> dict[str, Any]:
     """Run whatever of the run in `folder` is not finished, and return its manifest."""
     read_config(folder)
-    with _locked(folder):
+    with _locked(folder / ".lock"):
         return _go_on(folder.absolute(), [])
 
 
@@ -120,36 +120,40 @@ def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest:
         return
     cache = Path(os.environ.get("MODELWRIGHT_CACHE") or Path.home() / ".cache" / "modelwright")
     pointer = cache / "finished" / f"{who}-{surroundings(b)}.json"
-    if config["run"]["reuse"] and (earlier := _reusable(pointer, folder)):
-        job.out.unlink() if job.out.is_symlink() else shutil.rmtree(job.out, ignore_errors=True)
-        job.out.symlink_to(earlier["out"])
-        manifest["stages"][b.name] = {**earlier["record"], "reused_from": earlier["out"]}
-        print(f"{title}: the same as in {earlier['out']}, taken from there (run.reuse=false makes it again)", flush=True)
-    else:
-        if job.out.is_symlink():
-            job.out.unlink()
-        elif record.get("status") == "finished" and job.out.exists():
-            job.out.rename(job.out.with_name(f"{b.name}.{int(time.time())}"))  # finished work is put aside, never deleted
-        elif not (b.stage.resumable and record.get("identity") == who):
-            shutil.rmtree(job.out, ignore_errors=True)
-        job.out.mkdir(exist_ok=True)
-        manifest["stages"][b.name] = {"status": "running", "identity": who, "inputs": inputs}
-        write_json(folder / MANIFEST, manifest)
-        print(title, flush=True)
-        began, ranks = time.monotonic(), b.stage.ranks(b.parts)
-        results = b.stage.run(job) if ranks is None else launch.run_ranks(folder, b.name, ranks)
-        seconds = round(time.monotonic() - began, 1)
-        for kind in b.stage.makes:
-            if not (job.out / kind.name).exists():
-                raise ModelwrightError(f"stage {b.name!r} ended without making {kind.name} ({job.out / kind.name})")
-        artifacts = {kind.name: measured(job.out / kind.name) for kind in b.stage.makes}
-        record = {"status": "finished", "identity": who, "inputs": inputs, "reads": reads(b), "ranks": ranks or 0, "seconds": seconds,
-                  "artifacts": artifacts, "results": dict(results or {})}  # fmt: skip
-        manifest["stages"][b.name] = record
-        with contextlib.suppress(OSError):  # a cache that can't be written costs time later, and nothing now
-            pointer.parent.mkdir(parents=True, exist_ok=True)
-            write_json(pointer, {"out": str(job.out), "record": record})
-        print(f"{title}: done in {seconds:.1f} s", flush=True)
+    with contextlib.ExitStack() as held:
+        if config["run"]["reuse"]:
+            with contextlib.suppress(OSError):
+                pointer.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(_locked(pointer.with_suffix(".lock"), f"{title}: another run is making the same; waiting for it"))
+        if config["run"]["reuse"] and (earlier := _reusable(pointer, folder)):
+            job.out.unlink() if job.out.is_symlink() else shutil.rmtree(job.out, ignore_errors=True)
+            job.out.symlink_to(earlier["out"])
+            manifest["stages"][b.name] = {**earlier["record"], "reused_from": earlier["out"]}
+            print(f"{title}: the same as in {earlier['out']}, taken from there (run.reuse=false makes it again)", flush=True)
+        else:
+            if job.out.is_symlink():
+                job.out.unlink()
+            elif record.get("status") == "finished" and job.out.exists():
+                job.out.rename(job.out.with_name(f"{b.name}.{int(time.time())}"))  # finished work is put aside, never deleted
+            elif not (b.stage.resumable and record.get("identity") == who):
+                shutil.rmtree(job.out, ignore_errors=True)
+            job.out.mkdir(exist_ok=True)
+            manifest["stages"][b.name] = {"status": "running", "identity": who, "inputs": inputs}
+            write_json(folder / MANIFEST, manifest)
+            print(title, flush=True)
+            began, ranks = time.monotonic(), b.stage.ranks(b.parts)
+            results = b.stage.run(job) if ranks is None else launch.run_ranks(folder, b.name, ranks)
+            seconds = round(time.monotonic() - began, 1)
+            for kind in b.stage.makes:
+                if not (job.out / kind.name).exists():
+                    raise ModelwrightError(f"stage {b.name!r} ended without making {kind.name} ({job.out / kind.name})")
+            artifacts = {kind.name: measured(job.out / kind.name) for kind in b.stage.makes}
+            record = {"status": "finished", "identity": who, "inputs": inputs, "reads": reads(b), "ranks": ranks or 0, "seconds": seconds,
+                      "artifacts": artifacts, "results": dict(results or {})}  # fmt: skip
+            manifest["stages"][b.name] = record
+            with contextlib.suppress(OSError):  # a cache that can't be written costs time later, and nothing now
+                write_json(pointer, {"out": str(job.out), "record": record})
+            print(f"{title}: done in {seconds:.1f} s", flush=True)
     for kind in (kind for kind in b.stage.makes if kind.published):
         (folder / kind.name).unlink(missing_ok=True)
         (folder / kind.name).symlink_to(Path(b.name) / kind.name)
@@ -179,10 +183,14 @@ def _reusable(pointer: Path, folder: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as file:
+def _locked(file: Path, wait: str = "") -> Iterator[None]:
+    """Hold the lock on `file`; while another process does, say `wait` and wait, or raise when there is nothing to say."""
+    with file.open("w") as lock:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ModelwrightError(f"another process is working in {folder}") from None
+            if not wait:
+                raise ModelwrightError(f"another process is working in {file.parent}") from None
+            print(wait, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from modelwright.hooks import hookimpl
@@ -10,6 +12,14 @@ if TYPE_CHECKING:
     from modelwright.registry import Registry
 
 HERE = "modelwright_plugins"
+
+
+@hookimpl
+def on_step_end(step: int, metrics: Mapping[str, float]) -> None:
+    if trial := os.environ.get("MODELWRIGHT_TRIAL"):  # a job of a sweep that Optuna leads
+        from modelwright_plugins.sweep.pruning import report
+
+        report(trial, step, metrics)
 
 
 @hookimpl

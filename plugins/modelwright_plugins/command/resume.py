@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +11,30 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.run import resume
 from modelwright_plugins.command.farewell import farewell
+from modelwright_plugins.sweep import record
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resume(Command):
-    """Go on with a run that was stopped: modelwright resume runs/…"""
+    """Go on with a run or a sweep that was stopped: modelwright resume runs/…
+
+    Of a sweep, jobs that finished or were pruned are left as they are; those that failed are tried again.
+    """
 
     def run(self, arguments: list[str]) -> int:
         if len(arguments) != 1:
             raise ModelwrightError("resume which run? modelwright resume runs/…")
         folder = Path(arguments[0])
+        if (folder / record.RECORD).exists():
+            return _sweep(folder.absolute())
         launch.lead(lambda: farewell(resume(folder), folder))
         return 0
+
+
+def _sweep(folder: Path) -> int:
+    from modelwright_plugins.command.run import run_sweep
+
+    begun = record.read(folder)
+    if Path(begun.get("cwd", ".")).is_dir():
+        os.chdir(begun.get("cwd", "."))  # what its words name, they name from there
+    return run_sweep([*begun["words"], f"run.dir='{folder}'"], folder)

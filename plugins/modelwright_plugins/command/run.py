@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelwright import launch
 from modelwright.catalogue import CONF, recipes
 from modelwright.cli import command
 from modelwright.component import Command
-from modelwright.errors import ModelwrightError, disk_error
-from modelwright.manifest import write_json
-from modelwright.run import MANIFEST, start
+from modelwright.errors import ModelwrightError, nearest
+from modelwright.run import MANIFEST, read_manifest, start
 from modelwright_plugins.command.farewell import farewell, program, shown
+from modelwright_plugins.sweep import record
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+EXTRAS = {"optuna": "optuna", "joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,7 @@ class Run(Command):
       modelwright run recipe=pretrain/quickstart optimizer=adamw train.steps=200      another component, another setting
       modelwright run recipe=pretrain/quickstart parallel.tensor=2                    another layout; its ranks are started
       modelwright run recipe=pretrain/quickstart -m optimizer.lr=1e-3,3e-3            a sweep: one run for each value
+      modelwright run … -m hydra/launcher=joblib                                      several jobs at a time (submitit_slurm, ray)
       modelwright run recipe=./mine.yaml run.dir=out                                  a recipe and a folder of your own
       torchrun --nproc-per-node 4 -m modelwright run recipe=…                         joins the ranks that torchrun started
 
@@ -38,11 +43,13 @@ class Run(Command):
     """
 
     def run(self, arguments: list[str]) -> int:
-        sweep = bool({"-m", "--multirun"} & set(arguments))
+        sweep = record.is_sweep(arguments)
         only_overrides([word for word in arguments if not word.startswith("-")])
         if sweep and launch.world():
             raise ModelwrightError("-m under torchrun or Slurm would sweep on every rank; let Modelwright start the ranks of each job")
-        return int(launch.lead(lambda: _with_hydra(arguments, sweep)) or 0)
+        if sweep:
+            return run_sweep(*_with_folder(arguments))
+        return int(launch.lead(lambda: _with_hydra(*_with_folder(arguments), one_job)) or 0)
 
 
 def only_overrides(words: list[str]) -> list[str]:
@@ -59,65 +66,96 @@ def only_overrides(words: list[str]) -> list[str]:
 _failure: Exception | None = None  # of a single run: Hydra would print its own lines round an exception
 
 
-def _with_hydra(given: list[str], sweep: bool) -> int:
-    import hydra
+def run_sweep(words: list[str], folder: Path) -> int:
+    """Begin a sweep in `folder`, or go on with the one that these words began there; then print its table."""
+    from modelwright_plugins.sweep import watch
+    from modelwright_plugins.sweep.job import job
 
+    record.begin(folder, words)
+    picked = {key: value for key, _, value in (word.partition("=") for word in words)}
+    elsewhere = picked.get("hydra/launcher", "basic") != "basic"
+    total = int(picked["hydra.sweeper.n_trials"]) if "hydra.sweeper.n_trials" in picked else watch.jobs_asked(_overrides(words), [])
+    try:
+        with watch.watched(folder, total) if elsewhere else contextlib.nullcontext():
+            _with_hydra(words if record.FLAGS & set(words) else ["-m", *words], folder, job)
+    except KeyboardInterrupt:
+        print(f"\n{program()} resume {shown(folder)}   goes on with the jobs that are not done", flush=True)
+        raise
+    finally:
+        record.forget(folder)
+    command(["compare", str(folder)])
+    return 1 if any(read_manifest(job.parent)["status"] == "failed" for job in folder.glob(f"*/{MANIFEST}")) else 0
+
+
+def _with_folder(words: list[str]) -> tuple[list[str], Path]:
+    """The words with a folder for the run in any case, and that folder."""
+    if given := next((word.partition("=")[2].strip("'\"") for word in words if word.startswith("run.dir=")), None):
+        return words, Path(given)
+    recipe = next((w.partition("=")[2] for w in words if w.startswith("recipe=")), "run").split(",")[0]
+    name = Path(recipe).stem if recipe.endswith(".yaml") else recipe
+    now = f"runs/{name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+    folder = next(f for f in (now, *(f"{now}-{n}" for n in range(2, 1000))) if not Path(f).exists())
+    return [*words, f"run.dir='{folder}'"], Path(folder)
+
+
+def _overrides(words: list[str]) -> list[str]:
+    return [word for word in words if not word.startswith("-")]
+
+
+def _with_hydra(words: list[str], folder: Path, task: Callable[[DictConfig], Any]) -> int:
+    import hydra
+    from hydra.core.plugins import Plugins
+
+    from hydra_plugins.modelwright_optuna import OptunaSweeper
     from modelwright.compose import explained, install
 
     install()
-    if not any(word.startswith("run.dir=") for word in given):
-        recipe = next((w.partition("=")[2] for w in given if w.startswith("recipe=")), "run").split(",")[0]
-        name = Path(recipe).stem if recipe.endswith(".yaml") else recipe
-        now = f"runs/{name}/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
-        folder = next(f for f in (now, *(f"{now}-{n}" for n in range(2, 1000))) if not Path(f).exists())
-        given = [*given, f"run.dir='{folder}'"]
+    Plugins.instance().register(OptunaSweeper)  # Hydra does not find it by itself in an editable installation
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, and we say them in one line
-    sys.argv = ["modelwright run", *sorted(given, key=lambda word: word not in {"-m", "--multirun"})]  # argparse wants them first
+    sys.argv = ["modelwright run", *sorted(words, key=lambda word: word not in record.FLAGS)]  # argparse wants them first
     try:
-        hydra.main(version_base="1.3", config_path=f"pkg://{CONF}", config_name="config")(one_job)()
+        hydra.main(version_base="1.3", config_path=f"pkg://{CONF}", config_name="config")(task)()
     except (hydra.errors.HydraException, ValueError) as e:
-        raise explained(e, [word for word in given if not word.startswith("-")]) from e
+        raise _of_sweeping(str(e), words) or explained(e, _overrides(words)) from e
     if _failure is not None:
         raise _failure
-    if sweep:
-        return command(["compare", next(word for word in given if word.startswith("run.dir=")).partition("=")[2].strip("'\"")])
     return 0
 
 
+def _of_sweeping(error: str, words: list[str]) -> ModelwrightError | None:
+    """Hydra's error about its launcher or sweeper, in one line; None when it is about something else."""
+    from hydra_plugins.modelwright_optuna import OptunaSweeperConf
+
+    if missing := re.search(r"Could not (?:find|load) 'hydra/(launcher|sweeper)/([^']+)'", error):
+        kind, name = missing.groups()
+        why = f"; it comes with pip install 'modelwright[{EXTRAS[name]}]'" if name in EXTRAS else nearest(name, [*EXTRAS, "basic"])
+        return ModelwrightError(f"hydra/{kind}={name}: there is no such {kind} here{why}")
+    if (wrong := re.search(r"Could not override 'hydra\.(launcher|sweeper)\.([^']+)'", error)) and "hydra/sweeper=optuna" in words:
+        known = [field.name for field in fields(OptunaSweeperConf)] if wrong[1] == "sweeper" else []
+        return ModelwrightError(f"hydra.{wrong[1]}.{wrong[2]}: there is no such setting{nearest(wrong[2], known)}")
+    return None
+
+
 def one_job(config: DictConfig) -> None:
-    """What Hydra calls for a run, or for each job of a sweep (there, a failure is written down and the sweep goes on)."""
+    """What Hydra calls for a run that is no job of a sweep."""
     global _failure
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
 
     from modelwright.compose import freeze
 
     hydra = HydraConfig.get()
-    folder, sweep = Path(hydra.runtime.output_dir), hydra.mode == RunMode.MULTIRUN
+    folder = Path(hydra.runtime.output_dir)
     overrides = [o for o in hydra.overrides.task if not o.startswith("run.dir=")]
-    if sweep:
-        print(f"\njob {hydra.job.num}: {' '.join(overrides)}", flush=True)
     try:
-        farewell(start(freeze(config, hydra), folder, overrides), None if sweep else folder)
+        farewell(start(freeze(config, hydra), folder, overrides), folder)
     except BaseException as e:
         if isinstance(e, KeyboardInterrupt) and (folder / MANIFEST).exists():
             print(f"\n{program()} resume {shown(folder)}   goes on from the last checkpoint", flush=True)
         if not isinstance(e, Exception):
             raise
-        if sweep:
-            _note_failure(folder, overrides, disk_error(e) or e)
-            return
         _failure = e
         if (folder / MANIFEST).exists():
             print(f"{program()} resume {shown(folder)}   goes on from here, when what stopped it is mended", flush=True)
         for empty in (folder, *list(folder.parents)[:2]):  # nothing was run: leave nothing
             with contextlib.suppress(OSError):
                 empty.rmdir()
-
-
-def _note_failure(folder: Path, overrides: list[str], error: BaseException) -> None:
-    """Keep why a job of a sweep failed, also when that was before it had a manifest."""
-    print(f"  failed: {error}", flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / MANIFEST).exists():
-        write_json(folder / MANIFEST, {"status": "failed", "error": str(error), "overrides": overrides, "stages": {}})

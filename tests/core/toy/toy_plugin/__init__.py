@@ -13,6 +13,7 @@ def modelwright_register(registry):
     registry.add("color", "blue", "toy_plugin.parts:Blue")
     registry.add("stage", "draw", "toy_plugin.stages:Draw")
     registry.add("stage", "paint", "toy_plugin.stages:Paint")
+    registry.add("stage", "learn", "toy_plugin.stages:Learn")
 
 
 @hookimpl

@@ -69,3 +69,25 @@ class Paint(Stage):
             time.sleep(0.02)
         job.hooks.call("on_step_end", step=1, metrics={"loss": 1.0})
         return {"ranks": world}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learn(Stage):
+    """A loss that falls with each step, to a floor."""
+
+    uses = ("shape",)
+    makes = (Picture,)
+    steps: int = 20
+    floor: float = 1.0  # the loss after many steps
+    wait: float = 0.0  # seconds a step
+
+    def ranks(self, parts):
+        return 1
+
+    def run(self, job):
+        for step in range(1, self.steps + 1):
+            loss = self.floor + 1 / step
+            time.sleep(self.wait)
+            job.hooks.call("on_step_end", step=step, metrics={"loss": loss})
+        job.make(Picture).path.write_text(f"{os.getpid()}")
+        return {"loss": loss, "floor": self.floor}

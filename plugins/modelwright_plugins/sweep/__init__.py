@@ -1,0 +1,1 @@
+"""Sweeps: many runs of one recipe, through Hydra's sweepers and launchers."""

@@ -1,0 +1,88 @@
+"""One job of a sweep. Whatever launcher started it, it never raises: a failure is written down, and the sweep goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelwright import launch
+from modelwright.errors import ModelwrightError, Pruned, RankFailure, disk_error
+from modelwright.manifest import write_json
+from modelwright.run import MANIFEST, read_config, read_manifest, start
+from modelwright_plugins.command.farewell import farewell, headline
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+LOGS = "logs"  # of a sweep: what each job says that runs beside others, as NUMBER.log
+
+
+def job(config: DictConfig) -> dict[str, Any]:
+    """What Hydra calls for each job: {"status", "error", "results": {"stage.number": value}}."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from modelwright.compose import freeze
+
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    overrides = [o for o in hydra.overrides.task if not o.startswith("run.dir=")]
+    with contextlib.nullcontext() if hydra.runtime.choices["hydra/launcher"] == "basic" else _aside(folder):
+        print(f"\njob {hydra.job.num}: {' '.join(overrides)}", flush=True)
+        try:
+            frozen = freeze(config, hydra)
+            if manifest := ended(folder, frozen):
+                print(f"  {manifest['status']} already", flush=True)
+            else:
+                manifest = launch.lead(lambda: start(frozen, folder, overrides))
+                farewell(manifest or {"stages": {}}, None)
+        except Exception as e:
+            if not isinstance(e, (ModelwrightError, Pruned, RankFailure)):
+                traceback.print_exc()
+            manifest = note_failure(folder, overrides, disk_error(e) or e)
+    if not manifest:
+        return {}  # a rank of a job that Slurm started on several; the first speaks for all
+    return {"status": manifest["status"], "error": manifest.get("error"), "results": headline(manifest)}
+
+
+def ended(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a job that finished, or was pruned, with this config, when the sweep was started before; else {}."""
+    with contextlib.suppress(ModelwrightError):
+        manifest = read_manifest(folder)
+        if manifest["status"] in {"finished", "pruned"} and read_config(folder) | {"run": config["run"]} == config:
+            return manifest
+    return {}
+
+
+def note_failure(folder: Path, overrides: list[str], error: BaseException) -> dict[str, Any]:
+    """Keep why a job failed, also when that was before it had a manifest, and say it; gives the manifest."""
+    print(f"  {'pruned' if isinstance(error, Pruned) else 'failed'}: {error}", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / MANIFEST).exists():
+        write_json(folder / MANIFEST, {"status": "failed", "error": str(error), "overrides": overrides, "stages": {}})
+    return read_manifest(folder)
+
+
+@contextlib.contextmanager
+def _aside(folder: Path) -> Iterator[None]:
+    """Send what this process and those it starts print into the job's own log: several jobs would write over one another."""
+    file = folder.parent / LOGS / f"{folder.name}.log"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    kept = {number: os.dup(number) for number in (1, 2)}
+    with file.open("a") as log:
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            for number in kept:
+                os.dup2(log.fileno(), number)
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                yield
+        finally:
+            log.flush()
+            for number, before in kept.items():
+                os.dup2(before, number)
+                os.close(before)
