@@ -84,3 +84,4 @@ def modelwright_register(registry: Registry) -> None:
     add("command", "compare", compare="Compare")
     add("command", "doctor", doctor="Doctor")
     add("command", "scaling", scaling="Scaling")
+    add("command", "docs", docs="Docs")

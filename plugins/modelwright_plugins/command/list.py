@@ -31,20 +31,20 @@ def listing(kind: str | None) -> Iterator[str]:
         raise ModelwrightError(f"no kind named {kind!r}{nearest(kind, known)}")
     for k in [kind] if kind else known:
         if k == "recipe":
-            rows = [(name, _about(path), "") for name, path in recipes().items()]
+            rows = [(name, about(path), "") for name, path in recipes().items()]
             yield "recipe  What to run: modelwright run recipe=NAME"
         else:
-            about = registry.kinds[k]
+            interface = registry.kinds[k]
             rows = [(n, summary(registry.get(k, n)), registry.get(k, n).plugin) for n in registry.names(k)]
-            rows += [(f"{n} (preset)", _about(path), "") for n, path in presets(k).items()]
-            yield f"{k}  {summary(about)}" + (f"  [default: {about.default}]" if about.default else "")
+            rows += [(f"{n} (preset)", about(path), "") for n, path in presets(k).items()]
+            yield f"{k}  {summary(interface)}" + (f"  [default: {interface.default}]" if interface.default else "")
         width = max((len(n) for n, _, _ in rows), default=0)
         for name, said, plugin in rows:
             yield f"  {name:<{width}}  {said}" + (f"  ({plugin})" if plugin else "")
     yield from (f"broken plugin {name}: {why}" for name, why in sorted(registry.broken.items()))
 
 
-def _about(path: Path) -> str:
+def about(path: Path) -> str:
     """What a YAML file says of itself: the first line of its comments."""
     lines = (line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
     return next((line for line in lines if line and not line.startswith("@")), "")

@@ -54,7 +54,7 @@ def attributes(thing: type | ModuleType) -> dict[str, Attribute]:
         body, lines = _body(thing)
     except (OSError, TypeError):
         return {}
-    found = {}
+    found: dict[str, Attribute] = {}
     for node, after in zip(body, [*body[1:], None], strict=True):
         if not isinstance(node, (ast.AnnAssign, ast.Assign)):
             continue
@@ -80,9 +80,9 @@ def signature(function: Callable[..., Any]) -> str:
     source, _ = _dedented(inspect.unwrap(function))
     (node,) = ast.parse(source).body
     assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    first = (node.args.posonlyargs or node.args.args or [None])[0]
-    if first is not None and first.arg in {"self", "cls"}:
-        (node.args.posonlyargs or node.args.args).pop(0)
+    positional = node.args.posonlyargs or node.args.args
+    if positional and positional[0].arg in {"self", "cls"}:
+        positional.pop(0)
     return f"({ast.unparse(node.args)})" + (f" -> {ast.unparse(node.returns)}" if node.returns else "")
 
 

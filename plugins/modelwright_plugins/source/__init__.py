@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class SourceFile:
     """A file to read."""
 
-    path: Path
+    path: Path  # where it is on this machine
     name: str  # what its documents' ids begin with; the same on every machine where possible
     bytes: int  # about how many bytes of text it holds: for equal shares of work and the progress bar
     group: str = ""  # `metadata["group"]` of its documents, where the whole file belongs to one group
@@ -29,7 +29,7 @@ class SourceFile:
 class BadRecord:
     """What a source could not read: quarantined and counted, and the run goes on."""
 
-    reason: str
+    reason: str  # in a few words; records are counted by it
     line: int | None = None  # from 1
 
 
