@@ -58,7 +58,8 @@ def _ticks(values: Sequence[float], place: Callable[[float], float], logarithmic
     if len(values) <= FEW:
         wanted += values[1:-1]
     else:
-        between = (LogLocator() if logarithmic else MaxNLocator(4)).tick_values(values[0], values[-1])
+        digits = (1.0,) if values[-1] > 100 * values[0] else (1.0, 2.0, 5.0)
+        between = (LogLocator(subs=digits) if logarithmic else MaxNLocator(4)).tick_values(values[0], values[-1])
         wanted += [float(value) for value in between if values[0] < value < values[-1]]
     found: list[tuple[float, str]] = []
     for value in dict.fromkeys(wanted):

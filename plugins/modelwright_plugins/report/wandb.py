@@ -27,8 +27,8 @@ def send(found: Comparison, html: str, project: str, folder: Path) -> str:
         except (wandb.Error, TimeoutError) as e:
             if asked not in (None, "online"):
                 raise
-            why = " ".join(str(e).split())
-            return f"W&B can't be reached: {why}. {_log(found, html, project, folder, 'offline')}"
+            why = " ".join(str(e).split()).rstrip(".")
+            return f"{_log(found, html, project, folder, 'offline')} (it could not be sent now: {why})"
         return _log(found, html, project, folder, "offline")
     except Exception as e:
         raise ModelwrightError(f"--wandb {project}: {' '.join(str(e).split()) or type(e).__name__}") from e
