@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelwright.component import Component
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 class Architecture(Component, ABC):
     """What the model is: Megatron-Core modules put together from a TransformerConfig and a block spec."""
+
+    causal: ClassVar[bool] = True
+    """No position sees a later one. False: attention sees both ways, for objectives that need that."""
 
     layers: int = 12  # transformer layers
     width: int = 768  # hidden size
