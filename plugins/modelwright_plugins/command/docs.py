@@ -97,7 +97,7 @@ def _interface(kind: Kind) -> Iterator[str]:
     first, *members = klass(kind.load(), "", known=(Component,))
     yield from docstring(first.doc)
     if kind.plugin == "core":
-        yield from (f"Registered as `{kind.target}`; its methods are in [the public API](../plugins.md).", "")
+        yield from (f"Registered as `{kind.target}`; its methods are in [the public API](api.md).", "")
         return
     if kind.many:
         yield f"A recipe takes an ordered list: `{kind.name}=[…]`. A component's parameter is `{kind.name}.NAME.PARAMETER`."
@@ -121,7 +121,7 @@ def _members(members: list[Item], level: str) -> Iterator[str]:
 
 
 def _list(fields: list[Item]) -> Iterator[str]:
-    yield from (f"- {code(item.name.rpartition('.')[2] + item.signature)}: {prose(item.doc)}" for item in fields)
+    yield from (f"- {code(item.name.rpartition('.')[2] + item.signature)}: {prose(' '.join(item.doc.split()))}" for item in fields)
     yield from [""] if fields else []
 
 
@@ -156,7 +156,7 @@ def _hooks() -> Iterator[str]:
 
 
 def _api() -> Iterator[str]:
-    """No title: docs/plugins.md takes it in."""
+    yield from ("# The public API", "", "All that a plugin may import, beside the kinds' interfaces, which are on their pages.", "")
     for module in MODULES:
         yield from (f"## {module.__name__}", "", *docstring(inspect.getdoc(module) or ""))
         for first, *members in api(module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 
 
@@ -13,11 +14,11 @@ def prose(text: str) -> str:
 
 
 def docstring(text: str) -> Iterator[str]:
-    """The lines of a docstring: paragraphs as prose, indented ones as they are, in a fence."""
+    """The lines of a docstring: paragraphs as prose, those that are indented or set in columns as they are, in a fence."""
     for paragraph in re.split(r"\n\s*\n", text):
         lines = paragraph.strip("\n").splitlines()
-        if all(line.startswith(" ") for line in lines):
-            yield from ("```text", *lines, "```", "")
+        if all(line.startswith(" ") for line in lines) or any(re.search(r"\S {3,}\S", line) for line in lines):
+            yield from ("```text", *textwrap.dedent("\n".join(lines)).splitlines(), "```", "")
         else:
             yield from (*prose("\n".join(lines)).splitlines(), "")
 
@@ -34,6 +35,6 @@ def code(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    text = re.sub(r"([\\*_\[\]{}#~^])", r"\\\1", text).replace("&", "&amp;").replace("<", "&lt;")
+    text = re.sub(r"([\\*\[\]{}]|(?<!\w)_|_(?!\w)|^#)", r"\\\1", text, flags=re.M).replace("&", "&amp;").replace("<", "&lt;")
     text = re.sub(r"(?m)^(\s*)([-+]|\d+[.)])(?=\s)", lambda m: f"{m[1]}{m[2][:-1]}\\{m[2][-1]}", text)
     return re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
