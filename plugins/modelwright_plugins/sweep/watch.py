@@ -12,35 +12,39 @@ from modelwright.errors import ModelwrightError
 from modelwright.run import MANIFEST, read_manifest
 from modelwright_plugins.command.farewell import headline
 from modelwright_plugins.progress import progress
+from modelwright_plugins.sweep.job import LOGS
 
 
 @contextlib.contextmanager
 def watched(folder: Path, total: int | None, *, every: float = 1.0) -> Iterator[None]:
     """While inside, tell of each job in `folder` when its manifest says that it ended; looks `every` so many seconds."""
     before, stop = {job: _written(job) for job in _jobs(folder)}, threading.Event()
-    with progress("sweep", total, "job") as bar:
 
-        def look() -> None:
-            for job in _jobs(folder):
-                if before.get(job) != _written(job) and (manifest := _ended(job)):
-                    before[job] = _written(job)
-                    numbers = "  ".join(f"{name} {value:.4g}" for name, value in headline(manifest).items())
-                    bar.write(f"job {job.name} {manifest['status']}: {manifest.get('error') or numbers}")
-                    bar.update(1)
+    def look(bar: Any) -> None:
+        for job in _jobs(folder):
+            if before.get(job) != _written(job) and (manifest := _ended(job)):
+                before[job] = _written(job)
+                numbers = "  ".join(f"{name} {value:.4g}" for name, value in headline(manifest).items())
+                bar.write(f"job {job.name} {manifest['status']}: {manifest.get('error') or numbers}")
+                bar.update(1)
 
-        def watch() -> None:
+    def watch() -> None:
+        while not (folder / LOGS).exists():  # no job has begun; what is wrong with the words is still to be said
+            if stop.wait(every / 10):
+                return
+        with progress("sweep", total, "job") as bar:
+            bar.update(sum(_ended(job).get("status") in {"finished", "pruned"} for job in before))
             while not stop.wait(every):
-                look()
+                look(bar)
+            look(bar)
 
-        bar.update(sum(_ended(job).get("status") in {"finished", "pruned"} for job in before))
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
-            look()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
 
 
 def jobs_asked(overrides: Sequence[str], params: Sequence[str]) -> int | None:
