@@ -18,7 +18,7 @@ def file(target: Target) -> Path | None:
     """The source file; only the parent packages of the module are imported."""
     try:
         spec = find_spec(target.target.partition(":")[0])
-    except (ImportError, ValueError):
+    except (Exception, SystemExit):  # a parent package may do anything when it is imported
         return None
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
@@ -28,7 +28,11 @@ def summary(target: Target) -> str:
     module, _, name = target.target.partition(":")
     if (found := file(target)) is None:
         return f"(broken: {module} is not found)"
-    for node in _parsed(found).body:
+    try:
+        tree = _parsed(found)
+    except (SyntaxError, ValueError) as e:
+        return f"(broken: {type(e).__name__}: {e.args[0]} in {found})"
+    for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return (ast.get_docstring(node) or "(not documented)").splitlines()[0]
     return f"(broken: {found} has no class {name})"

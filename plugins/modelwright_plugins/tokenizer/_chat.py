@@ -1,0 +1,99 @@
+"""The process that renders chat templates: `python -I _chat.py SECONDS BYTES`, a JSON line in, a JSON line out.
+
+A template is a program from a stranger. Jinja's sandbox keeps it from what is not its business; this process, which has only the
+conversation that it was sent, can be ended when it takes too long, and has no more memory than it was given. It imports Jinja alone.
+"""
+
+import json
+import resource
+import sys
+from contextlib import suppress
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Template, TemplateError, nodes
+from jinja2.exceptions import SecurityError, TemplateSyntaxError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+
+
+class Generation(Extension):
+    """`{% generation %}…{% endgeneration %}` marks what the assistant says, and changes no text."""
+
+    tags = {"generation"}  # noqa: RUF012
+
+    def parse(self, parser: Parser) -> Any:
+        line = next(parser.stream).lineno
+        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True)).set_lineno(line)
+
+
+class PlainNamespace(Namespace):
+    """Jinja's, without names that Python keeps for itself."""
+
+    def __init__(*given: Any, **named: Any) -> None:
+        for name in dict(*given[1:], **named):
+            _plain(name)
+        Namespace.__init__(*given, **named)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        Namespace.__setitem__(self, _plain(name), value)
+
+
+def _plain(name: str) -> str:
+    if name.startswith("_"):
+        raise SecurityError(f"a namespace has no {name!r}")
+    return name
+
+
+def tojson(value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False) -> str:
+    """JSON as it is: Jinja's own filter writes < as \\u003c, for web pages."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def raise_exception(message: str) -> None:
+    """How a template refuses a conversation."""
+    raise TemplateError(message)
+
+
+def strftime_now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+@cache
+def compiled(template: str) -> Template:
+    made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    made.filters["tojson"] = tojson
+    made.globals |= {"raise_exception": raise_exception, "strftime_now": strftime_now, "namespace": PlainNamespace}
+    return made.from_string(template)
+
+
+def answer(asked: dict[str, Any]) -> dict[str, str]:
+    try:
+        return {"text": compiled(asked["template"]).render(asked["variables"])}
+    except TemplateSyntaxError as e:
+        return {"error": f"line {e.lineno}: {e.message}"}
+    except MemoryError:
+        return {"error": "it takes more memory than a template may"}
+    except SecurityError as e:
+        return {"error": f"it reaches for what is not its business: {e}"}
+    except Exception as e:
+        return {"error": str(e) if isinstance(e, TemplateError) else f"{type(e).__name__}: {e}"}
+
+
+def main() -> None:
+    seconds, memory = int(sys.argv[1]), int(sys.argv[2])
+    for limit, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NPROC, 0)):
+        with suppress(ValueError, OSError):  # macOS has not all of them
+            resource.setrlimit(limit, (most, most))
+    for line in sys.stdin:
+        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + seconds + 1, resource.RLIM_INFINITY))  # also when the parent is gone
+        sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
