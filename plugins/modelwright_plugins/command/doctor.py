@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright.component import Command
+from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright.manifest import plugins, versions
 from modelwright_plugins.command.source import summary
@@ -22,9 +23,11 @@ OPTIONAL = {
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor(Command):
-    """Print what this machine has, what is broken, and what each missing thing would give."""
+    """Print what this machine has, what is broken, and what each missing thing would give: modelwright doctor."""
 
     def run(self, arguments: list[str]) -> int:
+        if arguments:
+            raise ModelwrightError(f"doctor takes no words, and got {arguments[0]!r}")
         for line in checkup():
             print(line)
         return 0

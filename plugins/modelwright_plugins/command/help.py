@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelwright.component import Command
+from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.command.source import summary
 
@@ -14,6 +15,8 @@ class Help(Command):
     """Print the commands, a line each: modelwright --help."""
 
     def run(self, arguments: list[str]) -> int:
+        if arguments:
+            raise ModelwrightError(f"help takes no words, and got {arguments[0]!r}; of one command: modelwright {arguments[0]} --help")
         registry = discover().registry
         known = registry.names("command")
         width = max(map(len, known))

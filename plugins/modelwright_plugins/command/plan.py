@@ -16,7 +16,10 @@ from modelwright_plugins.command.run import only_overrides
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Command):
-    """Print what a run would be, without running it: stages, parameters, memory, FLOPs, problems."""
+    """Print what a run would be, without running it: modelwright plan recipe=NAME [key=value …].
+
+    Its stages, what each uses, takes and makes, parameters, memory, FLOPs, and every problem that would stop it.
+    """
 
     def run(self, arguments: list[str]) -> int:
         found = forecast(only_overrides(arguments))

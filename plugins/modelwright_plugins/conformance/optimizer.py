@@ -14,7 +14,7 @@ from modelwright_plugins.conformance.training import Case, losses
 if TYPE_CHECKING:
     import torch
 
-SHAPES = {"matrix": [(48, 64), (64, 32)], "embedding": [(50, 64)], "vector": [(64,), (3,)]}
+SHAPES: dict[str, list[tuple[int, ...]]] = {"matrix": [(48, 64), (64, 32)], "embedding": [(50, 64)], "vector": [(64,), (3,)]}
 KEYS = {"is_expert_parallel": False, "lr_mult": 1.0, "wd_mult": 1.0, "is_decoupled_lr": False}  # the engine's own
 
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -123,19 +123,20 @@ class Optimizers(Conformance):
     def _ranks(self, component: Any, folder: Path) -> None:
         from modelwright_plugins.parallel.megatron import Megatron
 
+        names = list(LAYOUTS)
         cases = [Case(parts={"optimizer": component, "parallel": Megatron(**layout)}) for layout in LAYOUTS.values()]
         with promised(
             component, "on two ranks it learns what it learns on one: parameters that tensor ranks split, and shared-out state, too"
         ):
             one, *others = losses(cases, folder / "ranks", ranks=2)
-            for name, other in zip(list(LAYOUTS)[1:], others, strict=True):
+            for name, other in zip(names[1:], others, strict=True):
                 hold(close(one, other, 1e-5), f"{name}: losses of 4 steps are {_told(other)}, and on one rank {_told(one)}")
         with promised(
             component, "saved in a checkpoint and loaded it goes on exactly (kept: `step`, and tensors of the parameter's shape)"
         ):
             cases = [Case(parts=case.parts, resume_at=resume_at) for case in (cases[0], cases[3]) for resume_at in (None, 2)]
             found = losses(cases, folder / "resumed", ranks=2)
-            for name, straight, resumed in zip((list(LAYOUTS)[0], list(LAYOUTS)[3]), found[::2], found[1::2], strict=True):
+            for name, straight, resumed in zip((names[0], names[3]), found[::2], found[1::2], strict=True):
                 hold(straight == resumed, f"{name}: losses are {_told(straight)}, and saved after 2 steps {_told(resumed)}")
 
 
