@@ -83,6 +83,7 @@ def modelwright_register(registry: Registry) -> None:
     add("command", "plan", plan="Plan")
     add("command", "compare", compare="Compare")
     add("command", "doctor", doctor="Doctor")
+    add("command", "completion", completion="Completion")
     add("command", "scaling", scaling="Scaling")
     add("command", "docs", docs="Docs")
     add("conformance", "component", component="Components")

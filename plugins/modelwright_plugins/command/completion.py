@@ -1,0 +1,264 @@
+"""`modelwright completion`: the Tab key, in bash, zsh and fish.
+
+The shell's part only hands over the line up to the cursor (`modelwright completion suggest LINE`); what may stand there comes from the
+registry, so that parts of plugins complete as ours do. At most the one component whose parameters are asked for is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from modelwright.catalogue import presets, recipes
+from modelwright.component import Command, Component, Settings
+from modelwright.errors import ModelwrightError, nearest
+from modelwright.hooks import discover
+from modelwright.run import CONFIG
+from modelwright.schema import choices
+from modelwright_plugins.command.source import file
+
+SCRIPTS = {
+    "bash": r"""_modelwright() {
+  local line=${COMP_LINE:0:COMP_POINT} found
+  local word=${line##*[[:space:]]} head=
+  [[ $word != [\"\']* && $COMP_WORDBREAKS == *=* ]] && head=${word%"${word##*[=:]}"}  # bash replaces only what follows the last = or :
+  COMPREPLY=()
+  while IFS= read -r found; do
+    COMPREPLY+=("${found#"$head"}")
+  done < <("${COMP_WORDS[0]}" completion suggest "$line" 2>/dev/null)
+  [[ ${COMPREPLY[0]} == *[=./] || ${COMPREPLY[0]} == *\[* ]] && compopt -o nospace 2>/dev/null
+}
+complete -o default -F _modelwright modelwright
+""",
+    "zsh": r"""#compdef modelwright
+_modelwright() {
+  local -a found
+  found=("${(@f)$("${words[1]}" completion suggest "${(j: :)words[1,CURRENT-1]} $PREFIX" 2>/dev/null)}")
+  [[ -n $found[1] ]] && compadd -Q -S '' -- $found || _files
+}
+compdef _modelwright modelwright
+""",
+    "fish": r"""complete -c modelwright -f -a '((commandline -opc)[1] completion suggest (commandline -cp) 2>/dev/null)'
+""",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion(Command):
+    """Print a script that completes words at the Tab key: source <(modelwright completion bash | zsh), or … fish | source.
+
+    To keep it:  modelwright completion bash >> ~/.bashrc
+                 modelwright completion zsh >> ~/.zshrc         (after compinit)
+                 modelwright completion fish > ~/.config/fish/completions/modelwright.fish
+    """
+
+    def run(self, arguments: list[str]) -> int:
+        if arguments[:1] == ["suggest"] and len(arguments) == 2:
+            print(*suggest(arguments[1]), sep="\n")
+            return 0
+        if len(arguments) != 1 or arguments[0] not in SCRIPTS:
+            raise ModelwrightError(f"completion for which shell?{nearest(' '.join(arguments), SCRIPTS)}")
+        print(SCRIPTS[arguments[0]], end="")
+        return 0
+
+
+def suggest(line: str) -> list[str]:
+    """What the last word of a command line may become: whole words, sorted; one that ends in = . or / goes on."""
+    *before, word = _words(line)
+    registry = discover().registry
+    if len(before) < 2:
+        found: Iterable[str] = [*registry.names("command"), "--help", "--version"]
+    elif word.startswith("-"):
+        found = [*_options(before[1]), "--help", "--debug"]
+    else:
+        found = _arguments(before[1], before[2:], word)
+    return sorted({each for each in found if each.startswith(word)})
+
+
+def _words(line: str) -> list[str]:
+    """As the shell splits them; a quote that is still open ends at the cursor."""
+    for end in ("", "'", '"'):
+        try:
+            words = shlex.split(line + end)
+        except ValueError:
+            continue
+        return [*words, ""] if not words or (not end and line[-1:].isspace()) else words
+    return [*line.split(), ""]
+
+
+def _options(command: str) -> list[str]:
+    """The options that a command's docstring speaks of; it is read, not imported."""
+    entry = discover().registry.entries.get(("command", command))
+    if entry is None or (source := file(entry)) is None:
+        return []
+    name = entry.target.partition(":")[2]
+    docs = [ast.get_docstring(n) or "" for n in ast.parse(source.read_bytes()).body if isinstance(n, ast.ClassDef) and n.name == name]
+    lines = [line for doc in docs for line in doc.splitlines() if not line.lstrip().startswith("torchrun")]
+    return re.findall(r"(?<![\w-])--?[a-z][\w-]*", "\n".join(lines))
+
+
+def _arguments(command: str, before: list[str], word: str) -> Iterable[str]:
+    registry = discover().registry
+    kinds = [*registry.kinds, "recipe"]
+    if before[-1:] == ["--kind"]:
+        return registry.picked
+    if command in {"run", "plan"}:
+        return _overrides(before, word)
+    if command == "list":
+        return kinds
+    if command == "show":
+        kind = word.partition("/")[0]
+        return [f"{kind}/{name}" for name in _named(kind)] if "/" in word else [f"{kind}/" for kind in kinds]
+    if command in {"resume", "compare"}:
+        return _folders(word)
+    if command == "completion":
+        return SCRIPTS
+    return []
+
+
+def _named(kind: str) -> list[str]:
+    """The components and presets of a kind, or the recipes."""
+    return [*recipes()] if kind == "recipe" else [*discover().registry.names(kind), *presets(kind)]
+
+
+def _overrides(before: list[str], word: str) -> Iterator[str]:
+    """`key=value` words: a key up to its = or next dot, or the whole of one with each value it may have."""
+    mark = word[: len(word) - len(word.lstrip("+~"))]
+    key, equals, value = word[len(mark) :].partition("=")
+    registry = discover().registry
+    if not equals:
+        above, _, _ = key.rpartition(".")
+        yield from (mark + each for each in (_keys(above, before) if above else _tops()))
+    elif key == "recipe":
+        *done, last = value.split(",")
+        names = _paths(last, ".yaml") if last.startswith((".", "/", "~")) else [*_named("recipe"), "./"]
+        yield from (f"{mark}recipe={''.join(f'{d},' for d in done)}{name}" for name in names)
+    elif key == "from":
+        yield from (f"{mark}from={folder}" for folder in _folders(value))
+    elif key in registry.picked or key == "stages":
+        many = key == "stages" or registry.picked[key].many
+        names = registry.names("stage") if key == "stages" else _named(key)
+        start = max(value.rfind("["), value.rfind(",")) + 1
+        used = re.split(r"[\[,]", value[:start])
+        opening = "[" if many and not value else ""
+        yield from (f"{mark}{key}={value[:start]}{opening}{name}" for name in names if name not in used)
+    else:
+        above, _, name = key.rpartition(".")
+        start = value.rfind(",") + 1
+        yield from (f"{mark}{key}={value[:start]}{each}" for each in _values(_hints(_owner(above, before)).get(name)))
+
+
+def _tops() -> Iterator[str]:
+    registry = discover().registry
+    for kind in registry.picked:
+        yield from (f"{kind}=", f"{kind}.")
+    yield from (f"{stage}." for stage in registry.names("stage"))
+    yield "recipe="
+    yield from _of(Settings, "")
+
+
+def _keys(above: str, before: list[str]) -> Iterator[str]:
+    """The keys right below `above`."""
+    kind = discover().registry.picked.get(above)
+    if kind is not None and kind.many:
+        yield from (f"{above}.{name}." for name in _picks(above, before) or _named(above))
+    elif (owner := _owner(above, before)) is not None:
+        yield from _of(owner, f"{above}.")
+
+
+def _of(owner: type, prefix: str) -> Iterator[str]:
+    for name, hint in _hints(owner).items():
+        yield f"{prefix}{name}{'.' if is_dataclass(hint) else '='}"
+
+
+def _hints(owner: type | None) -> dict[str, Any]:
+    """Parameter -> type."""
+    if owner is None:
+        return {}
+    hints = get_type_hints(owner)
+    return {f.name.rstrip("_"): hints[f.name] for f in fields(owner)}
+
+
+def _owner(above: str, before: list[str]) -> type | None:
+    """The dataclass whose fields stand below `above`: a stage, the component picked of a kind, one of a list, or a field of these."""
+    registry = discover().registry
+    head, *rest = above.split(".") if above else [""]
+    owner: type | None
+    if head in registry.names("stage"):
+        owner = registry.load("stage", head)
+    elif head in registry.picked:
+        name = rest.pop(0) if registry.picked[head].many and rest else next(iter(_picks(head, before)), "")
+        owner = _component(head, name)
+    else:
+        owner, rest = Settings, [head, *rest] if head else []
+    for name in rest:
+        hint = _hints(owner).get(name)
+        owner = hint if isinstance(hint, type) and is_dataclass(hint) else None
+    return owner
+
+
+def _component(kind: str, name: str) -> type[Component] | None:
+    """The class of a component, or the one that a preset sets."""
+    registry = discover().registry
+    for _ in range(10):  # presets of presets
+        if name in registry.names(kind):
+            return registry.load(kind, name)
+        if name not in presets(kind) or not (base := re.search(r"([\w/]+)@_here_", presets(kind)[name].read_text(encoding="utf-8"))):
+            return None
+        name = base[1]
+    return None
+
+
+def _picks(kind: str, before: list[str]) -> list[str]:
+    """The names that this line, its recipe, or the kind itself picks."""
+    given = dict(word.split("=", 1) for word in before if "=" in word)
+    if kind in given:
+        return re.findall(r"[\w-]+", given[kind])
+    recipe = given.get("recipe", "")
+    path = recipes().get(recipe, Path(recipe))
+    if path.is_file() and (found := re.search(rf"override /{kind}:\s*(.*)", path.read_text(encoding="utf-8"))):
+        return re.findall(r"[\w-]+", found[1].partition("#")[0])
+    default = discover().registry.picked[kind].default
+    return [default] if default else []
+
+
+def _values(hint: Any) -> list[str]:
+    """The values that a type allows, when they can be counted."""
+    if allowed := choices(hint):
+        return ["null" if value is None else str(value) for value in allowed]
+    found = []
+    for each in get_args(hint) or (hint,):
+        if each is bool:
+            found += ["true", "false"]
+        elif each is type(None):
+            found.append("null")
+        elif isinstance(each, type) and issubclass(each, enum.Enum):
+            found += [member.name for member in each]
+    return found if found != ["null"] else []
+
+
+def _paths(word: str, ending: str) -> Iterator[str]:
+    """Files with this ending, and folders, as they are typed."""
+    head = word[: word.rfind("/") + 1]
+    folder = Path(head or ".").expanduser()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield f"{head}{path.name}/"
+        elif path.name.endswith(ending):
+            yield f"{head}{path.name}"
+
+
+def _folders(word: str) -> Iterator[str]:
+    """Runs and sweeps below `word`'s folder; first, those below runs/ whatever the word."""
+    runs = sorted(Path("runs").glob(f"**/{CONFIG}")) if Path("runs").is_dir() else []
+    yield from (str(run.parent) for run in runs)
+    for path in _paths(word, "/"):
+        yield path.rstrip("/") if (Path(path).expanduser() / CONFIG).is_file() else path
