@@ -22,9 +22,9 @@ class Architectures(Conformance):
     example = "modelwright_plugins.conformance.examples.architecture"
 
     def check(self, component: Any, folder: Path) -> None:
-        small = _small(component)
+        tiny = small(component)
         with promised(component, "it builds on one rank and gives finite logits [batch, length, vocab_size]"):
-            facts = on_ranks(_facts, 1, folder / "facts", groups=1, component=small)[0]
+            facts = on_ranks(_facts, 1, folder / "facts", groups=1, component=tiny)[0]
             hold(facts["shape"] == (4, LENGTH, VOCABULARY), f"they are {list(facts['shape'])}, not {[4, LENGTH, VOCABULARY]}")
             hold(facts["finite"], "some are not finite")
         with promised(component, "with labels it gives the cross-entropy of its logits, in nats a token"):
@@ -45,13 +45,13 @@ class Architectures(Conformance):
         with promised(component, "tensor=2 and pipeline=2 learn what one rank learns: losses of 3 steps within 1e-5"):
             layout = type(built_in()["parallel"])
             layouts = [layout(), layout(tensor=2), layout(pipeline=2)]
-            cases = [Case(parts={"architecture": small, "parallel": each}, steps=3) for each in layouts]
+            cases = [Case(parts={"architecture": tiny, "parallel": each}, steps=3) for each in layouts]
             one, *others = losses(cases, folder / "losses", ranks=2)
             for name, other in zip(("tensor=2", "pipeline=2"), others, strict=True):
                 hold(close(one, other, 1e-5), f"{name}: losses are {other}, and on one rank {one}")
 
 
-def _small(component: Any) -> Any:
+def small(component: Any) -> Any:
     """The same architecture at a size that is checked in seconds, or as it is when its parameters don't go with that."""
     heads = min(component.heads, 4)
     few = None if component.kv_heads is None else max(1, heads * component.kv_heads // component.heads)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelwright.hooks import discover
 from modelwright.testing import Conformance
+from modelwright_plugins.conformance.architecture import small
 from modelwright_plugins.conformance.promise import close, hold, promised
 from modelwright_plugins.conformance.training import Case, Counting, losses
 
@@ -46,7 +48,8 @@ class Objectives(Conformance):
         with promised(component, "the same batch gives the same losses in micro-batches of 8, 2 and 1, and over two data ranks"):
             from modelwright_plugins.parallel.megatron import Megatron
 
-            parts = {"objective": component}
+            architecture = discover().registry.load("architecture", component.architecture)()
+            parts = {"objective": component, "architecture": small(architecture)}
             cases = [Case(parts=parts, micro_batch=size) for size in (8, 2, 1)]
             one, *others = losses([*cases, Case(parts={**parts, "parallel": Megatron(data=2)})], folder, ranks=2)
             for name, other in zip(("micro-batches of 2", "micro-batches of 1", "data=2"), others, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from modelwright.component import Component
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 class Objective(Component, ABC):
     """What the model is trained to do with a batch: its inputs, and the loss of what comes out."""
+
+    architecture: ClassVar[str] = "causal_decoder"
+    """The name of an architecture that understands `inputs`: a small one of it is what conformance trains."""
 
     @abstractmethod
     def inputs(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
