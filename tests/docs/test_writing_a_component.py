@@ -14,16 +14,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "writing-a-component.md"
 
 
 @pytest.fixture(scope="module")
-def plugin(tmp_path_factory) -> Path:
+def plugin(tmp_path_factory, write_files_of) -> Path:
     folder = tmp_path_factory.mktemp("plugin")
-    for name, body in re.findall(r"^`([\w./]+)`[^\n]*\n\n```\w+\n(.*?)```", PAGE.read_text(), re.M | re.S):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(body)
-    info = folder / "my_plugin-0.1.dist-info"  # what `pip install` would write, without asking an index for setuptools
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 0.1\n")
-    section = re.search(r"\[project.entry-points.modelwright\]\n(.*?)\n\n", (folder / "pyproject.toml").read_text(), re.S)
-    (info / "entry_points.txt").write_text(f"[modelwright]\n{section[1]}\n".replace('"', ""))
+    write_files_of(PAGE, folder)
     return folder
 
 
