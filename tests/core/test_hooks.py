@@ -7,6 +7,7 @@ import types
 import pytest
 
 from modelwright import hooks
+from modelwright.errors import Pruned
 from modelwright.hooks import Hooks, Specification, hookimpl
 
 
@@ -64,6 +65,35 @@ def test_a_run_time_hook_that_fails_warns_and_the_others_are_called():
     with pytest.warns(UserWarning, match="on_step_end of plugin 'a' failed: ZeroDivisionError"):
         loaded.call("on_step_end", step=3, metrics={})
     assert seen == [3]
+
+
+def test_run_time_hooks_have_an_order():
+    """tryfirst, then by name, then trylast: not in the order of loading, and not pluggy's last come, first called."""
+    seen: list[str] = []
+    loaded = Hooks()
+    for name, when in {
+        "d": {},
+        "b": {"trylast": True},
+        "a": {},
+        "e": {"tryfirst": True},
+        "c": {"tryfirst": True},
+        "f": {"trylast": True},
+    }.items():
+        loaded.load(name, lambda name=name, when=when: module(on_step_end=hookimpl(**when)(lambda step, name=name: seen.append(name))))
+    assert not loaded.registry.broken
+    loaded.call("on_step_end", step=1, metrics={})
+    assert seen == ["c", "e", "a", "d", "b", "f"]
+
+
+def test_a_hook_may_prune_and_may_not_end_the_process():
+    def prune(step):
+        raise Pruned("enough")
+
+    loaded = Hooks()
+    loaded.load("a", lambda: module(on_step_end=hookimpl(lambda step: sys.exit(3))))
+    loaded.load("b", lambda: module(on_step_end=hookimpl(prune)))
+    with pytest.warns(UserWarning, match="on_step_end of plugin 'a' failed: SystemExit: 3"), pytest.raises(Pruned, match="enough"):
+        loaded.call("on_step_end", step=3, metrics={})
 
 
 def test_the_built_in_parts_come_in_through_the_entry_point():

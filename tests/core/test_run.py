@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import types
 
 import pytest
 
 from modelwright.compose import composed
-from modelwright.errors import ModelwrightError
+from modelwright.errors import ModelwrightError, Pruned
+from modelwright.hooks import hookimpl
 from modelwright.run import read_manifest, resume, start
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -207,3 +209,37 @@ def test_the_source_of_a_plugin_of_one_file_counts(tmp_path, monkeypatch):
     before = surroundings(bound)
     file.write_text(text + "# changed\n")
     assert surroundings(bound) != before
+
+
+def test_plugins_are_told_of_a_runs_life(tmp_path, toy):
+    told: list[tuple] = []
+    watcher = types.ModuleType("watcher")
+    watcher.on_run_start = hookimpl(lambda run, config: told.append(("start", run.name, config.pop("seed"))))
+    watcher.on_error = hookimpl(lambda run, error: told.append(("error", run.name, str(error))))
+    watcher.on_run_end = hookimpl(lambda run, error: told.append(("end", run.name, error and str(error))))
+    toy.load("watcher", lambda: watcher)
+    assert drawn(tmp_path, "good")["seed"] == 1234  # what a hook does to the config is its own affair
+    with pytest.raises(RuntimeError, match="no ink"):
+        drawn(tmp_path, "bad", "draw.fail=no ink")
+    assert told == [
+        ("start", "good", 1234), ("end", "good", None),
+        ("start", "bad", 1234), ("error", "bad", "no ink"), ("end", "bad", "no ink"),
+    ]  # fmt: skip
+
+
+def test_a_pruned_run_is_neither_finished_nor_failed(tmp_path, toy):
+    told: list[str] = []
+    pruner = types.ModuleType("pruner")
+    pruner.on_error = hookimpl(lambda error: told.append(str(error)))
+
+    @hookimpl
+    def on_step_end(step, metrics):
+        raise Pruned("enough")
+
+    pruner.on_step_end = on_step_end
+    toy.load("pruner", lambda: pruner)
+    config = composed(["recipe=toy", "stages=[learn]", "learn.ranked=false"])
+    with pytest.raises(Pruned, match="enough"):
+        start(config, tmp_path / "run", [])
+    manifest = read_manifest(tmp_path / "run")
+    assert (manifest["status"], manifest["error"], manifest["stages"]["learn"]["status"], told) == ("pruned", "enough", "pruned", [])

@@ -80,9 +80,10 @@ class Learn(Stage):
     steps: int = 20
     floor: float = 1.0  # the loss after many steps
     wait: float = 0.0  # seconds a step
+    ranked: bool = True  # in a process of its own
 
     def ranks(self, parts):
-        return 1
+        return 1 if self.ranked else None
 
     def run(self, job):
         for step in range(1, self.steps + 1):
