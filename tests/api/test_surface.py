@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 RECORDS = {Version(path.stem): path for path in (ROOT / "docs" / "api").glob("*.txt")}
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 HOW = """{count} public names changed since {version}, and CHANGELOG.md does not name them under Unreleased.
-If it was meant, say there what changed, with each name as it is written here (a component or class that came or went stands for all it has):
+If it was meant, say there what changed, with each name as it is written here (one that came or went stands for all its parts):
 {lines}"""
 
 

@@ -30,7 +30,7 @@ EXCUSED = {  # commands that are not run here, and what runs them; pages without
         "make test": "it runs this test",
     },
 }
-EXCUSES = {}  # page -> how many of its commands say `# not run here: WHY`
+EXCUSES = {"docs/sweeps.md": 1}  # page -> how many of its commands say `# not run here: WHY`
 
 
 def commands(text: str) -> list[tuple[str, str]]:
