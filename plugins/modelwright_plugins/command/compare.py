@@ -118,7 +118,7 @@ def _said(found: Comparison) -> Iterator[str]:
     """The table, and why runs ended early."""
     several = len(found.objectives) > 1
     first, rest = found.metrics[: len(found.objectives)], found.metrics[len(found.objectives) :]
-    rows = [["run", "status", *first, *found.keys, *rest]]
+    rows = [["run", "status", *map(found.label, first), *found.keys, *map(found.label, rest)]]
     for run in found.runs:
         settings = [told(run.settings[key]) if key in run.settings else "-" for key in found.keys]
         numbers = {name: number(run.metrics[name]) if name in run.metrics else "-" for name in found.metrics}

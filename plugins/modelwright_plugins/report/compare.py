@@ -102,7 +102,8 @@ def _numbers(found: Comparison) -> list[tuple[str, str]]:
 
 
 def _columns(found: Comparison) -> list[str]:
-    return [*found.metrics[: len(found.objectives)], *found.keys, *found.metrics[len(found.objectives) :], "time"]
+    labels = [*map(found.label, found.metrics)]
+    return [*labels[: len(found.objectives)], *found.keys, *labels[len(found.objectives) :], "time"]
 
 
 def _row(run: Ran, drawn: overlay.Drawn) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def _overrides(run: Ran) -> str:
 def _facts(found: Comparison) -> list[tuple[str, str]]:
     facts = [("folder", str(found.folder.resolve()))]
     if found.words:
-        facts.insert(0, ("the sweep", f"modelwright run {' '.join(map(shlex.quote, found.words))}"))
+        facts.insert(0, ("the sweep", f"modelwright run -m {' '.join(map(shlex.quote, found.words))}"))
     if found.measured and (best := found.runs[0]).overrides:
         facts.append(("the best again", f"modelwright run {_overrides(best)}"))
     return facts

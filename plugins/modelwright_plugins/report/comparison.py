@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ModelwrightError, nearest
+from modelwright.schema import RESERVED
 from modelwright_plugins.report.runs import Ran, Swept
 
 LESS_IS_BETTER = ("bits_per_byte", "perplexity", "loss")  # what runs are sorted by when nobody says: the first of these that there is
@@ -40,7 +41,7 @@ class Comparison:
     """Runs, best first."""
 
     runs: Sequence[Ran]
-    keys: Sequence[str]  # settings that differ between runs that have them, those that overrides name first
+    keys: Sequence[str]  # settings that differ between runs that have them, those that overrides name first, in their order
     sometimes: Sequence[str]  # settings that only some runs have, with one value: what comes with a component
     metrics: Sequence[str]  # the objectives first
     objectives: Sequence[Objective]
@@ -52,6 +53,10 @@ class Comparison:
     def measured(self) -> list[Ran]:
         """The runs that have a number for every objective."""
         return [run for run in self.runs if self.objectives and all(objective.has(run) for objective in self.objectives)]
+
+    def label(self, metric: str) -> str:
+        """The metric's name, told from a setting that bears the same."""
+        return f"{metric}(result)" if metric in self.keys else metric
 
     @property
     def unfinished(self) -> list[Ran]:
@@ -111,8 +116,9 @@ def differing(runs: Sequence[Ran]) -> tuple[list[str], list[str]]:
             several.append(key)
         elif any(run.whole for run in runs if key not in run.settings):
             sometimes.append(key)
-    asked = {override.partition("=")[0].lstrip("+~") for run in runs for override in run.overrides}
-    return sorted(several, key=lambda key: not {key, key.removesuffix(".name")} & asked), sometimes
+    asked = list(dict.fromkeys(override.partition("=")[0].lstrip("+~") for run in runs for override in run.overrides))
+    place = {name: at for at, key in enumerate(asked) for name in (key, f"{key}.{RESERVED}")}
+    return sorted(several, key=lambda key: place.get(key, len(asked))), sometimes
 
 
 def told(value: Any) -> str:

@@ -23,6 +23,7 @@ class Findings:
     funnel: Sequence[Mapping[str, Any]]
     shards: Mapping[str, Any]
     metrics: Sequence[Mapping[str, Any]]
+    parameters: int  # of the model
     evaluation: Mapping[str, Any]
     config: Mapping[str, Any]
     manifest: Mapping[str, Any]
@@ -121,22 +122,15 @@ def _numbers(found: Findings) -> list[tuple[str, str]]:
     speeds = sorted(row["tokens_per_second"] for row in found.metrics if row.get("tokens_per_second"))
     numbers = [
         (f"{model['perplexity']:,.1f}", "perplexity, a token"),
+        (short(found.parameters), "parameters, all that are trained"),
         (short(model["tokens_trained"]), f"tokens trained on, of {short(train['tokens'])} there are"),
         (megabytes(found.funnel[-1]["bytes_out"]), f"of text kept, of {megabytes(found.funnel[0]['bytes_out'])} read"),
     ]
-    if parameters := _parameters(found.manifest):
-        numbers.insert(1, (short(parameters), "parameters"))
     if speeds:
         numbers.append((short(speeds[len(speeds) // 2]), "tokens a second in training (median)"))
     if seconds := sum(record.get("seconds", 0) for record in found.manifest.get("stages", {}).values()):
         numbers.append((duration(seconds), "from the first stage to this page"))
     return numbers
-
-
-def _parameters(manifest: Mapping[str, Any]) -> float | None:
-    """Of the model, when a stage told it."""
-    stages = manifest.get("stages", {}).values()
-    return next((told for record in stages if (told := (record.get("results") or {}).get("parameters"))), None)
 
 
 def _better(group: Mapping[str, Any]) -> bool:

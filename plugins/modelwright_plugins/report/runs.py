@@ -16,8 +16,10 @@ from modelwright.errors import ModelwrightError
 from modelwright.run import CONFIG, MANIFEST, read_config, read_manifest
 from modelwright.schema import RESERVED
 from modelwright_plugins.artifacts import Metrics
+from modelwright_plugins.command.farewell import headline
+from modelwright_plugins.sweep.record import RECORD
+from modelwright_plugins.sweep.record import read as record
 
-SWEEP = "sweep.json"
 UNTOLD = ("run", "next", "tracker")  # of a config: where a run writes and whom it tells, not what it does
 
 
@@ -65,16 +67,14 @@ def read(runs: Sequence[Path]) -> list[Ran]:
 
 def swept(folder: Path) -> Swept:
     """What `sweep.json` says; nothing, when there is none."""
-    try:
-        told = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
-        metrics = told.get("metric") or []
-        directions = told.get("direction") or ["minimize"] * len(metrics)
-        objectives = [(str(m), str(d).lower().endswith("maximize")) for m, d in zip(metrics, directions, strict=True)]
-        return Swept(words=[str(word) for word in told.get("words") or []], objectives=objectives)
-    except FileNotFoundError:
+    if not (folder / RECORD).exists():
         return Swept()
-    except (ValueError, AttributeError, TypeError) as e:
-        raise ModelwrightError(f"{folder / SWEEP} can't be read: {e}") from None
+    told = record(folder)
+    metrics, directions = told.get("metric") or [], told.get("direction") or []
+    if len(metrics) != len(directions):
+        raise ModelwrightError(f"{folder / RECORD} is damaged: it has {len(metrics)} metrics and {len(directions)} directions")
+    objectives = [(str(metric), direction == "maximize") for metric, direction in zip(metrics, directions, strict=True)]
+    return Swept(words=[str(word) for word in told["words"]], objectives=objectives)
 
 
 def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _read(folder: Path, name: str) -> Ran:
     whole = (folder / CONFIG).exists()
     overrides = [str(o) for o in manifest.get("overrides") or []]
     stages = manifest.get("stages") or {}
-    numbers = {f"{stage}.{key}": value for stage, record in stages.items() for key, value in (record.get("results") or {}).items()}
+    numbers = headline({"stages": stages})
     return Ran(
         name=name,
         folder=folder,
@@ -115,7 +115,7 @@ def _read(folder: Path, name: str) -> Ran:
         settings=flattened(read_config(folder)) if whole else _asked(overrides),
         whole=whole,
         metrics={key: value for key, value in numbers.items() if isinstance(value, (int, float)) and not isinstance(value, bool)},
-        seconds=sum(record.get("seconds") or 0 for record in stages.values() if "reused_from" not in record),
+        seconds=sum(stage.get("seconds") or 0 for stage in stages.values() if "reused_from" not in stage),
         curve=_curve(folder),
     )
 

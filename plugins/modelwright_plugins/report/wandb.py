@@ -61,7 +61,7 @@ def table(found: Comparison) -> object:
     """A `wandb.Table` of the runs, in the comparison's order: numbers stay numbers, what is missing is none."""
     import wandb
 
-    columns: list[str | int] = ["run", "status", *found.keys, *found.metrics, "error"]
+    columns: list[str | int] = ["run", "status", *found.keys, *map(found.label, found.metrics), "error"]
     rows = []
     for run in found.runs:
         settings = [_cell(run.settings.get(key)) for key in found.keys]

@@ -98,7 +98,7 @@ def test_the_front_of_several_objectives_is_marked(tmp_path: Path, capsys: pytes
     assert lines[0].split() == ["run", "status", "train.loss", "train.speed", "seed"]
     assert order(lines) == ["c*", "d*", "f", "e", "b", "a"]
     assert "* on the Pareto front of lowest train.loss and highest train.speed" in lines
-    told = {"metric": ["train.loss", "train.speed"], "direction": ["minimize", "maximize"]}
+    told = {"words": [], "metric": ["train.loss", "train.speed"], "direction": ["minimize", "maximize"]}
     (tmp_path / "s" / "sweep.json").write_text(json.dumps(told))
     assert said(capsys, str(tmp_path / "s"))[:-1] == lines[:-1]
 
@@ -151,6 +151,15 @@ def test_a_narrow_terminal_gets_what_fits(sweep: Path, capsys: pytest.CaptureFix
     assert "(the terminal is too narrow for optimizer.lr, train.loss, train.tokens: the page has them)" in lines
 
 
+def test_columns_stand_as_in_the_command_line_and_a_number_of_the_same_name_is_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, steps, seed in (("0", 10, 2), ("1", 20, 1)):
+        settings = config(seed=seed, train={"steps": steps, "depth": steps})
+        write_run(tmp_path / "s" / name, settings, overrides=[f"train.steps={steps}", f"+seed={seed}"], results={"train": {"steps": steps}})
+    assert said(capsys, str(tmp_path / "s"))[0].split() == ["run", "status", "train.steps", "seed", "train.depth", "train.steps(result)"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -174,7 +183,10 @@ def test_bad_input_is_one_line(sweep: Path, words: list[str], told: str) -> None
 
 
 def test_damaged_files_are_named(sweep: Path) -> None:
-    (sweep / "sweep.json").write_text('{"metric": ["a", "b"], "direction": ["minimize"]}')
+    (sweep / "sweep.json").write_text('{"words": [], "metric": ["a", "b"], "direction": ["minimize"]}')
+    with pytest.raises(ModelwrightError, match=r"sweep\.json is damaged: it has 2 metrics and 1 directions"):
+        Compare().run([str(sweep)])
+    (sweep / "sweep.json").write_text("{")
     with pytest.raises(ModelwrightError, match=r"sweep\.json can't be read: "):
         Compare().run([str(sweep)])
     (sweep / "sweep.json").unlink()
@@ -221,6 +233,9 @@ def test_the_table_and_the_page_go_to_wandb(sweep: Path, logged_out: Callable[[]
     last = said(capsys, str(sweep), "--wandb", "mine")[-1]
     run = logged_out()
     assert last == f"W&B: written to {run}; send it with: wandb sync {run}"
+    import wandb
+
+    wandb.teardown()  # as when the process ends: only then is all of the file written
     row = logged(next(run.glob("*.wandb")))
     assert (row["runs._type"], row["runs.nrows"], row["page._type"]) == ("table-file", 7, "html-file")
     table = json.loads((run / "files" / row["runs.path"]).read_text())

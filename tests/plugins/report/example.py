@@ -98,6 +98,7 @@ def findings(**changed: Any) -> Findings:
             "end_of_document": 0,
         },
         "metrics": metrics(),
+        "parameters": 1_235_000,
         "evaluation": evaluation(),
         "config": {
             "recipe": "pretrain/quickstart",

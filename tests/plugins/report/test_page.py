@@ -121,6 +121,11 @@ def test_the_table_has_the_evaluations_numbers() -> None:
         assert f"<td>{row['bits_per_byte']:.3f}</td><td>{row['bits_per_token']:.3f}</td><td>{row['perplexity']:,.1f}</td>" in text
 
 
+def test_the_numbers_say_how_large_the_model_is() -> None:
+    said = re.sub(r"\s+", " ", " ".join(Reader(page(findings(parameters=1_234_567))).text))
+    assert "parameters, all that are trained 1.23 M 1.18 M" in said.replace("tokens trained on, of 2.5 M there are ", "")
+
+
 def test_training_is_told_with_its_parts() -> None:
     text = page(findings())
     assert (
