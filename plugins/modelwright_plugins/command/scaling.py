@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError, nearest
 from modelwright_plugins.command.farewell import shown
-from modelwright_plugins.scaling.units import number, short
+from modelwright_plugins.scaling.units import number, power, short
 
 if TYPE_CHECKING:
     from modelwright_plugins.scaling.observations import Observations
@@ -145,10 +145,10 @@ def lines(found: Findings) -> Iterator[str]:
         yield f"set aside: {line}"
     if len(o.quarantined) > 5:
         yield f"set aside: {len(o.quarantined) - 5} more; the page has all {len(o.quarantined)}"
-    counted = "" if fit.law.embeddings else " without embeddings"
-    yield f"{fit.law.name}: {fit.law.formula}   ({fit.law.source})"
+    counted = "" if fit.law.embeddings else ", N without embeddings"
+    yield f"{fit.law.name}: {fit.law.formula}{counted}   ({fit.law.source})"
     yield (
-        f"{len(o.loss)} runs of {o.name}: {short(o.parameters.min())} to {short(o.parameters.max())} parameters{counted}, "
+        f"{len(o.loss)} runs of {o.name}: {short(o.parameters.min())} to {short(o.parameters.max())} parameters, "
         f"{short(o.tokens.min())} to {short(o.tokens.max())} tokens, loss {o.loss.max():.3f} to {o.loss.min():.3f}"
     )
     if o.quarantined:
@@ -168,12 +168,12 @@ def lines(found: Findings) -> Iterator[str]:
 
 def _spent(a: Allocation) -> tuple[str, ...]:
     size, loss = _span(*a.parameters[1:], short), _span(*a.loss[1:], "{:.3f}".format)
-    return f"{short(a.flops)} FLOPs", short(a.parameters[0]), size, short(a.tokens[0]), f"{a.loss[0]:.3f}", loss
+    return f"{power(a.flops)} FLOPs", short(a.parameters[0]), size, short(a.tokens[0]), f"{a.loss[0]:.3f}", loss
 
 
 def _foreseen(a: Allocation) -> tuple[str, ...]:
     run = f"{short(a.parameters[0])} parameters, {short(a.tokens[0])} tokens"
-    return run, short(a.flops), f"{a.loss[0]:.3f}", _span(*a.loss[1:], "{:.3f}".format)
+    return run, power(a.flops), f"{a.loss[0]:.3f}", _span(*a.loss[1:], "{:.3f}".format)
 
 
 def _span(low: float, high: float, form: Callable[[float], str]) -> str:

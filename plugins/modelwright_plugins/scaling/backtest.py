@@ -29,7 +29,7 @@ def backtest(whole: Fit) -> Backtest | None:
     values = {name: getattr(o, name)[kept] for name in ("parameters", "tokens", "loss")}
     rest = replace(o, **values, labels=[o.labels[i] for i in kept])
     try:
-        found = fit(whole.law, rest, bootstrap=len(whole.samples), seed=whole.seed)
+        found = fit(whole.law, rest, bootstrap=min(len(whole.samples), 200), seed=whole.seed)
     except ModelwrightError:
         return None
     predicted = found.predicted(o.parameters[last], o.tokens[last])

@@ -11,7 +11,7 @@ from modelwright_plugins.report.svg import BASELINE, INK, MODEL, MUTED, PAPER, f
 from modelwright_plugins.scaling.fit import Fit
 from modelwright_plugins.scaling.laws import loss
 from modelwright_plugins.scaling.optimum import Allocation
-from modelwright_plugins.scaling.units import short
+from modelwright_plugins.scaling.units import power, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +72,7 @@ def frontier(fit: Fit, allocations: Sequence[Allocation]) -> str:
         for a in allocations:
             axes.plot(a.tokens[0], a.parameters[0], "o", color=MODEL, markersize=9, markeredgecolor=PAPER)
             axes.annotate(
-                short(a.flops), (a.tokens[0], a.parameters[0]), (9, -4), textcoords="offset points", color=MODEL, fontsize=10, va="top"
+                power(a.flops), (a.tokens[0], a.parameters[0]), (9, -4), textcoords="offset points", color=MODEL, fontsize=10, va="top"
             )
         _plain(axes)
         axes.set_xlim(x[0], x[-1])
@@ -80,7 +80,7 @@ def frontier(fit: Fit, allocations: Sequence[Allocation]) -> str:
         axes.set_xlabel("training tokens")
         axes.set_ylabel("parameters")
 
-    rows = "; ".join(f"{short(a.flops)} FLOPs: {short(a.parameters[0])} parameters, {short(a.tokens[0])} tokens" for a in allocations)
+    rows = "; ".join(f"{power(a.flops)} FLOPs: {short(a.parameters[0])} parameters, {short(a.tokens[0])} tokens" for a in allocations)
     told = (
         "Parameters against training tokens, on logarithmic scales, with lines of equal loss and of equal operations, the runs as dots, "
         f"and the best for each budget: {rows}."
@@ -100,7 +100,7 @@ def isoflops(fit: Fit, allocations: Sequence[Allocation]) -> str:
             axes.plot(sizes, curve, color=MODEL, alpha=0.3 + 0.7 * (place + 1) / len(allocations))
             axes.plot(size, curve[40], "o", color=MODEL, markersize=8, markeredgecolor=PAPER)
             axes.annotate(
-                short(a.flops), (size, curve[40]), (0, -9), textcoords="offset points", color=MODEL, fontsize=10, ha="center", va="top"
+                power(a.flops), (size, curve[40]), (0, -9), textcoords="offset points", color=MODEL, fontsize=10, ha="center", va="top"
             )
         _plain(axes, losses=False)
         axes.margins(y=0.12)
@@ -108,7 +108,7 @@ def isoflops(fit: Fit, allocations: Sequence[Allocation]) -> str:
         axes.set_ylabel("loss (nats a token)")
 
     told = "Loss over parameters for each budget of operations, with the least marked: " + "; ".join(
-        f"{short(a.flops)} FLOPs: {a.loss[0]:.3f} at {short(a.parameters[0])}" for a in allocations
+        f"{power(a.flops)} FLOPs: {a.loss[0]:.3f} at {short(a.parameters[0])}" for a in allocations
     )
     return figure("isoflops", 3.8, told + ".", draw)
 

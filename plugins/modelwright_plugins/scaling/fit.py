@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +11,9 @@ from modelwright_plugins.progress import progress
 from modelwright_plugins.scaling.laws import Array, Law, loss
 from modelwright_plugins.scaling.observations import Observations
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
 DELTA = 1e-3  # Huber's, on log loss (Hoffmann et al. 2022, appendix D.4): residuals beyond 0.1 % count by their size, not its square
-FINALISTS = 64  # starts that are searched to the end
+FINALISTS = 64  # starts that are searched to the end: those that are best before any search
+EXACTLY, ROUGHLY = 1e-12, 1e-9  # relative change of the Huber loss at which a search ends: for the fit, for a sample
 
 
 @dataclass(frozen=True)
@@ -69,19 +66,29 @@ def fit(law: Law, observations: Observations, *, bootstrap: int = 500, seed: int
     starts = law.moved(law.starts(), -at_n, -at_d)
     at_start = np.nan_to_num(_huber(y - law.log_loss(starts[:, None, :], *centred[:2])).sum(axis=1), nan=np.inf)
     order = np.argsort(at_start, kind="stable")
+    ends = []
     with progress("fitting", FINALISTS, "start") as bar:
-        best = min((_search(law, starts[i], *centred, every, bar) for i in order[:FINALISTS]), key=lambda found: found[0])[1]
+        for i in order[:FINALISTS]:
+            ends.append((*_search(law, starts[i], *centred, every), i))
+            bar.update(1)
+    _, best, won = min(ends, key=lambda end: end[0])
+    begin = [best]
+    # Where a coefficient makes no difference any more (an E of 0), no sample would ever find another: search from its start too.
+    lost = np.abs(law.gradient(best, *centred[:2])).max(axis=0) < 1e-3
+    if lost.any():
+        begin.append(np.where(lost, starts[won], best))
     samples = []
     rng = np.random.default_rng(seed)
     with progress("bootstrap", bootstrap, "sample") as bar:
         for _ in range(bootstrap):
-            counts = _drawn(rng, len(y), least=len(best))
-            samples.append(_search(law, best, *centred, counts, bar)[1])
-    found = np.array(samples).reshape(-1, len(best))
+            counts = _drawn(rng, len(y), least=len(law.names))
+            samples.append(min((_search(law, start, *centred, counts, ROUGHLY) for start in begin), key=lambda end: end[0])[1])
+            bar.update(1)
+    found = np.array(samples).reshape(-1, len(law.names))
     return Fit(law, observations, law.moved(best, at_n, at_d), law.moved(found, at_n, at_d), seed)
 
 
-def _search(law: Law, start: Array, n: Array, d: Array, y: Array, counts: Array, bar: tqdm[Any]) -> tuple[float, Array]:
+def _search(law: Law, start: Array, n: Array, d: Array, y: Array, counts: Array, exact: float = EXACTLY) -> tuple[float, Array]:
     """(Huber loss, theta) where L-BFGS ends; each observation counts as often as `counts` says."""
     from scipy.optimize import minimize
 
@@ -93,9 +100,8 @@ def _search(law: Law, start: Array, n: Array, d: Array, y: Array, counts: Array,
 
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         found = minimize(
-            objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-12, "gtol": 1e-8}
+            objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxfun": 4000, "ftol": exact, "gtol": 1e-8}
         )
-    bar.update(1)
     return (float(found.fun) * DELTA if np.isfinite(found.fun) else float("inf")), np.asarray(found.x)
 
 

@@ -14,7 +14,7 @@ from modelwright_plugins.scaling.backtest import Backtest
 from modelwright_plugins.scaling.fit import Fit, interval
 from modelwright_plugins.scaling.laws import loss
 from modelwright_plugins.scaling.optimum import Allocation
-from modelwright_plugins.scaling.units import short
+from modelwright_plugins.scaling.units import power, short
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,13 @@ class Findings:
         if len(o.loss) < 3 * len(law.names):
             found.append(f"{len(o.loss)} runs are few for {len(law.names)} coefficients: the intervals are rough")
         if (b := self.backtest) and not b.predicted[1] <= b.measured <= b.predicted[2] and b.predicted[1] == b.predicted[1]:
-            found.append("The largest run is outside the interval foreseen from the others: don't believe what lies beyond the data")
+            found.append("The largest run is outside the interval foreseen from the others: what is said beyond the data is doubtful")
         if (furthest := max(a.flops for a in (*self.allocations, *self.predictions)) / o.flops.max()) > 100:
             found.append(f"The largest budget is {short(furthest)} times the operations of the largest run")
         bounds = {name: (low, high) for name, _, low, high in self.coefficients}
         lost = [name for name, (low, high) in bounds.items() if high > 1e4 * low and name in {"E", "alpha", "beta", "alpha_N", "alpha_D"}]
+        if bounds.get("E", (1, 1))[0] < 1e-3 * o.loss.min() and "E" not in lost:
+            lost.insert(0, "E")
         if lost:
             found.append(f"These runs do not tell {' and '.join(lost)}: it would take more sizes, or longer runs")
         return found
@@ -74,7 +76,7 @@ def page(found: Findings) -> str:
     style = files("modelwright_plugins.report").joinpath("style.html").read_text(encoding="utf-8")
     ours = files("modelwright_plugins.scaling").joinpath("page.html").read_text(encoding="utf-8")
     environment = Environment(loader=DictLoader({"page.html": ours, "style.html": style}), autoescape=True, undefined=StrictUndefined)
-    environment.globals |= {"short": short, "three": "{:.3f}".format, "four": "{:.4g}".format}
+    environment.globals |= {"short": short, "power": power, "three": "{:.3f}".format, "four": "{:.4g}".format}
     drawn = {
         "fitted": figures.fitted(found.fit),
         "frontier": figures.frontier(found.fit, found.allocations),
@@ -87,7 +89,7 @@ def page(found: Findings) -> str:
 def _said(found: Findings) -> dict[str, Any]:
     o, last = found.fit.observations, found.allocations[-1]
     times = last.flops / o.flops.max()
-    headline = f"{short(last.flops)} FLOPs should reach {last.loss[0]:.2f} nats a token."
+    headline = f"{power(last.flops)} FLOPs should reach {last.loss[0]:.2f} nats a token."
     best = f"a model of {short(last.parameters[0])} parameters on {short(last.tokens[0])} tokens"
     lead = f"The best use of this budget, {times:.3g} times the operations of the largest run, is {best}."
     if last.loss[1] == last.loss[1]:

@@ -1,4 +1,4 @@
-"""Counts of parameters, tokens and operations, as people write them."""
+"""Numbers of parameters, tokens and operations, as people write them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,15 @@ def number(text: str) -> float:
 
 
 def short(value: float) -> str:
-    """1234567 -> 1.23M; with an exponent where no unit is usual."""
+    """1234567 -> 1.23M; with an exponent from 1e15 on."""
+    value = float(f"{value:.3g}")
     for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if unit <= value < 1e15:
             return f"{value / unit:.3g}{name}"
-    return f"{value:.3g}".replace("e+0", "e").replace("e+", "e")
+    return f"{value:.3g}" if value < 1e15 else power(value)
+
+
+def power(value: float) -> str:
+    """5.88e23: operations, which nobody counts in units."""
+    digits, _, exponent = f"{value:.2e}".partition("e")
+    return f"{float(digits):g}e{int(exponent)}"
