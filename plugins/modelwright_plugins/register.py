@@ -86,6 +86,7 @@ def modelwright_register(registry: Registry) -> None:
     add("command", "completion", completion="Completion")
     add("command", "scaling", scaling="Scaling")
     add("command", "docs", docs="Docs")
+    registry.add("command", "new-plugin", f"{HERE}.command.new_plugin:NewPlugin")
     add("conformance", "component", component="Components")
     add("conformance", "source", source="Sources")
     add("conformance", "filter", filter="Filters")

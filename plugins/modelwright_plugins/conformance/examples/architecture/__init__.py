@@ -1,0 +1,1 @@
+"""A small architecture to begin with."""

@@ -1,0 +1,1 @@
+"""A small command to begin with."""

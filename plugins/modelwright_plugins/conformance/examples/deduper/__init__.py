@@ -1,0 +1,1 @@
+"""A small deduper to begin with."""

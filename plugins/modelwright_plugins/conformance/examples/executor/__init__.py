@@ -1,0 +1,1 @@
+"""A small executor to begin with."""

@@ -1,0 +1,1 @@
+"""A small filter to begin with."""

@@ -1,0 +1,1 @@
+"""A small generator to begin with."""

@@ -1,0 +1,1 @@
+"""A small kernel to begin with."""

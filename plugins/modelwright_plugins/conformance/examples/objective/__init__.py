@@ -1,0 +1,1 @@
+"""A small objective to begin with."""

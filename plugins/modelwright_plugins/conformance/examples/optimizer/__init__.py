@@ -1,0 +1,1 @@
+"""A small optimizer to begin with."""

@@ -1,0 +1,1 @@
+"""A small parallel to begin with."""

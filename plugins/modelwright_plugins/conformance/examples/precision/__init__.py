@@ -1,0 +1,1 @@
+"""A small precision to begin with."""

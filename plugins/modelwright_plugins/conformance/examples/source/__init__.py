@@ -1,0 +1,1 @@
+"""A small source to begin with."""

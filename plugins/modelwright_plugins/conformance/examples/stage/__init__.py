@@ -1,0 +1,1 @@
+"""A small stage to begin with."""

@@ -1,0 +1,1 @@
+"""A small tokenizer to begin with."""

@@ -1,0 +1,1 @@
+"""A small tracker to begin with."""
