@@ -105,10 +105,10 @@ def test_it_conforms(parameters: dict) -> None:
 def command(folder: Path, *words: str) -> tuple[list[str], dict[str, str]]:
     """A training of seconds on a few modules of the Python library."""
     settings = [
-        "recipe=pretrain/quickstart", "stages=[curate,train_tokenizer,tokenize,train]", "curate.min_bytes=1", "filter=[]", "deduper=[exact]",
-        "source=text", f"source.paths=[{folder / 'text'}]", "tokenizer.vocab_size=400", "architecture.layers=2", "architecture.width=32", "architecture.heads=2",
-        "optimizer=ademamix", "optimizer.ramp_steps=8", "optimizer.lr=3e-3", f"train.steps={STEPS}", "train.sequence_length=32",
-        "train.global_batch=4", "train.micro_batch=2", "train.checkpoint_every=4", "schedule=constant",
+        "recipe=pretrain/quickstart", "stages=[curate,train_tokenizer,tokenize,train]", "source=text", f"source.paths=[{folder / 'text'}]",
+        "filter=[]", "deduper=[exact]", "curate.min_bytes=1", "tokenizer.vocab_size=400", "architecture.layers=2", "architecture.width=32",
+        "architecture.heads=2", "optimizer=ademamix", "optimizer.ramp_steps=8", "optimizer.lr=3e-3", "schedule=constant",
+        f"train.steps={STEPS}", "train.sequence_length=32", "train.global_batch=4", "train.micro_batch=2", "train.checkpoint_every=4",
     ]  # fmt: skip
     env = {**os.environ, "MODELWRIGHT_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
     return [sys.executable, "-m", "modelwright", "run", *settings, *words], env
