@@ -44,7 +44,7 @@ def _said(found: Comparison) -> dict[str, Any]:
         "columns": _columns(found),
         "rows": [_row(run, drawn) for run in found.runs],
         "ends": _ends(found),
-        "coloured": found.objectives[0].metric if found.objectives else "the order of the runs",
+        "coloured": found.objectives[0].metric if found.objectives else "order of the runs",
         "several": len(found.objectives) > 1,
         "objectives": [str(objective) for objective in found.objectives],
         "figures": {
@@ -85,10 +85,12 @@ def _lead(found: Comparison) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in overlay.drawn_settings(best, found.keys[:4]))
     reached = " and ".join(f"{each.metric} {number(best.metrics[each.metric])}" for each in found.objectives)
     said = f"{'Run ' if best.name.isdigit() else ''}{best.name} has {reached}" + (f", with {settings}." if settings else ".")
+    if len(found.objectives) > 1:
+        said = f"Of these, with the {objective}: {said}"
     values = [run.metrics[objective.metric] for run in found.measured]
     if len(values) > 2:
         worst = min(values) if objective.maximize else max(values)
-        said += f" The median of {len(values)} is {number(statistics.median(values))}, the worst {number(worst)}."
+        said += f" The median {objective.metric} of {len(values)} is {number(statistics.median(values))}, the worst {number(worst)}."
     return said
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelwright_plugins.report.comparison import Comparison, Objective, number, told
 from modelwright_plugins.report.runs import Ran
@@ -107,6 +107,9 @@ def parallel(drawn: Drawn) -> str:
     axis = [(key, _by_key(found, key), {run.name: run.settings[key] for run in runs if key in run.settings}) for key in keys]
     axis += [(o.metric, _by_metric(o, found.measured), {r.name: r.metrics[o.metric] for r in found.measured}) for o in found.objectives]
 
+    width = max(8.6, 1.15 * len(axis) + 0.5)
+    letters = int(width * 72 / len(axis) / 6.5)  # that fit beside one another
+
     def draw(axes: Axes) -> None:
         axes.axis("off")
         axes.set(xlim=(-0.35, len(axis) - 0.35), ylim=(-0.06, 1.2))
@@ -114,8 +117,10 @@ def parallel(drawn: Drawn) -> str:
             axes.plot([at, at], [0, 1], color=MUTED, linewidth=1)
             prefix, _, last = name.rpartition(".")
             metric = at >= len(keys)
-            axes.text(at, 1.16, f"{prefix}." if prefix else "", ha="center", va="bottom", color=MUTED, fontsize=8.5)
-            axes.text(at, 1.08, last, ha="center", va="bottom", color=INK, fontsize=10.5, weight="bold" if metric else "normal")
+            axes.text(at, 1.16, _short(f"{prefix}.", letters) if prefix else "", ha="center", va="bottom", color=MUTED, fontsize=8.5)
+            axes.text(
+                at, 1.08, _short(last, letters), ha="center", va="bottom", color=INK, fontsize=10.5, weight="bold" if metric else "normal"
+            )
             for place, label in along.ticks:
                 axes.text(at + 0.05, place, _short(label), ha="left", va="center", color=INK, fontsize=9, zorder=9,
                           bbox={"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.8})  # fmt: skip
@@ -135,7 +140,7 @@ def parallel(drawn: Drawn) -> str:
     through = ", ".join(f"{name} {_short(found_value)}" for name, found_value in drawn_settings(best, keys))
     words = f"Parallel coordinates of {len(runs)} runs: {', '.join(keys)}, then {' and '.join(map(str, found.objectives))}."
     words += f" The best: {through}."
-    return drawn.finish(figure("parallel", 3.9, words, draw, max(8.6, 1.15 * len(axis) + 0.5)))
+    return drawn.finish(figure("parallel", 3.9, words, draw, width))
 
 
 def against(drawn: Drawn) -> list[tuple[str, str, str]]:
@@ -234,5 +239,6 @@ def _plain(objective: Objective, runs: Sequence[Ran]) -> Scale:
     return scale([run.metrics[objective.metric] for run in runs])
 
 
-def _short(text: Any, most: int = 14) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _short(text: str, most: int = 14) -> str:
+    """The beginning and the end of a long text: names and paths often differ at the end."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[most // 2 + 1 - most :]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -235,5 +236,5 @@ def visible(text: Any) -> str:
 
 
 def breakable(name: str) -> str:
-    """A long name that may be broken after an underscore."""
-    return visible(name).replace("_", "_\N{ZERO WIDTH SPACE}")
+    """A long name that may be broken after an underscore or a dot."""
+    return re.sub(r"([_.])", "\\1\N{ZERO WIDTH SPACE}", visible(name))

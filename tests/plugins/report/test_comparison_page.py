@@ -18,7 +18,7 @@ from test_page import Reader
 
 from modelwright_plugins.report.compare import page
 from modelwright_plugins.report.comparison import Comparison, Objective, compared, pareto
-from modelwright_plugins.report.overlay import apart, ceiling, thinned
+from modelwright_plugins.report.overlay import _short, apart, ceiling, thinned
 from modelwright_plugins.report.runs import Ran, folders, read, swept
 from modelwright_plugins.report.scale import scale
 
@@ -201,4 +201,5 @@ def test_curves_are_means_of_stretches_and_a_loss_that_blew_up_is_cut() -> None:
     assert thinned(rows, 10)[0] == (5.5, 38.5) and len(thinned(rows, 10)) == 10 and thinned(rows, 200) == rows
     assert ceiling([[9.0, 4.0], [9.1, 4.5, 1e6]]) == pytest.approx(9.1 + 0.15 * 5.1)
     assert ceiling([[9.0, 4.0]]) == 9.0
+    assert _short("a_long_name_of_1", 9) == "a_lo…of_1" and _short("a_long_name_of_1", 4) == "a_…1" and _short("four", 4) == "four"
     assert apart({"a": 1.0, "b": 1.02, "c": 3.0}, 0.1) == {"a": 1.0, "b": 1.1, "c": 3.0}
