@@ -120,7 +120,7 @@ def _found(asked: argparse.Namespace, command: str) -> Findings:
     budgets = sorted(c for each in asked.budget for c in each) or [largest, 10 * largest, 100 * largest]
     none = float("nan")
     predictions = [Allocation(6 * n * d, (n, none, none), (d, none, none), fitted.predicted(n, d)) for n, d in asked.predict]
-    return Findings(fitted, [allocation(fitted, c) for c in budgets], predictions, backtest(fitted), command)
+    return Findings(fitted, [a for c in budgets if (a := allocation(fitted, c))], predictions, backtest(fitted), command)
 
 
 def _observations(asked: argparse.Namespace, *, embeddings: bool) -> Observations:
@@ -156,10 +156,10 @@ def lines(found: Findings) -> Iterator[str]:
     yield ""
     coefficients = [(name, f"{value:.4g}", _span(low, high, "{:.4g}".format)) for name, value, low, high in found.coefficients]
     yield from _table(("coefficient", "value", "95 % interval"), coefficients)
-    yield ""
-    yield from _table(
-        ("budget", "best parameters", "95 % interval", "tokens", "loss", "95 % interval"), [_spent(a) for a in found.allocations]
-    )
+    if found.allocations:
+        yield ""
+        header = ("budget", "best parameters", "95 % interval", "tokens", "loss", "95 % interval")
+        yield from _table(header, [_spent(a) for a in found.allocations])
     if found.predictions:
         yield ""
         yield from _table(("run", "FLOPs", "loss", "95 % interval"), [_foreseen(a) for a in found.predictions])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelwright.errors import ModelwrightError
 from modelwright_plugins.scaling.fit import Fit, interval
 
 
@@ -20,20 +19,17 @@ class Allocation:
     loss: tuple[float, float, float]  # nats a token; the interval is of what such a run will measure
 
 
-def allocation(fit: Fit, flops: float) -> Allocation:
+def allocation(fit: Fit, flops: float) -> Allocation | None:
     """The law's optimum in closed form (`Law.log_optimum`), and its percentiles over the bootstrap samples.
 
-    Raises ModelwrightError when the fitted law has no optimum, as one that says more data is worse.
+    None when the fitted law has no optimum that could be built, as one that says more data is worse.
     """
     budget = np.array(flops)
     best = float(fit.law.log_optimum(fit.theta, budget))
-    if np.isnan(best):
-        raise ModelwrightError(
-            f"{fit.observations.name}: the fitted {fit.law.name} law has no optimum: its loss does not fall with size and data"
-        )
+    if not 0 < best < np.log(flops / 6):  # from one parameter to one token; not a number is neither
+        return None
     low, high = interval(fit.law.log_optimum(fit.samples, budget))
     with np.errstate(over="ignore"):
-        parameters = float(np.exp(best)), float(np.exp(low)), float(np.exp(high))
-    size, least, most = parameters
-    tokens = flops / 6 / size, flops / 6 / most, flops / 6 / least
-    return Allocation(flops, parameters, tokens, fit.predicted(size, tokens[0]))
+        size, least, most = (float(end) for end in np.exp([best, low, high]))
+    data = flops / 6 / size, flops / 6 / most, flops / 6 / least
+    return Allocation(flops, (size, least, most), data, fit.predicted(size, data[0]))

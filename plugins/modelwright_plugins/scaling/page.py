@@ -22,7 +22,7 @@ class Findings:
     """All that a page, or the lines on a terminal, tell."""
 
     fit: Fit
-    allocations: Sequence[Allocation]  # at least one, the smallest budget first
+    allocations: Sequence[Allocation]  # of budgets, the smallest first; none when the law has no optimum
     predictions: Sequence[Allocation]  # runs that were asked about: their parameters and tokens are given, so without intervals
     backtest: Backtest | None
     command: str  # that made it
@@ -55,7 +55,9 @@ class Findings:
             found.append(f"{len(o.loss)} runs are few for {len(law.names)} coefficients: the intervals are rough")
         if (b := self.backtest) and not b.predicted[1] <= b.measured <= b.predicted[2] and b.predicted[1] == b.predicted[1]:
             found.append("The largest run is outside the interval foreseen from the others: what is said beyond the data is doubtful")
-        if (furthest := max(a.flops for a in (*self.allocations, *self.predictions)) / o.flops.max()) > 100:
+        if not self.allocations:
+            found.append("The fitted law has no best size: by it, the loss does not fall with both parameters and tokens")
+        if (furthest := max((a.flops for a in (*self.allocations, *self.predictions)), default=0.0) / o.flops.max()) > 100:
             found.append(f"The largest budget is {short(furthest)} times the operations of the largest run")
         bounds = {name: (low, high) for name, _, low, high in self.coefficients}
         lost = [name for name, (low, high) in bounds.items() if high > 1e4 * low and name in {"E", "alpha", "beta", "alpha_N", "alpha_D"}]
@@ -79,21 +81,30 @@ def page(found: Findings) -> str:
     environment.globals |= {"short": short, "power": power, "three": "{:.3f}".format, "four": "{:.4g}".format}
     drawn = {
         "fitted": figures.fitted(found.fit),
-        "frontier": figures.frontier(found.fit, found.allocations),
-        "isoflops": figures.isoflops(found.fit, found.allocations),
         "residuals": figures.residuals(found.fit),
     }
+    if found.allocations:
+        drawn |= {
+            name: draw(found.fit, found.allocations) for name, draw in (("frontier", figures.frontier), ("isoflops", figures.isoflops))
+        }
     return environment.get_template("page.html").render(**_said(found), figures={name: Markup(svg) for name, svg in drawn.items()})
 
 
-def _said(found: Findings) -> dict[str, Any]:
-    o, last = found.fit.observations, found.allocations[-1]
-    times = last.flops / o.flops.max()
-    headline = f"{power(last.flops)} FLOPs should reach {last.loss[0]:.2f} nats a token."
+def _headline(found: Findings) -> tuple[str, str]:
+    """The largest budget, in a line and in a paragraph."""
+    if not found.allocations:
+        return "These runs show no best size.", "By the fitted law, the loss does not fall with both parameters and tokens."
+    last = found.allocations[-1]
     best = f"a model of {short(last.parameters[0])} parameters on {short(last.tokens[0])} tokens"
+    times = last.flops / found.fit.observations.flops.max()
     lead = f"The best use of this budget, {times:.3g} times the operations of the largest run, is {best}."
     if last.loss[1] == last.loss[1]:
         lead += f" Such a run would measure between {last.loss[1]:.2f} and {last.loss[2]:.2f}, 19 times in 20, if the law holds so far out."
+    return f"{power(last.flops)} FLOPs should reach {last.loss[0]:.2f} nats a token.", lead
+
+
+def _said(found: Findings) -> dict[str, Any]:
+    o, (headline, lead) = found.fit.observations, _headline(found)
     expected = loss(found.fit.law, found.fit.theta, o.parameters, o.tokens)
     return {
         "name": o.name,
@@ -116,12 +127,13 @@ def _said(found: Findings) -> dict[str, Any]:
 
 def _numbers(found: Findings) -> list[tuple[str, str]]:
     o = found.fit.observations
-    budgets = np.array([1e20, 1e21])
-    power = float(np.diff(found.fit.law.log_optimum(found.fit.theta, budgets))[0] / np.log(10))
-    return [
+    told = [
         (str(len(o.loss)), f"runs, of {len(set(o.parameters))} sizes"),
         (f"{short(o.parameters.min())} – {short(o.parameters.max())}", "parameters"),
         (f"{short(o.tokens.min())} – {short(o.tokens.max())}", "training tokens"),
         (f"{100 * np.median(np.abs(np.expm1(found.fit.residuals))):.2g} %", "median distance from the law"),
-        (f"C^{power:.2f}", "how the best size grows with a budget C"),
     ]
+    if found.allocations:
+        slope = float(np.diff(found.fit.law.log_optimum(found.fit.theta, np.array([1e20, 1e21])))[0] / np.log(10))
+        told.append((f"C^{slope:.2f}", "how the best size grows with a budget C"))
+    return told

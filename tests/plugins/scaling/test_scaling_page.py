@@ -102,3 +102,13 @@ def test_it_warns_of_few_runs_a_failed_backtest_and_a_far_budget():
     assert "outside the interval foreseen from the others" in said and "times the operations of the largest run" in said
     many = findings()
     assert not many.warnings
+
+
+def test_a_law_without_a_best_size_says_so_instead_of_budgets():
+    o = runs("chinchilla", alpha=-0.05, A=1.0)  # larger models are worse
+    found = fit(LAWS["chinchilla"], o, bootstrap=0)
+    assert allocation(found, 1e22) is None
+    told = Findings(found, [], [], None, "x")
+    assert any("no best size" in warning for warning in told.warnings)
+    text = Text(page(told)).text
+    assert "These runs show no best size." in text and "How to spend a budget" not in text and "alpha -0.05" in text
