@@ -70,7 +70,8 @@ def test_nothing_is_loaded_from_the_network(site):
 
 def test_every_page_is_in_the_navigation(site):
     start = {(SITE / unquote(urlsplit(link).path)).resolve() for link in site[SITE / "index.html"].links if not urlsplit(link).netloc}
-    assert not {file for file in site if file.name != "404.html"} - start
+    missing = {file for file in site if file.name != "404.html"} - start
+    assert not missing, f"mkdocs.yml has to name them: {sorted(str(file.relative_to(SITE)) for file in missing)}"
 
 
 def test_everything_registered_has_its_place(site):
