@@ -16,7 +16,7 @@ from megatron.core.transformer.transformer_config import TransformerConfig
 from modelwright_masked_diffusion.denoiser import MASK
 
 
-class MaskPredictor(GPTModel):  # type: ignore[misc]
+class MaskPredictor(GPTModel):
     """The embedding's rows are the vocabulary, the mask, and padding to a multiple of the tensor ranks. What comes after the
     vocabulary has no probability, and is cut off the logits."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from modelwright_masked_diffusion.denoiser import MASK
 from modelwright_plugins.objective import Objective
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedDiffusion(Objective):
-    """Cross-entropy of masked tokens over the ratio that was masked: a bound on the likelihood (LLaDA, arXiv:2502.09992, eq. 3).
+    """Cross-entropy of masked tokens over the masked ratio: a bound on the likelihood (LLaDA, arXiv:2502.09992, eq. 3).
 
     For each sequence a ratio t is drawn, uniform between `min_ratio` and 1, and each token is masked with probability t. The
     loss is the sum over masked tokens of their nats, over t; it is reported a token of the text, masked or not, as LLaDA's and
@@ -23,6 +23,8 @@ class MaskedDiffusion(Objective):
     Which tokens are masked is drawn from numbers that the sequence itself and `mask_seed` make. So no layout or micro-batch
     changes what is learned and resuming is exact; and a sequence that comes again in another epoch is masked as before.
     """
+
+    architecture: ClassVar[str] = "bidirectional_decoder"
 
     min_ratio: float = 1e-3  # the smallest ratio; its inverse is the largest weight of a token (LLaDA's code: 1e-3)
     mask_seed: int = 0  # another one masks other tokens

@@ -151,8 +151,9 @@ def test_logits_are_the_slow_formula_s(answers: dict[str, Any]) -> None:
     assert (answers["logits"] - logits).abs().max() < 1e-4 * logits.abs().max()
 
 
-def test_the_architecture_conforms() -> None:
-    assert_conforms("architecture/bidirectional_decoder")
+@pytest.mark.parametrize("part", ["architecture/bidirectional_decoder", "objective/masked_diffusion", "stage/denoise"])
+def test_the_parts_conform(part: str) -> None:
+    assert_conforms(part)
 
 
 @pytest.mark.parametrize(("preset", "vocabulary", "billions"), [("llada_8b", 126_464, 8.02), ("illada_8b", 155_136, 7.62)])

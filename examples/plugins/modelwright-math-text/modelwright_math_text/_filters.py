@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datatrove.data import Document
 
 
-class MathTextFilter(BaseFilter):  # type: ignore[misc]
+class MathTextFilter(BaseFilter):
     name = "math_text"
 
     def __init__(self, min_share_with_latex: float, min_share_without: float, min_finds: int) -> None:
@@ -28,7 +28,7 @@ class MathTextFilter(BaseFilter):  # type: ignore[misc]
         return (True, "") if found.share >= self.min_share_without else (False, "too_little_math_without_latex")
 
 
-class WholeLatexFilter(BaseFilter):  # type: ignore[misc]
+class WholeLatexFilter(BaseFilter):
     name = "whole_latex"
 
     def __init__(self, max_damaged: float) -> None:

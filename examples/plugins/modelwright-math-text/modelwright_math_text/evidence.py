@@ -14,64 +14,14 @@ COMMANDS = (
     "mathrm|mathfrak|mathit|operatorname|left|right|langle|rangle|lfloor|rfloor|lceil|rceil|binom|choose|overline|underline|widehat|hat|"
     "bar|vec|tilde|sin|cos|tan|log|ln|exp|max|min|sup|inf|det|ker|gcd|deg|dim|otimes|oplus|circ|prime|ell|hbar|perp|parallel|angle|bmod|pmod"
 )
-WORDS = frozenset(
-    [
-        "theorem",
-        "lemma",
-        "corollary",
-        "proposition",
-        "proof",
-        "conjecture",
-        "axiom",
-        "equation",
-        "inequality",
-        "polynomial",
-        "integral",
-        "integer",
-        "derivative",
-        "differential",
-        "eigenvalue",
-        "eigenvector",
-        "matrix",
-        "matrices",
-        "vector",
-        "scalar",
-        "logarithm",
-        "exponent",
-        "denominator",
-        "numerator",
-        "fraction",
-        "quadratic",
-        "algebra",
-        "geometry",
-        "calculus",
-        "trigonometry",
-        "topology",
-        "manifold",
-        "isomorphism",
-        "homomorphism",
-        "bijection",
-        "injective",
-        "surjective",
-        "convergent",
-        "divergent",
-        "monotone",
-        "hypotenuse",
-        "perpendicular",
-        "circumference",
-        "radius",
-        "permutation",
-        "combinatorial",
-        "factorial",
-        "coefficient",
-        "probability",
-        "expectation",
-        "variance",
-        "subset",
-        "cardinality",
-        "modulo",
-    ]
-)
+WORDS = """
+theorem lemma corollary proposition proof conjecture axiom equation inequality polynomial integral integer derivative differential
+eigenvalue eigenvector matrix matrices vector scalar logarithm exponent denominator numerator fraction quadratic algebra geometry
+calculus trigonometry topology manifold isomorphism homomorphism bijection injective surjective convergent divergent monotone
+hypotenuse perpendicular circumference radius permutation combinatorial factorial coefficient probability expectation variance subset
+cardinality modulo
+"""
+KNOWN = frozenset(re.findall(r"\w+", WORDS))
 MARKUP = re.compile(
     r"MathJax|KaTeX|math-container|<math[ >]|</math>|latex\.php|latex\.codecogs\.com|class=[\"'](?:tex|katex|mwe-math)", re.I
 )
@@ -106,7 +56,7 @@ def evidence(text: str) -> Evidence:
     ):  # fmt: skip
         for found in pattern.finditer(text):
             start, end = found.span()
-            if pattern is LETTERS and (word := found[0].lower()) not in WORDS and word.removesuffix("s") not in WORDS:
+            if pattern is LETTERS and (word := found[0].lower()) not in KNOWN and word.removesuffix("s") not in KNOWN:
                 continue
             if inside[start]:  # a command within a formula is that formula's
                 continue

@@ -21,12 +21,14 @@ By induction $f(nx)=nf(x)$, hence $f(\frac{p}{q})=\frac{p}{q}f(1)$, and continui
 TEXTBOOK = r"""The spectral theorem. A symmetric matrix has an orthonormal basis of eigenvectors:
 \begin{align*} A &= Q \Lambda Q^T \\ Q^T Q &= I \end{align*}
 so that \[ \|A\|_2 = \max_i |\lambda_i|. \]"""
-PLAIN_PROOF = """Theorem. There are infinitely many primes. Proof. Suppose p₁, …, pₙ are all.
-The integer N = p₁⋯pₙ + 1 ≡ 1 (mod pᵢ) for all i, so no pᵢ divides N, but N ≥ 2 has a prime factor. Contradiction. ∎ Corollary: ∑ 1/p over primes p ≤ x → ∞, a theorem of Euler."""
+PLAIN_PROOF = """Theorem. There are infinitely many primes. Proof. Suppose p₁, …, pₙ are all. The integer N = p₁⋯pₙ + 1 ≡ 1 (mod pᵢ)
+for all i, so no pᵢ divides N, but N ≥ 2 has a prime factor. Contradiction. ∎
+Corollary: ∑ 1/p over primes p ≤ x → ∞, a theorem of Euler."""
 SCHOOL = (
     """Natalia sold 48/2 = 24 clips in May. Natalia sold 48+24 = 72 clips altogether in April and May. She earned 72 * 0.5 = 36 dollars."""
 )
-MATHML = "The roots of the quadratic equation: <math xmlns='http://www.w3.org/1998/Math/MathML'><mi>x</mi></math> where a ≠ 0 and Δ = b² − 4ac ≥ 0."
+MATHML = """The roots of the quadratic equation: <math xmlns='http://www.w3.org/1998/Math/MathML'><mi>x</mi></math>,
+where a ≠ 0 and Δ = b² − 4ac ≥ 0."""
 SHOP = """Was $49.99, now from $19-$25! Save $5 and $10 on orders over $100 = free shipping.
 Call 555-0199, open 9-17, 24/7 support since 12/05/2020."""
 SHELL = r"export PATH=$HOME/bin:$PATH; echo \new \table C:\Users\temp; for i in $x; do printf '%s\n' $i; done"
