@@ -122,10 +122,9 @@ def differing(runs: Sequence[Ran]) -> tuple[list[str], list[str]]:
 
 
 def told(value: Any) -> str:
-    """A setting as one would write it in an override."""
+    """A setting as one would write it in an override; numbers in six digits."""
     if isinstance(value, float):
-        short = f"{value:.6g}"
-        return short if float(short) == value or value != value else repr(value)
+        return f"{value:.6g}"
     if isinstance(value, (list, tuple)):
         return f"[{','.join(map(told, value))}]"
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
@@ -137,8 +136,8 @@ def number(value: float) -> str:
 
 
 def _same(value: Any) -> str:
-    """Equal for equal settings: 1 and 1.0 are, 1 and true are not."""
-    return told(float(value)) if isinstance(value, int) and not isinstance(value, bool) else told(value)
+    """Equal for equal settings: 1 and 1.0 are, 1 and true, or 1 and "1", are not."""
+    return repr(float(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else json.dumps(value, default=str)
 
 
 def _usual(metrics: Sequence[str], sweep: Swept) -> list[Objective]:

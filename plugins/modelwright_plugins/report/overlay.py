@@ -127,7 +127,7 @@ def parallel(drawn: Drawn) -> str:
         for run in reversed(runs):
             spread = SPREAD * (0.5 - drawn.number[run.name] / len(found.runs))
             points = [
-                (at, along.place(values[run.name]) + (spread if along.few and at < len(keys) else 0))
+                (at, along.place(values[run.name]) + (spread if along.shared and at < len(keys) else 0))
                 for at, (_, along, values) in enumerate(axis)
                 if run.name in values
             ]
@@ -182,7 +182,7 @@ def _scatter(drawn: Drawn, name: str, runs: Sequence[Ran], key: str, along: Scal
             )
         for run in reversed(runs):
             best, (x, y) = run.name in drawn.found.front, at[run.name]
-            aside = SPREAD * (drawn.number[run.name] * GOLDEN % 1 - 0.5) if along.few and not best and len(runs) > 12 else 0
+            aside = SPREAD * (drawn.number[run.name] * GOLDEN % 1 - 0.5) if along.shared and not best and len(runs) > 12 else 0
             axes.plot(x + aside, y, "o", color=drawn.colour(run), markersize=10 if best else 6, markeredgecolor=INK if best else PAPER,
                       markeredgewidth=1.4 if best else 0.5, gid=f"run-{drawn.number[run.name]}")  # fmt: skip
         axes.set_xlim(-0.08, 1.08)
@@ -212,10 +212,11 @@ def thinned(rows: Sequence[tuple[float, float]], most: int) -> list[tuple[float,
 
 
 def ceiling(losses: Sequence[Sequence[float]]) -> float:
-    """The top of the axis: where the highest run began, or a little above; a loss that blew up would hide all others."""
-    highest, began = max(map(max, losses)), max(line[0] for line in losses)
-    lowest = min(map(min, losses))
-    return min(highest, began + 0.15 * (began - lowest)) if began > lowest else highest + 0.05 * abs(highest) + 1e-9
+    """The top of the axis: the highest loss, unless one blew up, which would hide all others: then a little above where they began."""
+    highest, began, lowest = max(map(max, losses)), max(line[0] for line in losses), min(map(min, losses))
+    if highest > 1.5 * began:
+        return began + 0.15 * (began - lowest) if began > lowest else 1.5 * began
+    return highest + 0.02 * (highest - lowest) if highest > lowest else highest + 0.1
 
 
 def apart(places: Mapping[str, float], least: float) -> dict[str, float]:

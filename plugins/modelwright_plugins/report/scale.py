@@ -21,7 +21,7 @@ class Scale:
     name: str  # linear, logarithmic or categories
     place: Callable[[Any], float]
     ticks: Sequence[tuple[float, str]]
-    few: bool  # values, each of which has its tick, so that many runs share one
+    shared: bool  # a few values, each with its tick, that several runs share
 
 
 def scale(values: Sequence[Any], *, turned: bool = False) -> Scale:
@@ -41,13 +41,15 @@ def scale(values: Sequence[Any], *, turned: bool = False) -> Scale:
         return 1 - at if turned else at
 
     known = sorted(set(values))
-    return Scale("logarithmic" if logarithmic else "linear", place, _ticks(known, place, logarithmic), len(known) <= FEW)
+    return Scale(
+        "logarithmic" if logarithmic else "linear", place, _ticks(known, place, logarithmic), len(known) <= min(FEW, len(values) - 1)
+    )
 
 
 def _categories(values: Sequence[Any]) -> Scale:
     names = sorted({told(value) for value in values})
     at = {name: index / (len(names) - 1) if len(names) > 1 else 0.5 for index, name in enumerate(names)}
-    return Scale("categories", lambda value: at[told(value)], [(place, name) for name, place in at.items()], True)
+    return Scale("categories", lambda value: at[told(value)], [(place, name) for name, place in at.items()], len(names) < len(values))
 
 
 def _ticks(values: Sequence[float], place: Callable[[float], float], logarithmic: bool) -> list[tuple[float, str]]:

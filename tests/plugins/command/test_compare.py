@@ -137,7 +137,7 @@ def test_lists_and_numbers_are_told_as_in_overrides(tmp_path: Path, capsys: pyte
     lines = said(capsys, str(tmp_path / "s"))
     assert [line.split() for line in lines[:4]] == [
         ["run", "status", "filter", "train.clip", "train.rate"],
-        ["x", "finished", "[a,b]", "null", "0.30000000000000004"],
+        ["x", "finished", "[a,b]", "null", "0.3"],
         ["y", "finished", "[a]", "1", "0.0003"],
         ["z", "finished", "[]", "true", "1"],
     ]

@@ -187,7 +187,7 @@ def test_axes() -> None:
     assert scale([0, 1000]).name == "linear"  # there is no logarithm of zero
     names = scale(["muon", "adamw", None, True])
     assert names.name == "categories" and [label for _, label in names.ticks] == ["adamw", "muon", "null", "true"]
-    assert scale([5, 5]).place(5) == 0.5
+    assert scale([5, 5]).place(5) == 0.5 and scale([5, 5]).shared and not scale([5, 6]).shared
     many = scale([x / 7 for x in range(1, 60)])
     assert (
         many.name == "logarithmic"
@@ -200,6 +200,6 @@ def test_curves_are_means_of_stretches_and_a_loss_that_blew_up_is_cut() -> None:
     rows = [(float(s), float(s) ** 2) for s in range(1, 101)]
     assert thinned(rows, 10)[0] == (5.5, 38.5) and len(thinned(rows, 10)) == 10 and thinned(rows, 200) == rows
     assert ceiling([[9.0, 4.0], [9.1, 4.5, 1e6]]) == pytest.approx(9.1 + 0.15 * 5.1)
-    assert ceiling([[9.0, 4.0]]) == 9.0
+    assert ceiling([[9.0, 4.0]]) == pytest.approx(9.1) and ceiling([[9.0, 9.1]]) > 9.1 and ceiling([[3.0]]) > 3.0
     assert _short("a_long_name_of_1", 9) == "a_lo…of_1" and _short("a_long_name_of_1", 4) == "a_…1" and _short("four", 4) == "four"
     assert apart({"a": 1.0, "b": 1.02, "c": 3.0}, 0.1) == {"a": 1.0, "b": 1.1, "c": 3.0}
