@@ -35,6 +35,8 @@ def code(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    text = re.sub(r"([\\*\[\]{}]|(?<!\w)_|_(?!\w)|^#)", r"\\\1", text, flags=re.M).replace("&", "&amp;").replace("<", "&lt;")
+    text = (
+        re.sub(r"([\\*\[\]{}]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^#)", r"\\\1", text, flags=re.M).replace("&", "&amp;").replace("<", "&lt;")
+    )
     text = re.sub(r"(?m)^(\s*)([-+]|\d+[.)])(?=\s)", lambda m: f"{m[1]}{m[2][:-1]}\\{m[2][-1]}", text)
     return re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
