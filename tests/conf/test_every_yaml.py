@@ -62,7 +62,7 @@ def test_every_kind_component_and_parameter_is_documented():
 
 
 def test_every_preset_and_recipe_says_what_it_is():
-    from modelwright_plugins.command.list import _about
+    from modelwright_plugins.command.list import about
 
     for path in [*recipes().values(), *(presets(kind)[name] for kind, name in PRESETS)]:
-        assert _about(path), path
+        assert about(path), path

@@ -97,7 +97,9 @@ def _interface(kind: Kind) -> Iterator[str]:
     first, *members = klass(kind.load(), "", known=(Component,))
     yield from docstring(first.doc)
     if kind.plugin == "core":
-        yield from (f"Registered as `{kind.target}`; its methods are in [the public API](api.md).", "")
+        if kind.name == "stage":
+            yield from ("A recipe names its stages in order: `stages: [NAME, …]`. A stage's parameter is `NAME.PARAMETER`.", "")
+        yield from (f"The interface is [`{kind.target.replace(':', '.')}`](api.md#{kind.target.rpartition(':')[2].lower()}).", "")
         return
     if kind.many:
         yield f"A recipe takes an ordered list: `{kind.name}=[…]`. A component's parameter is `{kind.name}.NAME.PARAMETER`."
