@@ -95,8 +95,8 @@ def test_a_sweep_has_a_folder_a_job_and_a_table_and_goes_on_after_a_failure(mode
     code, said, errors = modelwright("run", "recipe=toy", "draw.lines=1,4", "shape.radius=1,-1", "-m", "run.dir=sweep")
     assert code == 1, errors
     table = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line[:3] in ("0  ", "1  ", "2  ", "3  ")}
-    assert table["0"] == ["draw.lines=1", "shape.radius=1", "finished", "1", "2"]
-    assert table["3"] == ["draw.lines=4", "shape.radius=-1", "failed", "-", "-"]
+    assert table["0"] == ["finished", "1", "1", "1", "2"]
+    assert table["3"] == ["failed", "4", "-1", "-", "-"]
     assert json.loads((tmp_path / "sweep" / "2" / "manifest.json").read_text())["stages"]["draw"]["results"] == {"lines": 4}
     assert "1 failed: override shape.radius=-1: shape: radius must be positive, not -1.0" in said
 

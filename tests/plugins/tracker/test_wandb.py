@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 
 from modelwright_plugins.tracker.wandb import WandB
 
@@ -58,6 +59,7 @@ def test_offline_writes_every_step_under_the_run(
     again.log({"step": 4, "loss": 1.0, "lr": 1e-3})
     again.close()
 
+    wandb.teardown()  # W&B goes on writing after `finish`
     rows = history(tmp_path)
     assert [(row["_step"], row["step"], row["loss"]) for row in rows] == [(1, 1, 4.0), (2, 2, 2.0), (3, 3, 4.0 / 3), (4, 4, 1.0)]
     assert {file.name for file in tmp_path.glob("wandb/offline-run-*/*.wandb")} == {f"run-{identity}.wandb"}
