@@ -6,6 +6,7 @@ import builtins
 import importlib.util
 import keyword
 import re
+import shlex
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -45,7 +46,8 @@ class NewPlugin(Command):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_text(text, encoding="utf-8")
         print(f"Wrote {len(files)} files in {folder}: the {kind} {package!r}, its test and a README. Next:\n")
-        for line in (f"cd {folder}", "pip install -e .", "pytest", f"modelwright show {kind}/{package}"):
+        where = shlex.quote(str(folder))
+        for line in (f"pip install -e {where}", f"pytest {where}", f"modelwright show {kind}/{package}"):
             print(f"  {line}")
         return 0
 

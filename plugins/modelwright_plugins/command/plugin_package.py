@@ -47,6 +47,7 @@ namespaces = false
 
 [tool.pytest.ini_options]
 testpaths = ["tests"]
+filterwarnings = ["ignore:::megatron", "ignore:::torch"] # of other people's code
 
 [tool.ruff]
 line-length = 140

@@ -14,7 +14,7 @@ from modelwright_plugins.conformance.training import LENGTH, SEED, VOCABULARY, C
 
 @dataclass(frozen=True, kw_only=True)
 class Architectures(Conformance):
-    """An architecture: logits of the right shape, a loss that is theirs, causal if it says so, and on two ranks the same model.
+    """An architecture: logits of the right shape, their loss, causal if it says so, and on two ranks the same model.
 
     It is checked at a small size where its parameters allow: 2 layers, width 64, 4 heads.
     """

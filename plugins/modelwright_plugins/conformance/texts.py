@@ -20,7 +20,7 @@ HARD = {
     "control characters": "a\x00b\x01c\x1b[31m\x7f\x85\r\nend\ufffe\U0010ffff",
     "special tokens": "<|endoftext|> <s> </s> [PAD] <unk> <|im_start|>",
     "no spaces": "x1y2" * 5_000,
-    "very long": PROSE * 3_000,
+    "very long": PROSE * 1_000,
 }
 
 

@@ -17,7 +17,7 @@ FILES = ("tokenizer.json", "tokenizer_config.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenizers(Conformance):
-    """A tokenizer: trained the same each time, it gives every text back, ends documents with token 0, and holds its vocab_size."""
+    """A tokenizer: trained the same each time, it gives every text back, and token 0 ends documents."""
 
     example = "modelwright_plugins.conformance.examples.tokenizer"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Focal(Objective):
-    """Focal loss of each next token: (1 - p)^gamma times its cross-entropy (Lin et al. 2017, arXiv:1708.02002, equation 4)."""
+    """Focal loss of each next token: (1 - p)^gamma times its cross-entropy (Lin et al. 2017, arXiv:1708.02002)."""
 
     gamma: float = 1.0  # how much less a token counts that the model is sure of; 0 is cross-entropy
 

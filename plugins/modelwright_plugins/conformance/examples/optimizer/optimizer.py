@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SignDescent(Optimizer):
-    """Signum: steps in the direction of the sign of the gradients' mean (Bernstein et al. 2018, arXiv:1802.04434, Algorithm 2)."""
+    """Signum: steps along the sign of the gradients' mean (Bernstein et al. 2018, arXiv:1802.04434, Algorithm 2)."""
 
     elementwise: ClassVar[bool] = True  # False if an element's update needs to see the rest of its matrix
 

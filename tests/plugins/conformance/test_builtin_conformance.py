@@ -1,0 +1,49 @@
+"""Every built-in component holds what its kind promises."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwright.errors import ModelwrightError
+from modelwright.hooks import discover
+from modelwright.testing import assert_conforms
+
+REGISTRY = discover().registry
+KINDS = REGISTRY.names("conformance")
+ENTRIES = [
+    f"{e.kind}/{e.name}" for e in REGISTRY.entries.values() if e.plugin == "builtin" and (e.kind in KINDS or e.kind == "conformance")
+]
+RANKS = ("architecture", "objective", "optimizer", "parallel", "precision", "kernel")  # what is trained on ranks
+SLOW = ("source/python_library", "filter/gopher_quality", "filter/gopher_repetition", "filter/c4_quality", "stage/train", "tracker/wandb")
+
+
+@pytest.fixture
+def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """What has no default, by component."""
+    (tmp_path / "a.txt").write_text("Grüße\n\nund mehr\n" * 50)
+    (tmp_path / "b.txt").write_text("The mill turns.\n")
+    (tmp_path / "a.jsonl").write_text('{"text": "one", "id": "x", "source": {"n": 1}}\n{"text": "two"}\n')
+    return {"source/text": {"paths": [str(tmp_path)], "piece_bytes": 30}, "source/jsonl": {"paths": [str(tmp_path / "a.jsonl")]}}
+
+
+@pytest.mark.parametrize("what", [pytest.param(e, marks=pytest.mark.slow if e.startswith(RANKS) or e in SLOW else []) for e in ENTRIES])
+def test_a_built_in_component_conforms(what: str, needed: dict[str, dict[str, Any]]) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*was not run: kernel=transformer_engine is not installed")
+        assert_conforms(what, **needed.get(what, {}))
+
+
+def test_every_kind_that_a_recipe_picks_has_a_conformance_with_an_example() -> None:
+    for kind in [*(k for k, about in REGISTRY.picked.items() if about.plugin == "builtin"), "stage", "command"]:
+        assert REGISTRY.load("conformance", kind).example, kind
+
+
+def test_what_does_not_exist_is_told() -> None:
+    with pytest.raises(ModelwrightError, match="did you mean 'cosine'"):
+        assert_conforms("schedule/cosin")
+    with pytest.raises(ModelwrightError, match=r"schedule/cosine\.floo.*did you mean 'floor'"):
+        assert_conforms("schedule/cosine", floo=1)
