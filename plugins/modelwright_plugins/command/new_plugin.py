@@ -98,7 +98,7 @@ def _check(name: str, package: str, template: Template) -> None:
     if package in plugins() or package in registry.broken:
         raise refuse(f"there is a plugin {package!r} already")
     if package in registry.names(template.kind) or package in presets(template.kind):
-        raise refuse(f"there is a {template.kind} {package!r} already: modelwright show {template.kind}/{package}")
+        raise refuse(f"there is {template.kind}/{package} already: modelwright show {template.kind}/{package}")
     new = Template.class_name(package)
     if new in template.words() or hasattr(builtins, new):
         raise refuse(f"its class would be called {new}, and that is the name of something that it uses; try my-{name}")

@@ -263,6 +263,6 @@ def _test(kind: str, package: str) -> str:
 from modelwright.testing import assert_conforms
 
 
-def test_it_holds_what_a_{kind.replace("-", "_")}_promises():
+def test_it_holds_what_its_kind_promises():
     assert_conforms("{kind}/{package}")
 '''

@@ -168,7 +168,7 @@ class Wider(CausalDecoder):
 class Infinite(CausalDecoder):
     def initial_std(self, parameter: str) -> float | None:
         std = super().initial_std(parameter)
-        return std and 1e30
+        return std and float("inf")
 
 
 @breaks("architecture", "the cross-entropy of its logits")
