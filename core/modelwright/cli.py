@@ -1,5 +1,6 @@
 """The command line: a thin door. Every command is a registered component, so that plugins can add their own."""
 
+import inspect
 import os
 import signal
 import sys
@@ -44,7 +45,7 @@ def command(words: list[str]) -> int:
         raise ModelwrightError(f"no command {name!r}{nearest(name, known)}{registry.excuse()}")
     asked = registry.load("command", name)()
     if {"-h", "--help"} & set(rest):
-        print(asked.__doc__)
+        print(inspect.getdoc(asked))
         return 0
     return int(asked.run(rest))
 

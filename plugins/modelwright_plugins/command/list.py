@@ -26,10 +26,10 @@ class List(Command):
 def listing(kind: str | None) -> Iterator[str]:
     """The lines of `modelwright list [kind]`."""
     registry = discover().registry
-    known = [*registry.kinds, "recipe"]
+    known = ["recipe", *registry.picked, "stage", "command", "conformance"]
     if kind is not None and kind not in known:
         raise ModelwrightError(f"no kind named {kind!r}{nearest(kind, known)}")
-    for k in [kind] if kind else known:
+    for k in [kind] if kind else known[:-1]:  # what a kind promises is for who writes a plugin: modelwright list conformance
         if k == "recipe":
             rows = [(name, about(path), "") for name, path in recipes().items()]
             yield "recipe  What to run: modelwright run recipe=NAME"
