@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 class Optimizer(Component, ABC):
     """How gradients become updates; the engine wraps it for mixed precision, sharding and clipping."""
 
-    elementwise: ClassVar[bool] = True
-    """Each element's update needs only that element's gradient and state, so that Megatron's distributed optimizer may
-    cut parameters anywhere. False (Muon): parameters stay whole, and ranks share them out one by one."""
+    elementwise: ClassVar[bool] = False
+    """Each element's update needs only that element's gradient and state, and `build` gives a torch.optim.AdamW, the only one that
+    Megatron's distributed optimizer knows: it may cut parameters anywhere. False: they stay whole, and ranks share them out."""
 
     lr: float = 1e-3  # peak learning rate, a step; the schedule scales it
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelwright_plugins.optimizer import Optimizer
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101, Algorithm 2)."""
+
+    elementwise: ClassVar[bool] = True
 
     lr: float = 3e-3  # peak learning rate, a step; large models use 3e-4 and less
     betas: tuple[float, float] = (0.9, 0.95)  # decay of the mean of gradients and of their squares, a step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from modelwright_plugins.optimizer import Optimizer
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class SignDescent(Optimizer):
     """Signum: steps along the sign of the gradients' mean (Bernstein et al. 2018, arXiv:1802.04434, Algorithm 2)."""
-
-    elementwise: ClassVar[bool] = True  # False if an element's update needs to see the rest of its matrix
 
     lr: float = 3e-4  # peak learning rate, a step: how far each weight moves
     momentum: float = 0.9  # decay of the mean of gradients, a step
