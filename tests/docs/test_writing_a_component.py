@@ -57,3 +57,11 @@ assert keep.filter(Document(text="LOUD WORDs", id="3")) == (False, "shouting")
     env = {**os.environ, "PYTHONPATH": str(plugin)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_its_components_hold_what_their_kinds_promise(plugin):
+    code = "from modelwright.testing import assert_conforms as a; a('optimizer/lion'); a('filter/no_shouting')"
+    env = {**os.environ, "PYTHONPATH": str(plugin)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
