@@ -44,7 +44,11 @@ _modelwright() {
 }
 compdef _modelwright modelwright
 """,
-    "fish": r"""complete -c modelwright -f -a '((commandline -opc)[1] completion suggest (commandline -cp) 2>/dev/null)'
+    "fish": r"""function __modelwright
+  set -l words (commandline -opc)
+  command $words[1] completion suggest (commandline -cp) 2>/dev/null
+end
+complete -c modelwright -f -a '(__modelwright)'
 """,
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.registry import Registry
+from modelwright.schema import conform
 from modelwright_plugins.architecture import Architecture
 
 
@@ -58,12 +59,13 @@ class ModelCard:
         try:
             card = json.loads(file.read_text())
             name, fields = card.pop("architecture").values()
-        except (OSError, ValueError, KeyError, AttributeError) as e:
+            numbers = {f.name: card.pop(f.name) for f in dataclasses.fields(cls) if f.name != "architecture"}
+            fields = dict(fields)
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as e:
             raise ModelwrightError(f"{file} is not the model.json of a checkpoint ({e.__class__.__name__})") from e
-        component = registry.get("architecture", name).load()
-        known = {f.name for f in dataclasses.fields(component)}
-        if unknown := sorted(fields.keys() - known):
-            raise ModelwrightError(f"{file}: architecture {name!r} has no parameter {unknown[0]!r}{nearest(unknown[0], known)}")
-        architecture = component(**fields)
-        assert isinstance(architecture, Architecture)
-        return cls(architecture, **card)
+        for number, value in (numbers | card).items():
+            if number not in numbers or type(value) is not int:
+                hint = "" if number in numbers else nearest(number, numbers)
+                raise ModelwrightError(f"{file}: {number} is {value!r:.60}; expected an int{hint}")
+        architecture = conform(fields, registry.load("architecture", str(name)), f"{file}: architecture")
+        return cls(architecture, **numbers)

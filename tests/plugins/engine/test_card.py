@@ -25,7 +25,11 @@ def test_comes_back_as_it_was(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"name": "os:system", "fields": {}}, "no architecture named 'os:system'"),
-        ({"name": "causal_decoder", "fields": {"layerz": 3}}, "no parameter 'layerz'; did you mean 'layers'"),
+        ({"name": "causal_decoder", "fields": {"layerz": 3}}, "architecture.layerz: there is no such parameter; did you mean 'layers'"),
+        ({"name": "causal_decoder", "fields": {"layers": "os.system"}}, "architecture.layers: 'os.system' won't do; expected int"),
+        ({"name": "causal_decoder", "fields": {"layers": {"_target_": "os.system"}}}, "architecture.layers: .* won't do; expected int"),
+        ({"name": "causal_decoder", "fields": ["layers"]}, "is not the model.json of a checkpoint"),
+        ({"name": {"_target_": "os.system"}, "fields": {}}, "no architecture named"),
         ({"wrong": 1}, "is not the model.json of a checkpoint"),
     ],
 )
@@ -33,6 +37,25 @@ def test_what_is_wrong_is_told(tmp_path: Path, change: dict[str, object], said: 
     file = tmp_path / "model.json"
     CARD.write(file, discover().registry)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"architecture": change}))
+    with pytest.raises(ModelwrightError, match=said):
+        ModelCard.read(file, discover().registry)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "is not the model.json of a checkpoint"),
+        ("null", "is not the model.json of a checkpoint"),
+        ('{"architecture": {"name": "causal_decoder", "fields": {}}}', "is not the model.json of a checkpoint"),
+        ({"vocab_size": "300"}, "vocab_size is '300'; expected an int"),
+        ({"seed": {"_target_": "os.system"}}, "seed is {'_target_': 'os.system'}; expected an int"),
+        ({"sede": 1}, "sede is 1; expected an int; did you mean 'seed'"),
+    ],
+)
+def test_another_form_is_told(tmp_path: Path, text: str | dict[str, object], said: str) -> None:
+    file = tmp_path / "model.json"
+    CARD.write(file, discover().registry)
+    file.write_text(text if isinstance(text, str) else json.dumps(json.loads(file.read_text()) | text))
     with pytest.raises(ModelwrightError, match=said):
         ModelCard.read(file, discover().registry)
 

@@ -1,0 +1,173 @@
+"""Chat templates render as transformers renders them; their mistakes are one line; their work is bounded."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.tokenizer.chat_template import SECONDS, render
+
+CHATML = """{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+LLAMA2 = """{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}\
+{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}\
+{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}\
+{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}\
+{% if loop.index0 == 0 and system_message != false %}\
+{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}\
+{% else %}{% set content = message['content'] %}{% endif %}\
+{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}\
+{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"""
+LLAMA3 = """{{- bos_token }}
+{%- if not date_string is defined %}
+    {%- set date_string = strftime_now("%d %b %Y") %}
+{%- endif %}
+{#- what is true from the start #}
+{{- "<|start_header_id|>system<|end_header_id|>\\n\\nToday Date: " + date_string + "<|eot_id|>" }}
+{%- if tools is not none %}
+    {%- for t in tools %}
+        {{- t | tojson(indent=4) }}
+        {{- "\\n\\n" }}
+    {%- endfor %}
+{%- endif %}
+{%- for message in messages %}
+    {%- if message.role == 'skip' %}
+        {%- continue %}
+    {%- endif %}
+    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
+{%- endif %}
+"""
+MISTRAL = """{%- if messages[0]["role"] == "system" %}
+    {%- set system_message = messages[0]["content"] %}
+    {%- set loop_messages = messages[1:] %}
+{%- else %}
+    {%- set loop_messages = messages %}
+{%- endif %}
+{%- set ns = namespace(index=0) %}
+{{- bos_token }}
+{%- for message in loop_messages %}
+    {%- if message["role"] == "user" %}
+        {%- if loop.last and system_message is defined %}
+            {{- "[INST] " + system_message + "\\n\\n" + message["content"] + "[/INST]" }}
+        {%- else %}
+            {{- "[INST] " + message["content"] + "[/INST]" }}
+        {%- endif %}
+    {%- elif message["role"] == "assistant" %}
+        {%- generation %}
+        {{- " " + message["content"]|trim + eos_token }}
+        {%- endgeneration %}
+    {%- else %}
+        {{- raise_exception("Only user and assistant roles are supported, with the exception of an initial system message!") }}
+    {%- endif %}
+    {%- set ns.index = ns.index + 1 %}
+{%- endfor %}"""
+ZEPHYR = """{% for message in messages %}
+{% if message['role'] == 'user' %}
+{{ '<|user|>\\n' + message['content'] + eos_token }}
+{% elif message['role'] == 'system' %}
+{{ '<|system|>\\n' + message['content'] + eos_token }}
+{% elif message['role'] == 'assistant' %}
+{{ '<|assistant|>\\n'  + message['content'] + eos_token }}
+{% endif %}
+{% if loop.last and add_generation_prompt %}
+{{ '<|assistant|>' }}
+{% endif %}
+{% endfor %}"""
+TEMPLATES = {"ChatML": CHATML, "Llama 2": LLAMA2, "Llama 3": LLAMA3, "Mistral": MISTRAL, "Zephyr": ZEPHYR}
+CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
+    "one": [{"role": "user", "content": "Hi <b> & 'é' 日本 \U0001f600\n"}],
+    "two": [
+        {"role": "system", "content": " Be brief. "},
+        {"role": "user", "content": "2+2?"},
+        {"role": "assistant", "content": " 4 ", "tool_calls": None},
+        {"role": "user", "content": "{{ 7 * 7 }}"},
+    ],
+}
+TOOLS = [{"type": "function", "function": {"name": "f<>", "parameters": {"b": 1, "a": "é"}}}]
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Any:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(WordLevel({"<s>": 0, "</s>": 1, "<unk>": 2}, unk_token="<unk>"))
+    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+@pytest.mark.parametrize("prompt", [False, True])
+@pytest.mark.parametrize("said", CONVERSATIONS)
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_same_text_as_transformers(theirs: Any, name: str, said: str, prompt: bool) -> None:
+    messages, tools = CONVERSATIONS[said], TOOLS if name == "Llama 3" else None
+    expected = theirs.apply_chat_template(
+        messages, tools=tools, chat_template=TEMPLATES[name], tokenize=False, add_generation_prompt=prompt, sanitize_control_tokens=False
+    )
+    found = render(
+        TEMPLATES[name], messages, tools=tools, add_generation_prompt=prompt, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    assert found == expected and messages[0]["content"].strip() in found
+
+
+def test_chatml_by_hand() -> None:
+    found = render(CHATML, CONVERSATIONS["two"][:2], add_generation_prompt=True)
+    expected = "<|im_start|>system\n Be brief. <|im_end|>\n<|im_start|>user\n2+2?<|im_end|>\n<|im_start|>assistant\n"
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (LLAMA2, "chat template: Conversation roles must alternate user/assistant/user/assistant/..."),
+        ("{% for m in messages %}\n{{ m.role }\n", "chat template: line 2: unexpected '}'"),
+        ("{{ nothing.here }}", "chat template: 'nothing' is undefined"),
+        ("{{ messages[0] + 1 }}", "chat template: TypeError: unsupported operand type(s) for +: 'dict' and 'int'"),
+        ("{% include '/etc/passwd' %}", "chat template: TypeError: no loader for this environment specified"),
+        ("{{ messages.append(1) }}", "chat template: it reaches for what is not its business: access to attribute 'append' of 'list'"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "chat template: RecursionError"),
+    ],
+)
+def test_a_mistake_is_one_line(template: str, said: str) -> None:
+    with pytest.raises(ModelwrightError) as caught:
+        render(template, [{"role": "assistant", "content": "x"}, {"role": "user", "content": "y"}])
+    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_plain_value_is_told() -> None:
+    with pytest.raises(ModelwrightError, match="chat template: the conversation is not plain values: Object of type object"):
+        render(CHATML, [{"role": "user", "content": object()}])
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% for i in range(10**9) %}{% endfor %}", "OverflowError: Range too big"),
+        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", f"it is not done after {SECONDS} seconds"),
+        ("{{ 10 ** (10 ** 9) }}", "it "),  # too long or too much memory, as the machine is
+        ("{{ 'a' * 10**10 }}", "it takes more memory than a template may"),
+        ("{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}", "it takes more memory"),
+        ("{{ '%99999999999d' % 1 }}", ""),
+    ],
+)
+def test_its_work_is_bounded_and_the_next_one_renders(template: str, said: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ModelwrightError, match=f"chat template: {said}"):
+        render(template, [])
+    assert time.monotonic() - began < SECONDS + 10
+    assert render("{{ 1 + 1 }}", []) == "2"
+
+
+def test_a_fork_has_a_renderer_of_its_own() -> None:
+    assert render("{{ a }}", [], a="parent") == "parent"
+    if (child := os.fork()) == 0:
+        os._exit(0 if all(render("{{ a }}", [], a=str(i)) == str(i) for i in range(20)) else 1)
+    assert all(render("{{ a }}", [], a=f"p{i}") == f"p{i}" for i in range(20))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
