@@ -9,7 +9,7 @@ from modelwright.cli import main
 
 
 def small(words: list[str]) -> list[str]:
-    """The words of a command, cut down: `train.steps=100,200` is `train.steps=2,3`."""
+    """The words of a command, cut down: `train.steps=100,200` is `train.steps=2,4`."""
     if words[:1] != ["run"]:
         return words
     given = {word.partition("=")[0]: word.partition("=")[2] for word in words}
@@ -17,9 +17,9 @@ def small(words: list[str]) -> list[str]:
     if "source" not in given and not recipe.endswith(".yaml"):
         added += ["source.max_bytes=3_000_000", "curate.min_bytes=0"]
     if recipe.startswith("scaling/"):
-        given = {"architecture": "ladder_xs,ladder_s", "train.steps": "1,1,1"} | given
+        given = {"architecture": "ladder_xs,ladder_s,ladder_m", "train.steps": "1,1,1"} | given
         added += [f"architecture={given['architecture']}"]
-    steps = ",".join(str(number + 2) for number, _ in enumerate(given.get("train.steps", "").split(",")))
+    steps = ",".join(str(2 << number) for number, _ in enumerate(given.get("train.steps", "").split(",")))
     replaced = tuple(f"{word.partition('=')[0]}=" for word in ["train.steps=", *added])
     kept = [word for word in words if not word.startswith(replaced)]
     return [*(re.sub(r"^(hydra\.sweeper\.n_trials)=\d+", r"\1=2", word) for word in kept), f"train.steps={steps}", *added]

@@ -124,7 +124,7 @@ def test_every_command_named_in_a_sentence_exists():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "command"), TO_RUN)
+@pytest.mark.parametrize(("page", "command"), TO_RUN, ids=[f"{page}-{number}" for number, (page, _) in enumerate(TO_RUN)])
 def test_a_command(home_of, cache, page, command):
     run(command, home_of(page), cache)
 
