@@ -169,3 +169,11 @@ def test_wrong_combinations_are_told_before_anything_runs(folder: Path, tmp_path
     assert done.returncode == 2 and "denoise: parallel.pipeline=2" in done.stderr + done.stdout
     done = modelwright(tmp_path, "plan", *words, "denoiser=low_confidense")
     assert done.returncode == 2 and "low_confidence" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_another_model_is_refused_in_one_line(folder: Path) -> None:
+    words = ["recipe=diffusion/tiny", "source=jsonl", f"source.paths=[{folder / 'text.jsonl'}]", "source.group_key=group", "filter=[]"]
+    words += ["architecture=tiny_llama", "objective=causal_lm", "tokenizer.vocab_size=353", "train.steps=2", "train.sequence_length=16"]
+    done = modelwright(folder, "run", *words, f"run.dir={folder / 'causal'}")
+    assert done.returncode != 0
+    assert "is no masked diffusion model; denoise wants architecture=bidirectional_decoder" in done.stderr, done.stderr[-2000:]
