@@ -20,14 +20,15 @@ from modelwright_plugins.conformance.process import environment
 PATIENCE = 300  # seconds for one call
 
 
-def on_ranks(function: Callable[..., Any], count: int, folder: Path, *, groups: int = 1, **arguments: Any) -> list[Any]:
+def on_ranks(function: Callable[..., Any], count: int, folder: Path, *, groups: int = 1, gpu: bool = False, **arguments: Any) -> list[Any]:
     """What a module's `function(rank=…, **arguments)` returned on each of `count` ranks, which join `groups` process groups in turn.
 
+    They are on the CPU, or with `gpu` on this machine's GPUs if it has any.
     RuntimeError: a rank failed, or they waited for each other too long; it has the traceback as a note.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "call.pickle").write_bytes(pickle.dumps((function, arguments)))
-    server = _server()
+    server = _server(gpu and Path("/dev/nvidiactl").exists())
     assert server.stdin is not None and server.stdout is not None
     server.stdin.write(json.dumps({"path": sys.path, "count": count, "folder": str(folder.absolute()), "groups": groups}) + "\n")
     server.stdin.flush()
@@ -51,8 +52,8 @@ def joined(rank: int, count: int, group: int = 0) -> None:
 
 
 @functools.cache
-def _server() -> subprocess.Popen[str]:
-    hidden = {"CUDA_VISIBLE_DEVICES": ""}  # two ranks can't share one GPU
+def _server(gpu: bool) -> subprocess.Popen[str]:
+    hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}  # two ranks can't share one GPU
     pipe = subprocess.PIPE
     words = [sys.executable, "-m", __name__]
     return subprocess.Popen(words, env=environment() | hidden, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
