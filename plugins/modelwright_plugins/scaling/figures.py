@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +37,8 @@ def fitted(fit: Fit) -> str:
                     short(size), (tokens[-1], curve[-1]), (4, 0), textcoords="offset points", va="center", color=MODEL, fontsize=10
                 )
         axes.plot(o.tokens, o.loss, "o", color=INK, markersize=4, markeredgecolor=PAPER, markeredgewidth=0.5)
-        _plain(axes)
         axes.set_xlim(low, high * 1.25)
+        _plain(axes)
         axes.set_xlabel("training tokens")
         axes.set_ylabel("loss (nats a token)")
 
@@ -74,9 +74,9 @@ def frontier(fit: Fit, allocations: Sequence[Allocation]) -> str:
             axes.annotate(
                 power(a.flops), (a.tokens[0], a.parameters[0]), (9, -4), textcoords="offset points", color=MODEL, fontsize=10, va="top"
             )
-        _plain(axes)
         axes.set_xlim(x[0], x[-1])
         axes.set_ylim(y[0], y[-1])
+        _plain(axes, losses=False)
         axes.set_xlabel("training tokens")
         axes.set_ylabel("parameters")
 
@@ -121,7 +121,7 @@ def residuals(fit: Fit) -> str:
         axes.set_xscale("log")
         axes.axhline(0, color=MODEL, linewidth=1.4)
         axes.plot(o.flops, percent, "o", color=INK, markersize=4.5, markeredgecolor=PAPER, markeredgewidth=0.5)
-        _plain(axes, losses=False)
+        _plain(axes, losses=False, told=power)
         axes.margins(y=0.15)
         axes.yaxis.set_major_formatter("{x:+.2g} %")
         axes.set_xlabel("operations of the run (6 N D)")
@@ -133,7 +133,7 @@ def residuals(fit: Fit) -> str:
     )
 
 
-def _plain(axes: Any, *, losses: bool = True) -> None:
+def _plain(axes: Any, *, losses: bool = True, told: Callable[[float], str] = short) -> None:
     """Numbers on logarithmic axes as people write them, few enough to be read."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -145,5 +145,5 @@ def _plain(axes: Any, *, losses: bool = True) -> None:
         else:
             axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high / low < 300 else (1.0,), numticks=8))
         axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: told(value)))
         axis.set_minor_formatter(NullFormatter())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -62,30 +64,43 @@ def fit(law: Law, observations: Observations, *, bootstrap: int = 500, seed: int
     n, d, y = (np.log(values) for values in (observations.parameters, observations.tokens, observations.loss))
     at_n, at_d = float(n.mean()), float(d.mean())  # about their means, sizes and powers are nearly independent: searches are short
     centred = n - at_n, d - at_d, y
-    every = np.ones(len(y))
     starts = law.moved(law.starts(), -at_n, -at_d)
     at_start = np.nan_to_num(_huber(y - law.log_loss(starts[:, None, :], *centred[:2])).sum(axis=1), nan=np.inf)
     order = np.argsort(at_start, kind="stable")
-    ends = []
-    with progress("fitting", FINALISTS, "start") as bar:
-        for i in order[:FINALISTS]:
-            ends.append((*_search(law, starts[i], *centred, every), i))
+    with _one_thread():
+        best, found = _searched(law, starts[order[:FINALISTS]], *centred, bootstrap=bootstrap, seed=seed)
+    return Fit(law, observations, law.moved(best, at_n, at_d), law.moved(found, at_n, at_d), seed)
+
+
+def _searched(law: Law, starts: Array, n: Array, d: Array, y: Array, *, bootstrap: int, seed: int) -> tuple[Array, Array]:
+    """The best theta from any start [k], and one a bootstrap sample [bootstrap, k]."""
+    ends, samples = [], []
+    with progress("fitting", len(starts), "start") as bar:
+        for start in starts:
+            ends.append((*_search(law, start, n, d, y, np.ones(len(y))), start))
             bar.update(1)
-    _, best, won = min(ends, key=lambda end: end[0])
+    _, best, start = min(ends, key=lambda end: end[0])
     begin = [best]
     # Where a coefficient makes no difference any more (an E of 0), no sample would ever find another: search from its start too.
-    lost = np.abs(law.gradient(best, *centred[:2])).max(axis=0) < 1e-3
+    lost = np.abs(law.gradient(best, n, d)).max(axis=0) < 1e-3
     if lost.any():
-        begin.append(np.where(lost, starts[won], best))
-    samples = []
+        begin.append(np.where(lost, start, best))
     rng = np.random.default_rng(seed)
     with progress("bootstrap", bootstrap, "sample") as bar:
         for _ in range(bootstrap):
             counts = _drawn(rng, len(y), least=len(law.names))
-            samples.append(min((_search(law, start, *centred, counts, ROUGHLY) for start in begin), key=lambda end: end[0])[1])
+            samples.append(min((_search(law, start, n, d, y, counts, ROUGHLY) for start in begin), key=lambda end: end[0])[1])
             bar.update(1)
-    found = np.array(samples).reshape(-1, len(law.names))
-    return Fit(law, observations, law.moved(best, at_n, at_d), law.moved(found, at_n, at_d), seed)
+    return best, np.array(samples).reshape(-1, len(law.names))
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """L-BFGS hands matrices of ten rows to OpenBLAS, whose threads wait for each other: on busy cores that took 15 times the CPU time."""
+    import scipy.linalg  # noqa: F401  what is loaded later is not limited
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 def _search(law: Law, start: Array, n: Array, d: Array, y: Array, counts: Array, exact: float = EXACTLY) -> tuple[float, Array]:

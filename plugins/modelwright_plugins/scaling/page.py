@@ -91,13 +91,13 @@ def page(found: Findings) -> str:
 
 
 def _headline(found: Findings) -> tuple[str, str]:
-    """The largest budget, in a line and in a paragraph."""
+    """What a larger budget should give, in a line and in a paragraph."""
     if not found.allocations:
         return "These runs show no best size.", "By the fitted law, the loss does not fall with both parameters and tokens."
-    last = found.allocations[-1]
+    largest = found.fit.observations.flops.max()
+    last = next((a for a in reversed(found.allocations) if a.flops < 11 * largest), found.allocations[0])  # not the one furthest out
     best = f"a model of {short(last.parameters[0])} parameters on {short(last.tokens[0])} tokens"
-    times = last.flops / found.fit.observations.flops.max()
-    lead = f"The best use of this budget, {times:.3g} times the operations of the largest run, is {best}."
+    lead = f"The best use of this budget, {last.flops / largest:.3g} times the operations of the largest run, is {best}."
     if last.loss[1] == last.loss[1]:
         lead += f" Such a run would measure between {last.loss[1]:.2f} and {last.loss[2]:.2f}, 19 times in 20, if the law holds so far out."
     return f"{power(last.flops)} FLOPs should reach {last.loss[0]:.2f} nats a token.", lead
