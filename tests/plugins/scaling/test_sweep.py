@@ -73,7 +73,7 @@ def test_what_can_not_be_compared_is_set_aside_with_its_reason(tmp_path):
     a_run(tmp_path / "4", shards="others")
     a_run(tmp_path / "5", stride=16)
     (a_run(tmp_path / "6") / "evaluate" / "evaluation.json").write_text("{")
-    a_run(tmp_path / "7", stages={"train": {"artifacts": {"checkpoint": {}}}})
+    a_run(tmp_path / "7", stages={"train": {"status": "finished", "artifacts": {"checkpoint": {}}}})
     (tmp_path / "8").mkdir()
     (tmp_path / "8" / "manifest.json").write_text("not JSON")
     o = read_runs([tmp_path], embeddings=True)
