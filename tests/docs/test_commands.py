@@ -22,7 +22,11 @@ from modelwright.hooks import discover
 
 ROOT = Path(__file__).parents[2]
 PAGES = {str(page.relative_to(ROOT)): page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))}
-RUNS = {"modelwright", "torchrun", "python"}  # programs that these tests start; others need an excuse
+RUNS = {"modelwright", "torchrun", "python", "pip", "pytest"}  # programs that these tests start; others need an excuse
+SCRIPTS = {  # programs of a page that are other ones here
+    "modelwright": f'{sys.executable} {Path(__file__).with_name("small.py")} "$@"',
+    "pip": f'{sys.executable} -m pip install --no-index --no-deps --no-build-isolation --target "$HERE" "./${{@: -1}}"',
+}
 EXCUSED = {  # commands that are not run here, and what runs them; pages without any are left out
     "README.md": {
         "git clone REPOSITORY modelwright && cd modelwright": "the reader's repository",
@@ -75,11 +79,11 @@ def home_of(tmp_path_factory, write_files_of):
         if page not in homes:
             homes[page] = tmp_path_factory.mktemp("home")
             write_files_of(PAGES[page], homes[page])
-            (homes[page] / "bin").mkdir()
-            (small := homes[page] / "bin" / "modelwright").write_text(
-                f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("small.py")} "$@"\n'
-            )
-            small.chmod(0o755)
+            for program, script in SCRIPTS.items():
+                file = homes[page] / "bin" / program
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(f"#!/bin/bash\nexec {script}\n")
+                file.chmod(0o755)
         return homes[page]
 
     return home
@@ -90,7 +94,7 @@ def run(command: str, home: Path, cache: Path) -> str:
         newest = max(home.glob(path.replace("…", "*")), key=lambda p: p.stat().st_mtime, default=None)
         command = command.replace(path, str(newest.relative_to(home))) if newest else command
     path = os.pathsep.join([str(home / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
-    env = {**os.environ, "MODELWRIGHT_CACHE": str(cache), "PATH": path, "PYTHONPATH": str(home)}
+    env = {**os.environ, "MODELWRIGHT_CACHE": str(cache), "PATH": path, "PYTHONPATH": str(home), "HERE": str(home)}
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=home, env=env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
