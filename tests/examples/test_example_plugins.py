@@ -74,7 +74,7 @@ def test_each_brings_its_own_package_only(installed: tuple[Path, Path]) -> None:
 
 
 def test_their_parts_are_listed_and_none_is_broken(installed: tuple[Path, Path]) -> None:
-    said = modelwright(installed, "list")
+    said = modelwright(installed, "list") + modelwright(installed, "list", "conformance")
     assert "broken plugin" not in said
     for part in (part for parts in PARTS.values() for part in parts):
         kind, _, name = part.partition("/")
