@@ -202,23 +202,24 @@ class Sauce(Topping):
 
 
 def test_a_kind_of_another_plugin(tmp_path: Path) -> None:
+    """Whose name comes later than the new one's: plugins load in the order of their names."""
     for name, text in TOPPINGS.items():
         (tmp_path / "other" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "other" / name).write_text(text)
-    words = ["-m", "modelwright", "new-plugin", "Walnut.Crunch", "--kind=ice-topping", "--into=here"]
+    words = ["-m", "modelwright", "new-plugin", "Nut.Crunch", "--kind=ice-topping", "--into=here"]
     python(*words, path=[tmp_path / "other"], cwd=tmp_path)
-    plugin = tmp_path / "here" / "Walnut.Crunch"
+    plugin = tmp_path / "here" / "Nut.Crunch"
     files = [str(p.relative_to(plugin)) for p in plugin.rglob("*") if p.is_file()]
-    conf = ["walnut_crunch/conf/__init__.py", "walnut_crunch/conf/ice-topping/walnut_crunch_as_it_is.yaml"]
-    top = [".gitignore", "README.md", "walnut_crunch/__init__.py", *conf, "walnut_crunch/ice_topping.py", "pyproject.toml"]
-    assert {*files} == {*top, "tests/test_walnut_crunch.py"}
+    conf = ["nut_crunch/conf/__init__.py", "nut_crunch/conf/ice-topping/nut_crunch_as_it_is.yaml"]
+    top = [".gitignore", "README.md", "nut_crunch/__init__.py", *conf, "nut_crunch/ice_topping.py", "pyproject.toml"]
+    assert {*files} == {*top, "tests/test_nut_crunch.py"}
     assert "toppings>=2.5" in (plugin / "pyproject.toml").read_text()
-    assert "class WalnutCrunch(Topping)" in (plugin / "walnut_crunch" / "ice_topping.py").read_text()
+    assert "class NutCrunch(Topping)" in (plugin / "nut_crunch" / "ice_topping.py").read_text()
     site = installed({"": plugin}, tmp_path / "site")
     path = [tmp_path / "other", site]
     assert "1 passed" in python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(plugin), path=path, cwd=tmp_path)
-    assert "each: float = 12.5" in python("-m", "modelwright", "show", "ice-topping/walnut_crunch", path=path, cwd=tmp_path)
-    assert "each: 12.5" in python("-m", "modelwright", "show", "ice-topping/walnut_crunch_as_it_is", path=path, cwd=tmp_path)
+    assert "each: float = 12.5" in python("-m", "modelwright", "show", "ice-topping/nut_crunch", path=path, cwd=tmp_path)
+    assert "each: 12.5" in python("-m", "modelwright", "show", "ice-topping/nut_crunch_as_it_is", path=path, cwd=tmp_path)
 
 
 def test_imports_are_put_in_order() -> None:
