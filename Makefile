@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test fast lint clean
+.PHONY: quickstart test fast lint docs clean
 
 quickstart: .venv/.installed
 	$(BIN)/modelwright run recipe=pretrain/quickstart
@@ -18,6 +18,9 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: .venv/.dev
+	$(BIN)/python docs/build.py
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -33,13 +33,11 @@ def assemble(config: Mapping[str, Any], registry: Registry) -> list[Bound]:
     for name in config["stages"]:
         if any(b.name == name for b in bound):
             raise ModelwrightError(f"stages: {name!r} is named twice", "stages")
-        stage = conform(config[name], registry.load("stage", name), name)
+        stage = conform(config.get(str(name)), registry.load("stage", name), name)
         for kind in stage.uses:
             if kind not in parts and not registry.kind(kind).many:
                 known = ", ".join(registry.names(kind))
-                raise ModelwrightError(
-                    f"{kind}: stage {name!r} needs one and the recipe picks none; add {kind}=NAME (one of: {known})", kind
-                )
+                raise ModelwrightError(f"{kind}: stage {name!r} needs one and the recipe picks none; add {kind}=NAME ({known})", kind)
         used = {kind: parts.get(kind, {}) for kind in stage.uses}
         own = {name: config[name], **{kind: config.get(kind, {}) for kind in stage.uses}}
         bound.append(Bound(name, stage, used, own, {kind: makers.get(kind) for kind in stage.takes}))
@@ -55,14 +53,16 @@ def problems(bound: list[Bound], config: Mapping[str, Any]) -> list[str]:
     if earlier and not (earlier / "manifest.json").is_file():
         found.append(f"from: {earlier} is not the folder of a run (it has no manifest.json)")
     elif earlier:
-        stages = json.loads((earlier / "manifest.json").read_text(encoding="utf-8"))["stages"]
-        there = {name for stage in stages.values() for name in stage.get("artifacts", {})}
+        try:
+            stages = json.loads((earlier / "manifest.json").read_text(encoding="utf-8"))["stages"]
+            there = {name for stage in stages.values() for name in stage.get("artifacts", {})}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            found.append(f"from: {earlier / 'manifest.json'} is damaged")
     for b in bound:
         for kind, producer in b.producers.items():
             if producer is None and earlier is None:
                 found.append(
-                    f"stage {b.name!r} takes {kind.name}, which no stage before it makes: add that stage to `stages`, "
-                    "or name a run that has it (from=RUN)"
+                    f"stage {b.name!r} takes {kind.name}, which no stage before it makes: add one, or name a run that has it: from=RUN"
                 )
             elif producer is None and there and kind.name not in there:
                 found.append(f"from: no finished stage of {earlier} made {kind.name}, which stage {b.name!r} takes")
@@ -73,8 +73,14 @@ def problems(bound: list[Bound], config: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _build(kind: str, node: dict[str, Any], registry: Registry) -> Any:
-    def one(node: dict[str, Any], key: str) -> Any:
+def _build(kind: str, node: Any, registry: Registry) -> Any:
+    def one(node: Any, key: str) -> Any:
+        if not isinstance(node, dict) or RESERVED not in node:
+            raise ModelwrightError(f"{key}: {node!r:.60} picks no component", key)
         return conform({k: v for k, v in node.items() if k != RESERVED}, registry.load(kind, node[RESERVED]), key)
 
-    return {name: one(item, f"{kind}.{name}") for name, item in node.items()} if registry.kinds[kind].many else one(node, kind)
+    if not registry.kinds[kind].many:
+        return one(node, kind)
+    if not isinstance(node, dict):
+        raise ModelwrightError(f"{kind}: {node!r:.60} picks no components", kind)
+    return {name: one(item, f"{kind}.{name}") for name, item in node.items()}

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable
 
 from modelwright import __version__
-from modelwright.errors import ModelwrightError, RankFailure, disk_error, nearest
+from modelwright.errors import ModelwrightError, RankFailure, disk_error
 from modelwright.hooks import discover
 
 
@@ -36,14 +36,10 @@ def main() -> None:
 def command(words: list[str]) -> int:
     """Do what the words say and return the exit code."""
     name, rest = (words[0], words[1:]) if words and words[0] not in {"-h", "--help"} else ("help", [])
-    registry = discover().registry
-    known = registry.names("command")
     if name == "--version":
         print(f"modelwright {__version__}")
         return 0
-    if name not in known:
-        raise ModelwrightError(f"no command {name!r}{nearest(name, known)}{registry.excuse()}")
-    asked = registry.load("command", name)()
+    asked = discover().registry.load("command", name)()
     if {"-h", "--help"} & set(rest):
         print(inspect.getdoc(asked))
         return 0

@@ -35,13 +35,15 @@ class Component:
 class Artifact:
     """Something one stage makes and another takes: a file or a folder of a known type, in the folder of the stage that makes it."""
 
-    path: Path
+    path: Path  # where it is
     name: ClassVar[str]  # of the file or folder
     published: ClassVar[bool] = False  # linked into the run's own folder, for what people open by hand
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
+    """The settings of a run itself, not of what it makes."""
+
     dir: str | None = None  # the folder of this run; null: runs/<recipe>/<time>
     reuse: bool = True  # take over stages that an earlier run finished with the same settings, components and inputs
 
@@ -55,7 +57,7 @@ class Settings(Component):
     stages: list[str] = field(default_factory=list)  # the stages to run, in order
     from_: Path | None = None  # the folder of an earlier run: what no stage of this run makes is taken from there
     next: list[str] = field(default_factory=list)  # overrides worth trying after this recipe, printed at the end of a run
-    run: RunSettings = RunSettings()
+    run: RunSettings = RunSettings()  # where the run is, and what it may take over
 
 
 A = TypeVar("A", bound=Artifact)
@@ -68,10 +70,10 @@ class Job:
 
     run: Path  # the run's folder
     out: Path  # the stage's own folder, which exists
-    seed: int
+    seed: int  # of the run: draw every random choice from it
     parts: Parts  # what the stage declared in `uses`
     inputs: Mapping[type[Artifact], Artifact]  # what it declared in `takes`
-    hooks: Hooks
+    hooks: Hooks  # the plugins: `job.hooks.call("on_step_end", step=…, metrics=…)`, `job.hooks.registry`
     config: Mapping[str, Any] = field(default_factory=dict)  # the frozen config, to record and never to read from
 
     def take(self, kind: type[A]) -> A:
@@ -90,8 +92,8 @@ class Stage(Component, ABC):
     """A step of a recipe. It declares what it uses, takes and makes, so that a recipe is checked before it runs."""
 
     uses: ClassVar[tuple[str, ...]] = ()  # kinds
-    takes: ClassVar[tuple[type[Artifact], ...]] = ()
-    makes: ClassVar[tuple[type[Artifact], ...]] = ()
+    takes: ClassVar[tuple[type[Artifact], ...]] = ()  # from stages before it, or from the run that `from` names
+    makes: ClassVar[tuple[type[Artifact], ...]] = ()  # what stages after it can take
     resumable: ClassVar[bool] = False  # it goes on from what it left in `job.out`; others start in an empty folder
 
     @abstractmethod

@@ -17,7 +17,7 @@ class ModelwrightError(Exception):
 
 
 class Pruned(Exception):
-    """A run-time hook raises it to end a run that is not worth going on with: neither finished nor failed."""
+    """A run-time hook raises it: the run is not worth going on with. It ends neither finished nor failed."""
 
 
 class RankFailure(Exception):

@@ -1,22 +1,28 @@
 """The hooks: how plugins come in, and what they are told while a run goes on."""
 
+import copy
 import functools
 import importlib
+import inspect
 import os
+import re
+import sys
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pluggy
 
-from modelwright.errors import ModelwrightError, Pruned
+from modelwright.errors import ModelwrightError, Pruned, nearest
 from modelwright.registry import Registry
 
+CONF, RECIPES = "modelwright.conf", "modelwright.recipes"  # packages with the YAML of our own
 API, GROUP = 1, "modelwright"  # a plugin module may say which it needs: MODELWRIGHT_API = 1; the entry point group
 hookspec = pluggy.HookspecMarker(GROUP)
-hookimpl = pluggy.HookimplMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)  # the decorator that makes a function of a plugin's module a hook
 
 
 class Specification:
@@ -68,31 +74,40 @@ class Hooks:
         if name in self.registry.broken or self._manager.has_plugin(name):
             self.registry.broken[name] = "two plugins bear this name"
             return
-        with self.registry.plugin(name):
+        with self.registry.plugin(name), redirect_stdout(sys.stderr):  # what a plugin prints is no part of our output
             module = load()
             if (need := getattr(module, "MODELWRIGHT_API", API)) != API:
                 raise ModelwrightError(f"it needs plugin API {need}; this is {API}")
             self._manager.register(module, name)
-            try:
-                self._manager.check_pending()
-                others = [p for p in self._manager.get_plugins() if p is not module]
-                self._manager.subset_hook_caller("modelwright_register", others)(registry=self.registry)
-                paths = self._manager.subset_hook_caller("modelwright_conf", others)()
-                for package in (path[6:] for path in paths if path.startswith("pkg://")):
-                    importlib.import_module(package)
-                self.registry.conf += [(name, path) for path in paths]
-            except BaseException:
-                self._manager.unregister(module)
-                raise
+            self._known(module)
+            others = [p for p in self._manager.get_plugins() if p is not module]
+            self._manager.subset_hook_caller("modelwright_register", others)(registry=self.registry)
+            paths = self._manager.subset_hook_caller("modelwright_conf", others)()
+            for path in paths:
+                if not isinstance(path, str) or not re.match(r"pkg://[\w.]+$|file://", path):
+                    raise ModelwrightError(f"modelwright_conf gives {path!r}; expected pkg://PACKAGE or file://FOLDER")
+                if path.startswith("pkg://"):
+                    importlib.import_module(path[6:])
+            self.registry.conf += [(name, path) for path in paths]
+        if name in self.registry.broken and self._manager.has_plugin(name):
+            self._manager.unregister(name=name)
+
+    def _known(self, module: Any) -> None:
+        """Every hook of a plugin is one of ours, and it has one."""
+        known = [name for name in vars(Specification) if name[0] != "_"]
+        given = [name for name, found in inspect.getmembers(module) if hasattr(found, f"{GROUP}_impl")]
+        for name in given or (name for name in known if hasattr(module, name)):
+            if name not in known:
+                raise ModelwrightError(f"there is no hook {name!r}{nearest(name, known)}")
+            if not given:
+                raise ModelwrightError(f"{name} is not marked as a hook: put @hookimpl above it")
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Call a run-time hook of every plugin: `tryfirst`, then in the order of their names, then `trylast`.
-
-        One that raises warns, and the run goes on; only `Pruned` comes through.
-        """
+        """Call a run-time hook: `tryfirst`, then by plugins' names, then `trylast`. One that fails warns; only `Pruned` comes through."""
         found = getattr(self._manager.hook, hook).get_hookimpls()
         for implementation in sorted(found, key=lambda i: (i.trylast - i.tryfirst, i.plugin_name)):
-            wanted = {name: arguments[name] for name in implementation.argnames}
+            given = {name: arguments[name] for name in implementation.argnames}
+            wanted = {name: copy.deepcopy(v) if isinstance(v, Mapping) else v for name, v in given.items()}  # it may change its own
             try:
                 implementation.function(**wanted)
             except Pruned:
@@ -109,6 +124,10 @@ def discover() -> Hooks:
     only = [e.name for e in found] if wanted is None else ["builtin", *filter(None, wanted.split(","))]
     for entry in found:
         if entry.name in only:
+            hooks.load(entry.name, entry.load)
+    for entry in found:  # a kind may come from a plugin that is later in the order
+        if "no kind named" in hooks.registry.broken.get(entry.name, ""):
+            del hooks.registry.broken[entry.name]
             hooks.load(entry.name, entry.load)
     for missing in {*only} - {"builtin", *(e.name for e in found)}:
         hooks.registry.broken[missing] = "MODELWRIGHT_PLUGINS names it, and it is not installed"

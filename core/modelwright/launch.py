@@ -62,7 +62,7 @@ def lead(work: Callable[[], Any]) -> Any:
             while _store().add("modelwright/left", 0) < joined[1] - 1 and time.monotonic() < deadline:
                 time.sleep(0.05)
     try:
-        while said := _read():
+        while said := json.loads(_next()):
             _supervise(Path(said["run"]), said["stage"], [joined[0]], joined[1], said["port"])
     finally:
         _store().add("modelwright/left", 1)
@@ -86,10 +86,9 @@ def _post(what: dict[str, Any]) -> None:
     _store().set(f"modelwright/{next(_turns)}", json.dumps(what))
 
 
-def _read() -> Any:
-    key = f"modelwright/{next(_turns)}"
-    _store().wait([key], timedelta(days=365))
-    return json.loads(_store().get(key))
+def _next() -> Any:
+    _store().wait([key := f"modelwright/{next(_turns)}"], timedelta(days=365))
+    return _store().get(key)
 
 
 def _supervise(run: Path, stage: str, mine: Iterable[int], ranks: int, port: int) -> None:

@@ -37,8 +37,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def plugins() -> dict[str, str]:
     """Each installed plugin: its distribution and version."""
-    found = sorted(entry_points(group=GROUP), key=lambda e: e.name)
-    return {e.name: f"{e.dist.name} {e.dist.version}" if e.dist else e.value for e in found}
+    return {e.name: f"{e.dist.name} {e.dist.version}" if e.dist else e.value for e in sorted(entry_points(group=GROUP))}
 
 
 def versions() -> dict[str, str]:

@@ -65,12 +65,11 @@ class Registry:
 
     def add(self, kind: str, name: str, target: str) -> None:
         """Add a component: `registry.add("optimizer", "lion", "my_plugin.lion:Lion")`."""
+        who = f"{kind}/{name} of plugin {self._plugin!r}"
         if ":" not in target:
-            raise ModelwrightError(f"{kind}/{name} of plugin {self._plugin!r}: {target!r} is not of the form 'package.module:Name'")
+            raise ModelwrightError(f"{who}: {target!r} is not of the form 'package.module:Name'")
         if old := self.entries.get((kind, name)):
-            raise ModelwrightError(
-                f"{kind}/{name} of plugin {self._plugin!r} ({target}) is taken already by plugin {old.plugin!r} ({old.target})"
-            )
+            raise ModelwrightError(f"{who} ({target}) is taken already by plugin {old.plugin!r} ({old.target})")
         self.entries[kind, name] = Entry(target, self._plugin, kind, name)
 
     @property
@@ -79,16 +78,18 @@ class Registry:
         return {name: kind for name, kind in self.kinds.items() if kind.plugin != "core"}
 
     def names(self, kind: str) -> list[str]:
+        """The names of the kind's components."""
         return sorted(name for k, name in self.entries if k == kind)
 
     def kind(self, name: str) -> Kind:
+        """The kind of that name, or a ModelwrightError that names the nearest one."""
         if name not in self.kinds:
             raise ModelwrightError(f"no kind named {name!r}{nearest(name, self.kinds)}")
         return self.kinds[name]
 
     def get(self, kind: str, name: str) -> Entry:
         """The entry of that name, or a ModelwrightError that names the nearest one, and broken plugins that might have had it."""
-        if (kind, name) not in self.entries:
+        if (kind, name := str(name)) not in self.entries:
             raise ModelwrightError(f"no {self.kind(kind).name} named {name!r}{nearest(name, self.names(kind))}{self.excuse()}")
         return self.entries[kind, name]
 
@@ -98,6 +99,8 @@ class Registry:
         found = entry.load()
         if not (issubclass(found, interface) and issubclass(found, Component)):
             raise ModelwrightError(f"{entry.target} of plugin {entry.plugin!r} does not extend {self.kind(kind).target}")
+        if vars(found).get("__annotations__") and "__dataclass_fields__" not in vars(found):
+            raise ModelwrightError(f"{entry.target} of plugin {entry.plugin!r} is not a @dataclass(frozen=True, kw_only=True)")
         return found
 
     def excuse(self) -> str:
@@ -116,6 +119,6 @@ class Registry:
                     raise ModelwrightError(f"{kind}/{entry}: no kind named {kind!r}{nearest(kind, self.kinds)}")
         except (Exception, SystemExit) as e:
             self.kinds, self.entries, self.conf = kinds, entries, conf
-            self.broken[name] = str(e) if isinstance(e, ModelwrightError) else f"{type(e).__name__}: {e}"
+            self.broken[name] = " ".join((str(e) if isinstance(e, ModelwrightError) else f"{type(e).__name__}: {e}").split())
         finally:
             self._plugin = owner

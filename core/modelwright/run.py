@@ -1,13 +1,12 @@
 """Run: one execution of a recipe in a folder of its own. A stage that was finished with the same identity is not run again."""
 
 import contextlib
-import copy
 import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,7 @@ CONFIG, MANIFEST = "config.yaml", "manifest.json"
 
 
 def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """Run a frozen config in `folder` and return its manifest; a folder that holds this same run is resumed.
-
-    Raises ModelwrightError, before anything is written, when the recipe has a problem.
-    """
+    """Run a frozen config in `folder`, or go on with this same run there: its manifest. ModelwrightError: the recipe has a problem."""
     if found := problems(assemble(config, discover().registry), config):
         raise ModelwrightError("\n".join(found))
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +56,7 @@ def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
     (folder / launch.LOGS).mkdir(exist_ok=True)
     manifest |= {"status": "running", "started": time.time(), "error": None}
     write_json(folder / MANIFEST, manifest)
-    hooks.call("on_run_start", run=folder, config=copy.deepcopy(config))
+    hooks.call("on_run_start", run=folder, config=config)
     error: BaseException | None = None
     print(f"run: {folder}", flush=True)
     try:
@@ -86,22 +82,31 @@ def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The frozen config of a run."""
-    try:
-        found = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        near = ", ".join(str(p.parent) for p in sorted(Path("runs").rglob(CONFIG))[-3:]) or "none"
-        raise ModelwrightError(f"{folder} is not the folder of a run (it has no {CONFIG}); the latest runs here: {near}") from None
-    if not isinstance(found, dict):
-        raise ModelwrightError(f"{folder / CONFIG} is damaged: it holds no settings")
-    return found
+    wanted = {"recipe": (str, type(None)), "seed": int, "stages": list, "from": (str, type(None)), "run": dict}
+    return _read(folder / CONFIG, yaml.safe_load, wanted)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run."""
+    found = _read(folder / MANIFEST, json.loads, {"status": str, "overrides": list, "stages": dict})
+    if any(not isinstance(record, dict) or "status" not in record for record in found["stages"].values()):
+        raise ModelwrightError(f"{folder / MANIFEST} is damaged: a stage has no status")
+    return found
+
+
+def _read(file: Path, parse: Callable[[str], Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file of a run, which may be anybody's, holds: a mapping with these keys, of these types."""
     try:
-        return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError) as e:
-        raise ModelwrightError(f"{folder / MANIFEST} can't be read: {e}") from None
+        found = parse(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = ", ".join(str(p.parent) for p in sorted(Path("runs").rglob(CONFIG))[-3:]) or "none"
+        raise ModelwrightError(f"{file.parent} is not the folder of a run (it has no {file.name}); the latest runs here: {near}") from None
+    except (yaml.YAMLError, ValueError) as e:
+        raise ModelwrightError(f"{file} is damaged: {' '.join(str(e).split())}") from None
+    for key, kind in wanted.items():
+        if not isinstance(found, dict) or not isinstance(found.get(key), kind):
+            raise ModelwrightError(f"{file} is damaged: {key} is {found.get(key) if isinstance(found, dict) else found!r:.60}")
+    return dict(found)
 
 
 def job_of(b: Bound, folder: Path, config: Mapping[str, Any], hooks: Hooks) -> Job:

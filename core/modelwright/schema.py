@@ -20,16 +20,20 @@ RESERVED = "name"  # in a config node, the component's own name stands beside it
 
 def defaults(cls: type[Component]) -> dict[str, Any]:
     """The parameters with their defaults, as plain containers; '???' where one must be given."""
-    node = OmegaConf.structured(_structured(cls))
-    found = OmegaConf.to_container(node, enum_to_str=True)
-    assert isinstance(found, dict)
+    try:
+        node = OmegaConf.structured(_structured(cls))
+    except OmegaConfBaseException as e:
+        raise ModelwrightError(f"{cls.__module__}:{cls.__qualname__}: {' '.join(str(e).split())}") from e
+    found: Any = OmegaConf.to_container(node, enum_to_str=True)
     return {str(k): str(v) if isinstance(v, Path) else v for k, v in found.items()}
 
 
-def conform(values: Mapping[str, Any], cls: type[Any], key: str) -> Any:
+def conform(values: Mapping[str, Any] | None, cls: type[Any], key: str) -> Any:
     """An instance from a config node; anything wrong is a ModelwrightError that begins with the full key at fault."""
+    if not isinstance(values, Mapping):
+        raise ModelwrightError(f"{key}: {values!r:.60} won't do; expected settings", key)
     known = [f.name for f in fields(cls)]
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     for name, value in values.items():
         if name not in known:
             raise _wrong(key, name, f"there is no such parameter{nearest(str(name), known)}")
@@ -53,6 +57,8 @@ def conform(values: Mapping[str, Any], cls: type[Any], key: str) -> Any:
         return cls(**made)
     except ValueError as e:
         raise ModelwrightError(f"{key}: {e}", key) from e
+    except (Exception, SystemExit) as e:
+        raise ModelwrightError(f"{key}: {cls.__module__}:{cls.__qualname__} does not build: {type(e).__name__}: {e}", key) from e
 
 
 def plain(component: Component) -> dict[str, Any]:
@@ -87,13 +93,20 @@ def _structured(cls: Any) -> Any:
     """The dataclass as OmegaConf can hold it: not frozen, Literal as its values' type."""
     if cls in _STRUCTURED:  # OmegaConf compares classes, so there must be one for each
         return _STRUCTURED[cls]
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     made: list[Any] = []
     for f in fields(cls):
         if f.name == RESERVED:
             raise ModelwrightError(f"{cls.__module__}:{cls.__qualname__}: a parameter can't be called {RESERVED!r}, it names the component")
         made.append((f.name, _plain(hints[f.name]), _copy(f)))
     return _STRUCTURED.setdefault(cls, make_dataclass(cls.__name__, made, kw_only=True))
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(cls)
+    except Exception as e:  # what an annotation names may be imported under TYPE_CHECKING alone
+        raise ModelwrightError(f"{cls.__module__}:{cls.__qualname__}: its annotations can't be read: {type(e).__name__}: {e}") from e
 
 
 def _copy(f: Any) -> Any:

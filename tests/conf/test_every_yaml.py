@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from modelwright.assemble import assemble, problems
-from modelwright.catalogue import presets, recipes
 from modelwright.compose import composed
 from modelwright.hooks import discover
+from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.source import summary
 
 REGISTRY = discover().registry

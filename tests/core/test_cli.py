@@ -39,7 +39,7 @@ def test_the_core_is_small():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["lst"], "no command 'lst'; did you mean 'list'?"),
+        (["lst"], "no command named 'lst'; did you mean 'list'?"),
         (["list", "optimiser"], "no kind named 'optimiser'; did you mean 'optimizer'?"),
         (["show", "shape/sqare"], "no shape named 'sqare'; did you mean 'square'?"),
         (["show", "square"], "show takes kind/name, as in shape/square"),

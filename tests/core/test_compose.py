@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from modelwright.compose import composed
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.command.explain import composed
 
 pytestmark = pytest.mark.usefixtures("toy")
 

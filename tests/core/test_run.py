@@ -137,7 +137,7 @@ def test_a_folder_that_is_no_run(tmp_path):
         resume(tmp_path)
     (tmp_path / "config.yaml").write_text("{}")
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(ModelwrightError, match=r"manifest.json can't be read"):
+    with pytest.raises(ModelwrightError, match=r"manifest.json is damaged"):
         read_manifest(tmp_path)
 
 

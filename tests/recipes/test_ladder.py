@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from modelwright.catalogue import presets
 from modelwright.compose import composed, install
+from modelwright_plugins.catalogue import presets
 from modelwright_plugins.scaling.sweep import read_runs
 
 RUNGS = [name for name in presets("architecture") if name.startswith("ladder_")]

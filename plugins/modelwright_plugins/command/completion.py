@@ -15,12 +15,12 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from modelwright.catalogue import presets, recipes
 from modelwright.component import Command, Component, Settings
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright.run import CONFIG
 from modelwright.schema import choices
+from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.source import file
 
 SCRIPTS = {

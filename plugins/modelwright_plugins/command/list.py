@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelwright.catalogue import presets, recipes
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
+from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.source import summary
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from modelwright.catalogue import presets
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright.manifest import plugins
+from modelwright_plugins.catalogue import presets
 from modelwright_plugins.command.plugin_package import Template, package_files
 
 OPTIONS = ("--kind", "--into")

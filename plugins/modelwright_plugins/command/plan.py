@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from modelwright.assemble import assemble, problems
 from modelwright.cli import complain
 from modelwright.component import Command
-from modelwright.compose import composed
 from modelwright.hooks import discover
 from modelwright.schema import RESERVED
+from modelwright_plugins.command.explain import composed
 from modelwright_plugins.command.run import only_overrides
 
 

@@ -16,11 +16,11 @@ from typing import Any
 import modelwright.api
 import modelwright.testing
 import modelwright_plugins.artifacts
-from modelwright.catalogue import presets, recipes
 from modelwright.component import Artifact, Component, Stage
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import Specification, discover
 from modelwright.registry import Kind
+from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.list import about
 from modelwright_plugins.command.show import parameters
 from modelwright_plugins.command.source import attributes, signature

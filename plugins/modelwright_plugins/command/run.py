@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright import launch
-from modelwright.catalogue import CONF, recipes
 from modelwright.cli import command
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError, nearest
+from modelwright.hooks import CONF
 from modelwright.run import MANIFEST, read_manifest, start
+from modelwright_plugins.catalogue import recipes
+from modelwright_plugins.command.explain import blaming, explained
 from modelwright_plugins.command.farewell import farewell, program, shown
 from modelwright_plugins.sweep import record
 
@@ -104,10 +106,11 @@ def _overrides(words: list[str]) -> list[str]:
 
 def _with_hydra(words: list[str], folder: Path, task: Callable[[DictConfig], Any]) -> int:
     import hydra
+    import yaml
     from hydra.core.plugins import Plugins
 
     from hydra_plugins.modelwright_optuna import OptunaSweeper
-    from modelwright.compose import explained, install
+    from modelwright.compose import install
 
     install()
     Plugins.instance().register(OptunaSweeper)  # Hydra does not find it by itself in an editable installation
@@ -115,7 +118,7 @@ def _with_hydra(words: list[str], folder: Path, task: Callable[[DictConfig], Any
     sys.argv = ["modelwright run", *sorted(words, key=lambda word: word not in record.FLAGS)]  # argparse wants them first
     try:
         hydra.main(version_base="1.3", config_path=f"pkg://{CONF}", config_name="config")(task)()
-    except (hydra.errors.HydraException, ValueError) as e:
+    except (hydra.errors.HydraException, ValueError, yaml.YAMLError) as e:
         raise _of_sweeping(str(e), words) or explained(e, _overrides(words)) from e
     if _failure is not None:
         raise _failure
@@ -147,7 +150,9 @@ def one_job(config: DictConfig) -> None:
     folder = Path(hydra.runtime.output_dir)
     overrides = [o for o in hydra.overrides.task if not o.startswith("run.dir=")]
     try:
-        farewell(start(freeze(config, hydra), folder, overrides), folder)
+        with blaming(hydra, config):
+            frozen = freeze(config, hydra)
+        farewell(start(frozen, folder, overrides), folder)
     except BaseException as e:
         if isinstance(e, KeyboardInterrupt) and (folder / MANIFEST).exists():
             print(f"\n{program()} resume {shown(folder)}   goes on from the last checkpoint", flush=True)

@@ -8,10 +8,10 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 
-from modelwright.catalogue import presets, recipes
 from modelwright.component import Command, Component, Stage
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
+from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.list import listing
 from modelwright_plugins.command.source import attributes, file
 

@@ -72,6 +72,8 @@ class LocalTasks(LocalPipelineExecutor):
                     failed[rank] = error
                     break
         else:
+            if multiprocessing.get_start_method() == "loky":  # joblib's workers: processes that they start don't know this method
+                multiprocessing.set_start_method("forkserver", force=True)
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload([__name__, *{type(step).__module__ for step in self.pipeline}])
             with ProcessPoolExecutor(self.workers, mp_context=context) as pool:

@@ -14,6 +14,7 @@ from modelwright import launch
 from modelwright.errors import ModelwrightError, Pruned, RankFailure, disk_error
 from modelwright.manifest import write_json
 from modelwright.run import MANIFEST, read_config, read_manifest, start
+from modelwright_plugins.command.explain import blaming
 from modelwright_plugins.command.farewell import farewell, headline
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def job(config: DictConfig) -> dict[str, Any]:
     with contextlib.nullcontext() if hydra.runtime.choices["hydra/launcher"] == "basic" else _aside(folder):
         print(f"\njob {hydra.job.num}: {' '.join(overrides)}", flush=True)
         try:
-            frozen = freeze(config, hydra)
+            with blaming(hydra, config):
+                frozen = freeze(config, hydra)
             if manifest := ended(folder, frozen):
                 print(f"  {manifest['status']} already", flush=True)
             else:

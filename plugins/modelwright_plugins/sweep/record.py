@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from modelwright.catalogue import recipes
 from modelwright.errors import ModelwrightError
 from modelwright.manifest import write_json
+from modelwright_plugins.catalogue import recipes
 
 RECORD = "sweep.json"
 FLAGS = {"-m", "--multirun"}

@@ -40,6 +40,17 @@ def test_joblib(home):
     sweeps(home, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
+@needs("hydra_plugins.hydra_joblib_launcher")
+def test_joblib_curates(home):
+    """The executor's own workers start in a worker of joblib's."""
+    (home.folder / "books").mkdir()
+    for i in range(8):
+        (home.folder / "books" / f"{i}.txt").write_text(f"The {i} books of the house are read by those who live there.\n" * 40)
+    words = ("stages=[curate]", "source=text", "source.paths=[books/*.txt]", "executor.workers=2", "executor.tasks=2")
+    code, _, errors = home.modelwright("run", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *words, "seed=1,2", "run.dir=sweep")
+    assert code == 0, errors + (home.folder / "sweep" / "logs" / "0.log").read_text()
+
+
 @needs("hydra_plugins.hydra_submitit_launcher")
 def test_submitit_on_this_machine(home):
     sweeps(home, "hydra/launcher=submitit_local")

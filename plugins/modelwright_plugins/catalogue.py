@@ -3,9 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
-from modelwright.hooks import discover
-
-CONF, RECIPES = "modelwright.conf", "modelwright.recipes"
+from modelwright.hooks import CONF, RECIPES, discover
 
 
 def recipes() -> dict[str, Path]:

@@ -1,0 +1,114 @@
+"""Errors of composing, told in one line: the override or the file at fault, and the nearest right word."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from modelwright.component import Settings
+from modelwright.errors import ModelwrightError, nearest
+from modelwright.hooks import discover
+from modelwright_plugins.catalogue import presets, recipes
+
+SETTINGS = [f.name.rstrip("_") for f in fields(Settings)]
+
+
+def composed(overrides: Sequence[str]) -> dict[str, Any]:
+    """The frozen config of these overrides. Raises ModelwrightError, in one line, on anything that is not right."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from modelwright.compose import freeze, hydrated
+
+    try:
+        config = hydrated(overrides)
+    except (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError) as e:
+        raise explained(e, overrides) from e
+    with blaming(config.hydra, config):
+        return freeze(config, config.hydra)
+
+
+@contextlib.contextmanager
+def blaming(hydra: Any, config: Any) -> Iterator[None]:
+    """Inside, an error about a key of `config` is told with the override or the YAML file that set it. `hydra` is Hydra's own node."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except OmegaConfBaseException as e:
+        raise ModelwrightError(f"{e.full_key}: {str(e).splitlines()[0]}", str(e.full_key)) from e
+    except ModelwrightError as e:
+        chosen, kinds = dict(hydra.runtime.choices), discover().registry.picked
+        values: Any = OmegaConf.to_container(config)
+        words: Any = OmegaConf.to_container(hydra.overrides.task)
+        chosen |= {name: [*values[name]] for name, kind in kinds.items() if kind.many and isinstance(values.get(name), dict)}
+        where = _blame(e.key, words, chosen) if e.key else ""
+        raise ModelwrightError(f"{where}{e}", e.key) from e
+
+
+def _blame(key: str, overrides: Sequence[str], chosen: Mapping[str, Any]) -> str:
+    """The override or the YAML file that set a key, as the beginning of an error: 'override x=1: '."""
+    for override in overrides:
+        left = override.partition("=")[0].lstrip("+~")
+        picks = left in discover().registry.picked and key != left
+        if not picks and (key == left or key.startswith(left + ".") or left.startswith(key + ".")):
+            return f"override {override}: "
+    files = [(recipes().get(recipe, Path(recipe)), "")] if (recipe := chosen.get("recipe")) else []
+    for name, kind in discover().registry.picked.items():
+        for option in chosen.get(name) or [] if kind.many else [chosen.get(name)]:
+            if option in presets(name):
+                files.append((presets(name)[option], f"{name}.{option}." if kind.many else f"{name}."))
+    for file, prefix in (f for f in files if f[0].is_file()):
+        node, parts = yaml.safe_load(file.read_text(encoding="utf-8")), key.removeprefix(prefix).split(".")
+        while parts and isinstance(node, dict) and parts[0] in node:
+            node = node[parts.pop(0)]
+        if not parts:
+            return f"{file}: "
+    return ""
+
+
+def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
+    """Hydra's error about an override, in one line with the nearest right thing."""
+    text, registry = str(error), discover().registry
+    if m := re.search(r"Could not (?:find|load) '([^']+)'", text):
+        group, _, name = m[1].partition("/") if "/" in m[1] else ("", "", m[1])
+        if group in {"recipe", ""}:
+            name = m[1].removeprefix("recipe/")
+            here = Path(name).with_suffix(".yaml")
+            hint = f"; did you mean ./{here}?" if here.is_file() else nearest(name, recipes())
+            return ModelwrightError(f"no recipe {'file' if name[0] in './' else 'named'} {name!r}{hint}")
+        if group in registry.kinds:
+            known = [*registry.names(group), *presets(group)]
+            return ModelwrightError(f"no {group} named {name!r}{nearest(name, known)}{registry.excuse()}", group)
+    if m := re.search(r"An item is already at '([^']+)'", text):
+        return ModelwrightError(f"override +{m[1]}: it is there already; leave out the +", m[1])
+    if m := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return ModelwrightError(f"override {m[1]}: to sweep over several values add -m; a list is written [a,b]")
+    if m := re.search(r"Could not (?:override|delete(?: from config\.)?|append[^']*) '([^'@]+)", text):
+        known = [*SETTINGS, *discover().registry.picked, *registry.names("stage")]
+        head, _, tail = m[1].partition(".")
+        given = next((o for o in overrides if o.lstrip("+~").startswith(m[1])), m[1])
+        if head in known and not tail:
+            return ModelwrightError(f"override {given}: choose another {head} ({head}=NAME), or none of a list ({head}=[])", head)
+        known = _keys(head, overrides) if head in known else known
+        return ModelwrightError(f"override {given}: there is no {m[1]!r}{nearest(m[1] if head in known or tail else head, known)}", m[1])
+    return ModelwrightError(" ".join(f"{text} {error.__cause__ or ''}".split()))
+
+
+def _keys(head: str, overrides: Sequence[str]) -> list[str]:
+    """The full keys below a top-level key, with only those overrides that pick options."""
+    from omegaconf import OmegaConf
+
+    from modelwright.compose import below, hydrated
+
+    picks = [o for o in overrides if o.partition("=")[0] in {"recipe", *discover().registry.picked}]
+    with contextlib.suppress(Exception):  # at worst the suggestion is lost
+        return [key for key, _ in below(OmegaConf.to_container(hydrated(picks)[head]), head)]
+    return []
