@@ -16,6 +16,8 @@ from modelwright_plugins.report.comparison import Objective, compared
 from modelwright_plugins.report.page import page as report_page
 from modelwright_plugins.report.runs import folders, read, swept
 
+pytestmark = pytest.mark.slow
+
 # where the best run's loss ends, in pixels of the window
 END_OF_BEST_CURVE = """() => {
     const path = document.querySelector("figure.curves [data-run='0'] .hit");

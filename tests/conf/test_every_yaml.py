@@ -27,6 +27,7 @@ def picked(kind: str, name: str) -> str:
     return f"{kind}=[{name}]" if REGISTRY.kinds[kind].many else f"{kind}={name}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", recipes())
 def test_a_recipe_plans_and_so_does_all_that_it_says_to_try(recipe):
     assert planned(f"recipe={recipe}")["train"]["parameters"]
@@ -37,6 +38,7 @@ def test_a_recipe_plans_and_so_does_all_that_it_says_to_try(recipe):
         assert planned(f"recipe={recipe}", *plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), PRESETS)
 def test_a_preset_plans_in_the_quickstart(kind, name):
     assert planned("recipe=pretrain/quickstart", picked(kind, name))

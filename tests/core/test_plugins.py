@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from conftest import TOY
 
+pytestmark = pytest.mark.slow
+
 REGISTER = """
 from modelwright.hooks import hookimpl
 @hookimpl

@@ -32,6 +32,7 @@ EXCUSED = {  # commands that are not run here, and what runs them; pages without
         "git clone REPOSITORY modelwright && cd modelwright": "the reader's repository",
         "make quickstart": "tests/recipes/test_quickstart.py",
         "make test": "it runs this test",
+        "source <(modelwright completion bash)": "tests/plugins/command/test_completion.py",
     },
 }
 EXCUSES = {"docs/sweeps.md": 1}  # page -> how many of its commands say `# not run here: WHY`

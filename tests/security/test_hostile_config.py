@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 PLAIN_HYDRA = """
 import subprocess, sys, hydra
 sys.argv[1:] = ["-m"] if sys.argv[3] == "multirun" else []

@@ -95,7 +95,8 @@ REACHING = [
     "{{ namespace.__init__.__globals__.os.system('touch CANARY') }}",
     "{{ (lipsum|attr('__globals__')).os.system('touch CANARY') }}",
     "{{ lipsum['__glo' ~ 'bals__'].os.system('touch CANARY') }}",
-    "{% for c in ''.__class__.__mro__[-1].__subclasses__() %}{% if c.__name__ == 'Popen' %}{{ c('touch CANARY', shell=True).wait() }}"
+    "{% for c in ''.__class__.__mro__[-1].__subclasses__() %}"
+    "{% if c.__name__ == 'Popen' and c.__module__ == 'subprocess' %}{{ c('touch CANARY', shell=True).wait() }}"
     "{% endif %}{% endfor %}",
     "{{ self.__init__.__globals__.__builtins__.open('CANARY', 'w') }}",
     "{{ self._TemplateReference__context.cycler.__init__.__globals__.os.system('touch CANARY') }}",

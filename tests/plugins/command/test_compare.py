@@ -191,7 +191,7 @@ def test_damaged_files_are_named(sweep: Path) -> None:
         Compare().run([str(sweep)])
     (sweep / "sweep.json").unlink()
     (sweep / "2" / "manifest.json").write_text('{"status": "fini')
-    with pytest.raises(ModelwrightError, match=r"2/manifest\.json can't be read"):
+    with pytest.raises(ModelwrightError, match=r"2/manifest\.json is damaged"):
         Compare().run([str(sweep)])
 
 

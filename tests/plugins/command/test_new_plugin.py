@@ -69,6 +69,7 @@ def held(kinds: tuple[str, ...], tmp_path: Path) -> None:
         assert f"{kind}/my_{kind}  (plugin my_{kind}, " in said, f"{kind} is not shown"
 
 
+@pytest.mark.slow
 def test_one_kind(tmp_path: Path) -> None:
     held(SOME, tmp_path)
 

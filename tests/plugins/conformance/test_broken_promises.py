@@ -13,6 +13,8 @@ from broken_table import BROKEN
 
 from modelwright.hooks import discover
 
+pytestmark = pytest.mark.slow
+
 RANKS = {"architecture", "kernel", "parallel", "precision"}
 ON_RANKS = {broken_training.Squared, broken_training.Splitting, broken_training.Counting}
 

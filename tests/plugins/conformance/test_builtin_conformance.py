@@ -12,6 +12,8 @@ from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright.testing import assert_conforms
 
+pytestmark = pytest.mark.slow
+
 REGISTRY = discover().registry
 KINDS = REGISTRY.names("conformance")
 ENTRIES = [

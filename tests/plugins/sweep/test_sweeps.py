@@ -25,6 +25,7 @@ def test_a_killed_sweep_goes_on_where_it_stopped(home):
     assert "job 0" in said and "finished already" in said
 
 
+@pytest.mark.slow
 def test_the_same_words_go_on_and_other_words_are_refused(home):
     words = ("run", *LEARN, "-m", "learn.floor=1,x", "run.dir=sweep")
     code, said, _ = home.modelwright(*words)

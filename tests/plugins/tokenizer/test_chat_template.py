@@ -146,6 +146,7 @@ def test_what_is_no_plain_value_is_told() -> None:
         render(CHATML, [{"role": "user", "content": object()}])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("template", "said"),
     [
