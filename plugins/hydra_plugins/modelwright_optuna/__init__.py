@@ -24,7 +24,8 @@ class OptunaSweeperConf:
     sampler: str = "tpe"  # tpe, random, nsga2 (several metrics), gp, cmaes (needs `cmaes`), qmc or grid-like `brute_force`
     startup_trials: int = 10  # drawn at random before the sampler (tpe, gp) or the pruner learns from what it saw
     pruner: str | None = None  # median, successive_halving or hyperband: ends jobs that do worse than others did; null: none
-    prune_on: str = "loss"  # the number of `metrics.jsonl` that the pruner looks at; in the direction of `metric`
+    prune_on: str = "loss"  # the number of `metrics.jsonl` that the pruner looks at
+    prune_direction: str = "minimize"  # which way that number is better
     prune_every: int = 10  # steps between its looks
     prune_after: int = 0  # steps before its first look
     storage: str | None = None  # an SQLAlchemy URL; null: sqlite, `optuna.db` in the folder of the sweep

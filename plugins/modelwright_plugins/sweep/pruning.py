@@ -21,7 +21,7 @@ def report(trial: str, step: int, metrics: Mapping[str, float]) -> None:
     if told["prune_on"] not in metrics:
         raise ValueError(f"hydra.sweeper.prune_on: a training step has no number {told['prune_on']!r}; it has {', '.join(metrics)}")
     asked = _trial(trial)
-    asked.report(float(metrics[told["prune_on"]]), step)
+    asked.report(told["prune_sign"] * float(metrics[told["prune_on"]]), step)
     if asked.should_prune():
         raise Pruned(f"{told['prune_on']} {metrics[told['prune_on']]:.4g} at step {step} is worse than that of other jobs there")
 

@@ -34,16 +34,26 @@ def is_sweep(words: Sequence[str]) -> bool:
 
 
 def begin(folder: Path, words: Sequence[str]) -> None:
-    """Note what the sweep in `folder` was asked for. ModelwrightError: the folder holds another sweep, or something else."""
+    """Note what the sweep in `folder` was asked for. ModelwrightError: the folder holds another sweep, or something else.
+
+    A sweep may go on elsewhere, with more trials, or with more jobs at a time: that does not make it another.
+    """
     asked = [word for word in words if word not in FLAGS and not word.startswith("run.dir=")]
     if (folder / RECORD).exists():
-        if (earlier := read(folder)["words"]) != asked:
-            raise ModelwrightError(f"run.dir: {folder} holds another sweep ({' '.join(earlier)}); name another folder", "run.dir")
+        earlier = read(folder)
+        if _what(earlier["words"]) != _what(asked):
+            raise ModelwrightError(f"run.dir: {folder} holds another sweep ({' '.join(earlier['words'])}); name another folder", "run.dir")
+        write_json(folder / RECORD, {**earlier, "words": asked})
         return
     if folder.exists() and any(folder.iterdir()):
         raise ModelwrightError(f"run.dir: {folder} is not empty and is not a sweep; name another folder", "run.dir")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RECORD, {"words": asked, "cwd": str(Path.cwd()), "sweeper": "basic", "metric": None, "direction": None})
+
+
+def _what(words: Sequence[str]) -> list[str]:
+    how = ("hydra/launcher=", "hydra.launcher.", "hydra.sweeper.n_trials=", "hydra.sweeper.n_jobs=")
+    return [word for word in words if not word.lstrip("+").startswith(how)]
 
 
 def ranked(folder: Path, *, sweeper: str, metric: Sequence[str], direction: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,19 +35,23 @@ def sweep(settings: Mapping[str, Any], arguments: Sequence[str], *, launcher: La
         raise ModelwrightError("hydra/sweeper=optuna needs Optuna: pip install 'modelwright[optuna]'") from None
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     metrics, directions = _objectives(settings)
     fixed, space = searched(settings, arguments)
     storage = settings["storage"] or f"sqlite:///{Path(folder).absolute() / 'optuna.db'}"
     study = optuna.create_study(storage=storage, study_name=settings["study_name"], load_if_exists=True, directions=directions)
     study.sampler, study.pruner = sampler(settings, len(study.trials)), pruner(settings)
+    stopped: list[bool] = []  # a sampler that has tried everything stops the study; Optuna lets it do so in its own loop only
+    study.stop = lambda: stopped.append(True)  # type: ignore[method-assign]
     record.ranked(Path(folder), sweeper="optuna", metric=metrics, direction=directions)
     told = {"storage": storage, "study": study.study_name, **{k: settings[k] for k in settings if k.startswith(("prune", "startup"))}}
+    told["prune_sign"] = 1 if settings["prune_direction"] == directions[0] else -1  # Optuna compares in the direction of the study
     running = [t for t in study.trials if not t.state.is_finished()]  # of a start that was killed
     for lost in (t for t in running if set(t.params) != set(space)):
         study.tell(lost.number, state=optuna.trial.TrialState.FAIL)
     batch = [optuna.trial.Trial(study, t._trial_id) for t in running if set(t.params) == set(space)]
     while True:
-        free = min(settings["n_jobs"] - len(batch), settings["n_trials"] - len(study.trials))
+        free = 0 if stopped else min(settings["n_jobs"] - len(batch), settings["n_trials"] - len(study.trials))
         batch += [study.ask(fixed_distributions=space) for _ in range(free)]
         if not batch:
             return study
@@ -147,6 +152,7 @@ def _objectives(settings: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
     directions = directions * len(metrics) if len(directions) == 1 else directions
     for direction in directions:
         _one_of("direction", direction, ("minimize", "maximize"))
+    _one_of("prune_direction", settings["prune_direction"], ("minimize", "maximize"))
     if not metrics or len(directions) != len(metrics):
         raise ModelwrightError(f"hydra.sweeper.direction: {len(metrics)} metrics need as many directions, or one for all; got {directions}")
     if settings["pruner"] is not None and len(metrics) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 
 import pytest
 
@@ -100,6 +101,8 @@ def test_a_killed_study_goes_on_with_its_trials(home):
     assert [home.manifest(f"s/{n}") for n in range(2)] == before
     assert len({t.params["learn.floor"] for t in trials}) == 4  # the sampler does not draw the same again
     assert home.modelwright("resume", "s")[0] == 0 and len(load(home, "s").trials) == 4  # nothing is left to do
+    more = [word.replace("n_trials=4", "n_trials=5") for word in words]
+    assert home.modelwright("run", *LEARN, *more)[0] == 0 and home.jobs("s") == ["0", "1", "2", "3", "4"]
 
 
 @pytest.mark.slow
@@ -137,13 +140,27 @@ def test_a_rank_tells_its_trial(tmp_path):
         trial.report(value, 10)
         made.tell(trial, value)
     asked = made.ask()
-    settings = {"pruner": "median", "startup_trials": 1, "prune_on": "loss", "prune_every": 10, "prune_after": 0}
+    settings = {"pruner": "median", "startup_trials": 1, "prune_on": "loss", "prune_every": 10, "prune_after": 0, "prune_sign": 1}
     told = json.dumps({"storage": storage, "study": "sweep", "number": asked.number, **settings})
     pruning.report(told, 9, {"loss": 99.0})  # not a step at which it looks
     with pytest.raises(Pruned, match="loss 3 at step 10 is worse"):
         pruning.report(told, 10, {"loss": 3.0})
     with pytest.raises(ValueError, match="no number 'loss'; it has lr"):
         pruning.report(told, 20, {"lr": 3.0})
+
+
+@pytest.mark.slow
+def test_a_loss_prunes_when_the_metric_is_to_be_large(home):
+    """`learn.floor` is sought large, and the loss, of which the pruner has its orders, is still better small."""
+    sought = ("hydra.sweeper.metric=learn.floor", "hydra.sweeper.direction=maximize", "hydra.sweeper.sampler=brute_force")
+    pruner = ("hydra.sweeper.pruner=median", "hydra.sweeper.startup_trials=1", "hydra.sweeper.prune_every=5")
+    words = (*sought, *pruner, "hydra.sweeper.n_trials=9", "run.dir=s")  # 9 are asked for; there are 3 to try
+    assert home.modelwright("run", *LEARN[:-1], *words, "learn.floor=1,2,3")[0] == 0
+    trials = sorted(load(home, "s").trials, key=lambda t: t.number)
+    assert len(trials) == 3
+    for i, trial in enumerate(trials[1:], 1):  # worse than the median of those that finished before it, by the loss
+        floors = [float(t.params["learn.floor"]) for t in trials[:i] if t.state == TrialState.COMPLETE]
+        assert (trial.state == TrialState.PRUNED) == (float(trial.params["learn.floor"]) > statistics.median(floors))
 
 
 def test_nothing_to_search_over(home):
