@@ -9,7 +9,7 @@ quickstart: .venv/.installed
 	$(BIN)/modelwright run recipe=pretrain/quickstart
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 fast: lint
 	$(BIN)/pytest -m "not slow"

@@ -27,7 +27,7 @@ from modelwright.hooks import CONF, RECIPES, discover
 from modelwright.registry import Kind, Registry
 from modelwright.schema import RESERVED, conform, defaults, plain
 
-OF_HYDRA = re.compile(r"hydra\.(mode|sweeper\.(params\.(?!.*hydra).+|direction|study_name)|launcher\.partition)")  # what a file may set
+OF_HYDRA = re.compile(r"hydra\.(mode|sweeper\.(params\.[+~]*(?!hydra)\w[\w./]*|metric|direction)|launcher\.partition)")
 SETTINGS = [f.name.rstrip("_") for f in fields(Settings)]
 
 
@@ -108,7 +108,8 @@ class Loader(ConfigLoaderImpl):
             raise ModelwrightError(f"{default.config_path}: a preset is picked by its name, not by a path")
         for key, value in below(OmegaConf.to_container(found.config), ""):
             number = re.match(r"hydra\.(sweeper|launcher)\.", key) and isinstance(value, int | float | None)
-            if key.split(".")[0] == "hydra" and not (isinstance(value, dict) or number or OF_HYDRA.fullmatch(key)):
+            known = isinstance(value, dict) or number or (isinstance(value, str) and OF_HYDRA.fullmatch(key))
+            if key.split(".")[0] == "hydra" and ("._" in key or not known):  # `_target_`, `_args_` …
                 where = found.path if found.provider == "recipes" else f"{found.path}/{default.config_path}.yaml"
                 raise ModelwrightError(f"{where}: {key}: of Hydra, a file may set mode, sweeper.params and sweeper and launcher numbers")
         return found
@@ -148,8 +149,7 @@ def freeze(config: DictConfig, hydra: Any) -> dict[str, Any]:
 
 def composed(overrides: Sequence[str]) -> dict[str, Any]:
     """The frozen config of these overrides."""
-    config = hydrated(overrides)
-    return freeze(config, config.hydra)
+    return freeze(config := hydrated(overrides), config.hydra)
 
 
 def _checked(top: dict[str, Any], registry: Registry) -> dict[str, Any]:

@@ -110,9 +110,9 @@ class Hooks:
             wanted = {name: copy.deepcopy(v) if isinstance(v, Mapping) else v for name, v in given.items()}  # it may change its own
             try:
                 implementation.function(**wanted)
-            except Pruned:
-                raise
             except (Exception, SystemExit) as e:
+                if isinstance(e, Pruned) and hook not in {"on_error", "on_run_end"}:  # they come too late
+                    raise
                 warnings.warn(f"{hook} of plugin {implementation.plugin_name!r} failed: {type(e).__name__}: {e}", stacklevel=2)
 
 
@@ -125,7 +125,7 @@ def discover() -> Hooks:
     for entry in found:
         if entry.name in only:
             hooks.load(entry.name, entry.load)
-    for entry in found:  # a kind may come from a plugin that is later in the order
+    for entry in found * len(found):  # a kind may come from a plugin that is later in the order
         if "no kind named" in hooks.registry.broken.get(entry.name, ""):
             del hooks.registry.broken[entry.name]
             hooks.load(entry.name, entry.load)

@@ -27,7 +27,7 @@ def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[st
     if found := problems(assemble(config, discover().registry), config):
         raise ModelwrightError("\n".join(found))
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / ".lock"):
+    with locked(folder / ".lock"):
         if not (folder / CONFIG).exists():
             if any(path.name not in {".lock", MANIFEST} for path in folder.iterdir()):
                 raise ModelwrightError(f"run.dir: {folder} is not empty and is not a run; name another folder", "run.dir")
@@ -41,7 +41,7 @@ def start(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[st
 def resume(folder: Path) -> dict[str, Any]:
     """Run whatever of the run in `folder` is not finished, and return its manifest."""
     read_config(folder)
-    with _locked(folder / ".lock"):
+    with locked(folder / ".lock"):
         return _go_on(folder.absolute(), [])
 
 
@@ -56,10 +56,10 @@ def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
     (folder / launch.LOGS).mkdir(exist_ok=True)
     manifest |= {"status": "running", "started": time.time(), "error": None}
     write_json(folder / MANIFEST, manifest)
-    hooks.call("on_run_start", run=folder, config=config)
     error: BaseException | None = None
     print(f"run: {folder}", flush=True)
     try:
+        hooks.call("on_run_start", run=folder, config=config)
         for number, b in enumerate(bound, 1):
             _stage(b, f"[{number}/{len(bound)}] {b.name}", folder, config, manifest, hooks)
         manifest["status"] = "finished"
@@ -129,7 +129,7 @@ def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest:
         if config["run"]["reuse"]:
             with contextlib.suppress(OSError):
                 pointer.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(_locked(pointer.with_suffix(".lock"), f"{title}: another run is making the same; waiting for it"))
+                held.enter_context(locked(pointer.with_suffix(".lock"), f"{title}: another run is making the same; waiting for it"))
         if config["run"]["reuse"] and (earlier := _reusable(pointer, folder)):
             job.out.unlink() if job.out.is_symlink() else shutil.rmtree(job.out, ignore_errors=True)
             job.out.symlink_to(earlier["out"])
@@ -188,7 +188,7 @@ def _reusable(pointer: Path, folder: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _locked(file: Path, wait: str = "") -> Iterator[None]:
+def locked(file: Path, wait: str = "") -> Iterator[None]:
     """Hold the lock on `file`; while another process does, say `wait` and wait, or raise when there is nothing to say."""
     with file.open("w") as lock:
         try:

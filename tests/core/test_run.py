@@ -227,6 +227,22 @@ def test_plugins_are_told_of_a_runs_life(tmp_path, toy):
     ]  # fmt: skip
 
 
+def test_a_run_may_be_pruned_before_it_begins_and_not_when_it_is_over(tmp_path, toy):
+    @hookimpl
+    def refuse(run):
+        raise Pruned("no")
+
+    early, late = types.ModuleType("early"), types.ModuleType("late")
+    early.on_run_start, late.on_run_end = refuse, refuse
+    toy.load("late", lambda: late)
+    with pytest.warns(UserWarning, match="on_run_end of plugin 'late' failed: Pruned: no"):
+        assert drawn(tmp_path, "good")["status"] == "finished"
+    toy.load("early", lambda: early)
+    with pytest.raises(Pruned), pytest.warns(UserWarning, match="on_run_end"):
+        drawn(tmp_path, "bad")
+    assert read_manifest(tmp_path / "bad")["status"] == "pruned"
+
+
 def test_a_pruned_run_is_neither_finished_nor_failed(tmp_path, toy):
     told: list[str] = []
     pruner = types.ModuleType("pruner")

@@ -29,6 +29,9 @@ OF_HYDRA = {  # what a recipe says of Hydra
     "group as a parameter": "hydra: {mode: MULTIRUN, sweeper: {params: {hydra/job_logging: colorlog}}}",
     "launcher": f"hydra: {{mode: MULTIRUN, launcher: {{_target_: io.open, file: CANARY, mode: w}}, x: {TOUCH}}}",
     "sweeper": "hydra: {sweeper: {_target_: os.system}}",
+    "target as a parameter": f"hydra: {{mode: MULTIRUN, sweeper: {{params: {TOUCH}}}}}",
+    "target in a parameter": f"hydra: {{mode: MULTIRUN, sweeper: {{params: {{seed: {TOUCH}}}}}}}",
+    "target in a list": f"hydra: {{mode: MULTIRUN, sweeper: {{params: {{seed: [{TOUCH}]}}}}}}",
     "program": "hydra: {launcher: {python: /tmp/evil}}",  # submitit's
     "setup": "hydra: {launcher: {setup: [touch CANARY]}}",
     "search path": "hydra: {searchpath: ['file://HERE']}",
@@ -38,7 +41,14 @@ OF_HYDRA = {  # what a recipe says of Hydra
     "path of a preset": "defaults: ['/optimizer/../../../../../../../../../../HERE/part@hydra.callbacks.x']",
     "path of a callback": "defaults: [override /hydra/callbacks: ../../../../../../../../../../HERE/part]",
 }
-REACH_HYDRA = ["callbacks", "job_logging", "hydra_logging", "environment", "sweep parameter"]  # those that plain Hydra does
+REACH_HYDRA = [
+    "callbacks",
+    "job_logging",
+    "hydra_logging",
+    "environment",
+    "sweep parameter",
+    "target as a parameter",
+]  # those that plain Hydra does
 PART = "_target_: io.open\nfile: CANARY\nmode: w\n"
 
 

@@ -29,7 +29,7 @@ class OptunaSweeperConf:
     prune_every: int = 10  # steps between its looks
     prune_after: int = 0  # steps before its first look
     storage: str | None = None  # an SQLAlchemy URL; null: sqlite, `optuna.db` in the folder of the sweep
-    study_name: str = "sweep"
+    study_name: str | None = None  # in a storage of your own; null: the folder of the sweep
     seed: int | None = 1234  # of the sampler; null: another each time
     params: dict[str, str] | None = None  # what to sweep over, beside the command line: key -> interval(a,b), range(a,b), choice(a,b) …
 

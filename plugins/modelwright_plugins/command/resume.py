@@ -18,7 +18,7 @@ from modelwright_plugins.sweep import record
 class Resume(Command):
     """Go on with a run or a sweep that was stopped: modelwright resume runs/…
 
-    Of a sweep, jobs that finished or were pruned are left as they are; those that failed are tried again.
+    Of a sweep, jobs that finished or were pruned are left as they are; those that failed are tried again (Optuna's are not).
     """
 
     def run(self, arguments: list[str]) -> int:
@@ -34,7 +34,7 @@ class Resume(Command):
 def _sweep(folder: Path) -> int:
     from modelwright_plugins.command.run import run_sweep
 
-    begun = record.read(folder)
-    if Path(begun.get("cwd", ".")).is_dir():
-        os.chdir(begun.get("cwd", "."))  # what its words name, they name from there
-    return run_sweep([*begun["words"], f"run.dir='{folder}'"], folder)
+    words, cwd = record.words_again(folder), record.read(folder).get("cwd")
+    if isinstance(cwd, str) and Path(cwd).is_dir():
+        os.chdir(cwd)  # what its words name, they name from there
+    return run_sweep([*words, f"run.dir='{folder}'"], folder)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright import launch
-from modelwright.cli import command
+from modelwright.cli import command, complain
 from modelwright.component import Command
-from modelwright.errors import ModelwrightError, nearest
+from modelwright.errors import ModelwrightError, disk_error, nearest
 from modelwright.hooks import CONF
-from modelwright.run import MANIFEST, read_manifest, start
+from modelwright.run import MANIFEST, locked, read_manifest, start
 from modelwright_plugins.catalogue import recipes
 from modelwright_plugins.command.explain import blaming, explained
 from modelwright_plugins.command.farewell import farewell, program, shown
@@ -51,7 +51,7 @@ class Run(Command):
             raise ModelwrightError("-m under torchrun or Slurm would sweep on every rank; let Modelwright start the ranks of each job")
         if sweep:
             return run_sweep(*_with_folder(arguments))
-        return int(launch.lead(lambda: _with_hydra(*_with_folder(arguments), one_job)) or 0)
+        return int(launch.lead(lambda: _with_hydra(_with_folder(arguments)[0], one_job)) or 0)
 
 
 def only_overrides(words: list[str]) -> list[str]:
@@ -71,22 +71,35 @@ _failure: Exception | None = None  # of a single run: Hydra would print its own 
 def run_sweep(words: list[str], folder: Path) -> int:
     """Begin a sweep in `folder`, or go on with the one that these words began there; then print its table."""
     from modelwright_plugins.sweep import watch
-    from modelwright_plugins.sweep.job import job
+    from modelwright_plugins.sweep.job import REFUSED, job
 
-    record.begin(folder, words)
-    picked = {key: value for key, _, value in (word.partition("=") for word in words)}
-    elsewhere = picked.get("hydra/launcher", "basic") != "basic"
-    total = int(picked["hydra.sweeper.n_trials"]) if "hydra.sweeper.n_trials" in picked else watch.jobs_asked(_overrides(words), [])
-    try:
-        with watch.watched(folder, total) if elsewhere else contextlib.nullcontext():
-            _with_hydra(words if record.FLAGS & set(words) else ["-m", *words], folder, job)
-    except KeyboardInterrupt:
-        print(f"\n{program()} resume {shown(folder)}   goes on with the jobs that are not done", flush=True)
-        raise
-    finally:
-        record.forget(folder)
-    command(["compare", str(folder)])
-    return 1 if any(read_manifest(job.parent)["status"] == "failed" for job in folder.glob(f"*/{MANIFEST}")) else 0
+    lost = False
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / record.LOCK):
+        try:
+            record.begin(folder, words)
+            (folder / REFUSED).unlink(missing_ok=True)
+            picked = {key: value for key, _, value in (word.partition("=") for word in words)}
+            elsewhere = picked.get("hydra/launcher", "basic") != "basic"
+            with watch.watched(folder, watch.jobs_asked(_overrides(words))) if elsewhere else contextlib.nullcontext():
+                _with_hydra(words if record.FLAGS & set(words) else ["-m", *words], job)
+        except KeyboardInterrupt:
+            print(f"\n{program()} resume {shown(folder)}   goes on with the jobs that are not done", flush=True)
+            raise
+        except Exception as e:
+            if isinstance(e, ModelwrightError) or disk_error(e) or not list(folder.glob(f"*/{MANIFEST}")):
+                raise
+            complain(
+                [f"the launcher lost a job: {type(e).__name__}: {e}", f"{program()} resume {shown(folder)} goes on with what is not done"]
+            )
+            lost = True
+        finally:
+            record.forget(folder)
+        command(["compare", str(folder)])
+        refused = (folder / REFUSED).read_text().splitlines() if (folder / REFUSED).exists() else []
+        complain(refused)
+        failed = any(read_manifest(job.parent)["status"] == "failed" for job in folder.glob(f"*/{MANIFEST}"))
+        return 1 if lost or refused or failed else 0
 
 
 def _with_folder(words: list[str]) -> tuple[list[str], Path]:
@@ -104,7 +117,7 @@ def _overrides(words: list[str]) -> list[str]:
     return [word for word in words if not word.startswith("-")]
 
 
-def _with_hydra(words: list[str], folder: Path, task: Callable[[DictConfig], Any]) -> int:
+def _with_hydra(words: list[str], task: Callable[[DictConfig], Any]) -> int:
     import hydra
     import yaml
     from hydra.core.plugins import Plugins

@@ -20,6 +20,7 @@ from modelwright_plugins.command.farewell import farewell, headline
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+REFUSED = "refused.txt"  # of a sweep: jobs whose folders hold what this start can't go on with
 LOGS = "logs"  # of a sweep: what each job says that runs beside others, as NUMBER.log
 
 
@@ -42,7 +43,7 @@ def job(config: DictConfig) -> dict[str, Any]:
             else:
                 manifest = launch.lead(lambda: start(frozen, folder, overrides))
                 farewell(manifest or {"stages": {}}, None)
-        except Exception as e:
+        except (Exception, SystemExit) as e:  # a plugin that leaves the process ends its own job only
             if not isinstance(e, (ModelwrightError, Pruned, RankFailure)):
                 traceback.print_exc()
             manifest = note_failure(folder, overrides, disk_error(e) or e)
@@ -61,12 +62,21 @@ def ended(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def note_failure(folder: Path, overrides: list[str], error: BaseException) -> dict[str, Any]:
-    """Keep why a job failed, also when that was before it had a manifest, and say it; gives the manifest."""
-    print(f"  {'pruned' if isinstance(error, Pruned) else 'failed'}: {error}", flush=True)
+    """Say why a job failed, and keep it, also when that was before it had a manifest. Gives what a manifest would say."""
+    failed: dict[str, Any] = {
+        "status": "pruned" if isinstance(error, Pruned) else "failed",
+        "error": str(error),
+        "overrides": overrides,
+        "stages": {},
+    }
+    print(f"  {failed['status']}: {error}", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / MANIFEST).exists():
-        write_json(folder / MANIFEST, {"status": "failed", "error": str(error), "overrides": overrides, "stages": {}})
-    return read_manifest(folder)
+        write_json(folder / MANIFEST, failed)
+    elif read_manifest(folder)["error"] != str(error):  # the folder holds another attempt, which stays as it is
+        with (folder.parent / REFUSED).open("a") as refused:
+            refused.write(f"job {folder.name}: {error}\n")
+    return failed
 
 
 @contextlib.contextmanager

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ModelwrightError
 from modelwright.manifest import write_json
-from modelwright_plugins.catalogue import recipes
 
-RECORD = "sweep.json"
+RECORD, LOCK = "sweep.json", ".lock"
+KNOWN = ("basic", "optuna", "joblib", "submitit_local", "submitit_slurm", "ray")  # sweepers and launchers
+SAID = re.compile(
+    r"hydra\.(mode|sweeper\.(metric|direction|sampler|pruner|prune_on|prune_direction|params\.\w[\w./]*)|launcher\.partition)"
+)
 FLAGS = {"-m", "--multirun"}
 
 
 def is_sweep(words: Sequence[str]) -> bool:
     """Whether these words of the command line sweep: by a flag, by `hydra.mode`, or by a recipe that says so itself."""
-    import yaml
-
-    if FLAGS & set(words) or "hydra.mode=MULTIRUN" in words:
+    if FLAGS & set(words):
         return True
-    name = next((word.partition("=")[2] for word in words if word.startswith("recipe=")), "")
-    file = recipes().get(name, Path(name) if name.endswith(".yaml") else None)
-    if file is None or not file.is_file() or "hydra.mode=RUN" in words:
-        return False
+    node = hydra_node(words)
+    return node is not None and node.mode is not None and node.mode.name == "MULTIRUN"
+
+
+def hydra_node(words: Sequence[str]) -> Any:
+    """Hydra's own node for the recipe and for what the words tell Hydra; None when they are wrong: running them says how."""
+    import yaml
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    import hydra_plugins.modelwright_optuna
+    from modelwright.compose import hydrated
+
     try:
-        recipe = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeError):
-        return False  # composing says what is wrong with it
-    mode = recipe.get("hydra", {}).get("mode") if isinstance(recipe, dict) and isinstance(recipe.get("hydra", {}), dict) else None
-    return mode == "MULTIRUN"
+        return hydrated([word for word in words if word.startswith(("recipe=", "hydra"))]).hydra
+    except (HydraException, OmegaConfBaseException, ModelwrightError, ValueError, yaml.YAMLError):
+        return None
 
 
 def begin(folder: Path, words: Sequence[str]) -> None:
     """Note what the sweep in `folder` was asked for. ModelwrightError: the folder holds another sweep, or something else.
 
-    A sweep may go on elsewhere, with more trials, or with more jobs at a time: that does not make it another.
+    A sweep may go on elsewhere, with more trials, more jobs at a time or another metric: that does not make it another.
     """
     asked = [word for word in words if word not in FLAGS and not word.startswith("run.dir=")]
     if (folder / RECORD).exists():
@@ -45,14 +54,13 @@ def begin(folder: Path, words: Sequence[str]) -> None:
             raise ModelwrightError(f"run.dir: {folder} holds another sweep ({' '.join(earlier['words'])}); name another folder", "run.dir")
         write_json(folder / RECORD, {**earlier, "words": asked})
         return
-    if folder.exists() and any(folder.iterdir()):
+    if any(path.name != LOCK for path in folder.iterdir()):
         raise ModelwrightError(f"run.dir: {folder} is not empty and is not a sweep; name another folder", "run.dir")
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RECORD, {"words": asked, "cwd": str(Path.cwd()), "sweeper": "basic", "metric": None, "direction": None})
 
 
 def _what(words: Sequence[str]) -> list[str]:
-    how = ("hydra/launcher=", "hydra.launcher.", "hydra.sweeper.n_trials=", "hydra.sweeper.n_jobs=")
+    how = ("hydra/launcher=", "hydra.launcher.", "hydra.sweeper.n_trials=", "hydra.sweeper.n_jobs=", "hydra.sweeper.metric=")
     return [word for word in words if not word.lstrip("+").startswith(how)]
 
 
@@ -69,14 +77,27 @@ def read(folder: Path) -> Mapping[str, Any]:
         found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
         raise ModelwrightError(f"{folder / RECORD} can't be read: {e}") from None
-    if not (isinstance(found, dict) and isinstance(found.get("words"), list)):
+    if not (isinstance(found, dict) and isinstance(found.get("words"), list) and all(isinstance(word, str) for word in found["words"])):
         raise ModelwrightError(f"{folder / RECORD} is damaged: it holds no words of a command line")
     return found
 
 
+def words_again(folder: Path) -> list[str]:
+    """The words with which the sweep in `folder` goes on. ModelwrightError: one could run code, and the folder may be anybody's."""
+    words: list[str] = read(folder)["words"]
+    for word in words:
+        key, _, value = word.partition("=")
+        number = re.fullmatch(r"[-+\d.e]+|null|true|false", value) and re.fullmatch(r"[+~]*hydra\.(sweeper|launcher)\.[a-z]\w*", key)
+        named = value in KNOWN if key in {"hydra/launcher", "hydra/sweeper"} else SAID.fullmatch(key)
+        if word.startswith("-") or ("hydra" in key and not number and not named):
+            why = "of what Hydra is told, a file may say only what it sweeps, by which metric, on which launcher, and numbers"
+            raise ModelwrightError(f"{folder / RECORD}: {word!r}: {why}; type the command of the sweep again, with run.dir={folder}")
+    return words
+
+
 def forget(folder: Path) -> None:
     """Remove what `begin` wrote when no job of the sweep ever started."""
-    if folder.is_dir() and not [path for path in folder.iterdir() if path.name not in {RECORD, "multirun.yaml", "optuna.db"}]:
+    if all(path.name in {RECORD, LOCK, "multirun.yaml"} or path.name.startswith("optuna.db") for path in folder.iterdir()):
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()

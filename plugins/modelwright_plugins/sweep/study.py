@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError, nearest
+from modelwright.run import read_manifest
+from modelwright_plugins.command.farewell import headline
 from modelwright_plugins.sweep import record
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 TRIAL = "MODELWRIGHT_TRIAL"  # tells the ranks of a job which trial they are: {"storage", "study", "number", …} as JSON
+EXHAUSTED = "everything is tried"
 SAMPLERS = ("tpe", "random", "nsga2", "gp", "cmaes", "qmc", "brute_force")
 PRUNERS = ("median", "successive_halving", "hyperband")
 
@@ -39,10 +42,13 @@ def sweep(settings: Mapping[str, Any], arguments: Sequence[str], *, launcher: La
     metrics, directions = _objectives(settings)
     fixed, space = searched(settings, arguments)
     storage = settings["storage"] or f"sqlite:///{Path(folder).absolute() / 'optuna.db'}"
-    study = optuna.create_study(storage=storage, study_name=settings["study_name"], load_if_exists=True, directions=directions)
+    name = settings["study_name"] or (str(Path(folder).absolute()) if settings["storage"] else "sweep")
+    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, directions=directions)
+    if [direction.name.lower() for direction in study.directions] != directions:
+        raise ModelwrightError(f"hydra.sweeper.direction: the study {name!r} has other ones; name another study, or another folder")
     study.sampler, study.pruner = sampler(settings, len(study.trials)), pruner(settings)
-    stopped: list[bool] = []  # a sampler that has tried everything stops the study; Optuna lets it do so in its own loop only
-    study.stop = lambda: stopped.append(True)  # type: ignore[method-assign]
+    # a sampler that has tried everything stops the study; Optuna lets it do so in its own loop only
+    study.stop = lambda: study.set_user_attr(EXHAUSTED, True)  # type: ignore[method-assign]
     record.ranked(Path(folder), sweeper="optuna", metric=metrics, direction=directions)
     told = {"storage": storage, "study": study.study_name, **{k: settings[k] for k in settings if k.startswith(("prune", "startup"))}}
     told["prune_sign"] = 1 if settings["prune_direction"] == directions[0] else -1  # Optuna compares in the direction of the study
@@ -51,16 +57,20 @@ def sweep(settings: Mapping[str, Any], arguments: Sequence[str], *, launcher: La
         study.tell(lost.number, state=optuna.trial.TrialState.FAIL)
     batch = [optuna.trial.Trial(study, t._trial_id) for t in running if set(t.params) == set(space)]
     while True:
-        free = 0 if stopped else min(settings["n_jobs"] - len(batch), settings["n_trials"] - len(study.trials))
+        free = 0 if study.user_attrs.get(EXHAUSTED) else min(settings["n_jobs"] - len(batch), settings["n_trials"] - len(study.trials))
         batch += [study.ask(fixed_distributions=space) for _ in range(free)]
         if not batch:
             return study
         now, batch = batch[: settings["n_jobs"]], batch[settings["n_jobs"] :]
         for group in _in_a_row(now):
             words = [[*fixed, *_picked(trial), _tell_ranks(told | {"number": trial.number})] for trial in group]
-            ended = launcher.launch(words, initial_job_idx=group[0].number)
+            try:
+                ended = [job.return_value for job in launcher.launch(words, initial_job_idx=group[0].number)]
+            except Exception as e:  # a job was killed with its process, and took its launcher's word for the others along
+                warnings.warn(f"the launcher lost a job: {type(e).__name__}: {e}", stacklevel=2)
+                ended = [_found(Path(folder) / str(trial.number)) for trial in group]
             for trial, job in zip(group, ended, strict=True):
-                _conclude(study, trial, job.return_value, metrics)
+                _conclude(study, trial, job, metrics)
 
 
 def searched(settings: Mapping[str, Any], arguments: Sequence[str]) -> tuple[list[str], dict[str, BaseDistribution]]:
@@ -189,6 +199,15 @@ def _in_a_row(trials: Sequence[optuna.trial.Trial]) -> Iterator[list[optuna.tria
         group.append(trial)
     if group:
         yield group
+
+
+def _found(job: Path) -> dict[str, Any]:
+    """What a job whose launcher lost it left: as `job` gives it."""
+    try:
+        manifest = read_manifest(job)
+    except ModelwrightError as e:
+        return {"status": "failed", "error": str(e), "results": {}}
+    return {"status": manifest["status"], "error": manifest.get("error"), "results": headline(manifest)}
 
 
 def _conclude(study: optuna.Study, trial: optuna.trial.Trial, ended: Mapping[str, Any], metrics: Sequence[str]) -> None:

@@ -115,6 +115,25 @@ def test_the_allocation_of_a_budget_uses_it_up_and_nothing_is_better(law):
     assert found.loss[0] == pytest.approx(losses.min(), rel=1e-4)
 
 
+@pytest.mark.parametrize(("without", "known"), [(0, True), (1, True), (3, False), (100, False)])
+def test_samples_without_a_best_size_may_be_of_any(without, known):
+    found = fit(LAWS["chinchilla"], runs("chinchilla"), bootstrap=0)
+    rng = np.random.default_rng(0)
+    samples = found.theta + rng.normal(0, 1e-3, (100, 5))
+    samples[:without, 4] = -0.1  # beta: by these, more data does harm
+    told = allocation(replace(found, samples=samples), 1e23)
+    # By hand, equation 4: those that have one, sorted; of 100, the 2.5th percentile is the second and the 97.5th the 98th
+    a, b, _, alpha, beta = samples[without:].T
+    sizes = np.sort(((alpha * np.exp(a)) / (beta * np.exp(b))) ** (1 / (alpha + beta)) * (1e23 / 6) ** (beta / (alpha + beta)))
+    assert told.without == without / 100
+    (_, low, high), (_, least, most) = told.parameters, told.tokens
+    if known:
+        assert low == pytest.approx(sizes[1 - without]) and high == pytest.approx(sizes[97]) and 0 < low < told.parameters[0] < high
+        assert (least, most) == pytest.approx((1e23 / 6 / high, 1e23 / 6 / low))
+    else:
+        assert (low, high, least, most) == (0, np.inf, 0, np.inf)
+
+
 def test_the_backtest_foresees_the_largest_run_of_a_lawful_sweep_and_not_of_another():
     o = runs("chinchilla", noise=0.003, seed=8)
     honest = backtest(fit(LAWS["chinchilla"], o, bootstrap=100))

@@ -67,6 +67,15 @@ def test_a_law_by_which_data_does_harm_has_no_optimum():
     assert np.isnan(law.log_optimum(law.theta(**HOFFMANN | {"beta": -0.1}), np.array(1e20)))
 
 
+def test_kaplans_optimum_grows_as_its_caution_says():
+    """alpha_N = 0.076, alpha_D = 0.095: Kaplan et al. 2020, equations 1.1 and 1.2."""
+    law, flops, best = LAWS["kaplan"], (1e20, 1e21), []
+    for c in flops:  # by brute force on the formula
+        sizes = np.geomspace(1e6, 1e14, 400_001)
+        best.append(sizes[np.argmin(FORMULAS["kaplan"][0](sizes, c / 6 / sizes, 8.8e13, 5.4e13, 0.076, 0.095))])
+    assert f"C^{np.log10(best[1] / best[0]):.2f} " in law.caution and "C^0.73" in law.caution
+
+
 def test_there_are_hoffmanns_4500_starts():
     starts = LAWS["chinchilla"].starts()
     assert starts.shape == (6 * 6 * 5 * 5 * 5, 5)  # appendix D.4

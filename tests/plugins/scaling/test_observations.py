@@ -43,6 +43,13 @@ def test_tokens_come_from_flops_where_there_are_no_tokens(table):
     assert read_csv(both, {"flops": "flops"}).tokens.tolist() == pytest.approx([2e10])
 
 
+def test_the_column_that_is_not_read_may_have_empty_cells(table):
+    rows = read_csv(table("n,d,flops,loss\n1e9,5e10,,2.5\n1e9,2e10,oops,2.6\n"))
+    assert rows.tokens.tolist() == [5e10, 2e10] and not rows.quarantined
+    file = table("n,d,flops,loss\n1e9,,1.2e20,2.5\n")
+    assert read_csv(file, {"flops": "flops"}).tokens.tolist() == pytest.approx([2e10])
+
+
 @pytest.mark.parametrize(
     "text", ["n;d;loss\n1;2;3\n", "n\td\tloss\n1\t2\t3\n", "\ufeffn,d,loss\n1,2,3\n", "\n\nn,d,loss\n\n1,2,3\n\n", "n,d,loss\r\n1,2,3\r\n"]
 )

@@ -73,6 +73,14 @@ def test_without_budgets_there_are_1_10_and_100_times_the_largest_run(table, cap
     assert [row[0].strip() for row in rows(capsys.readouterr().out, "budget")] == ["1.2e22 FLOPs", "1.2e23 FLOPs", "1.2e24 FLOPs"]
 
 
+def test_a_budget_without_a_best_size_is_told_beside_those_that_have_one(table, capsys):
+    command(["scaling", "fit", str(table), "--bootstrap", "0", "--budget", "5,1e21,4"])
+    printed = capsys.readouterr().out
+    assert [row[0].strip() for row in rows(printed, "budget")] == ["1e21 FLOPs"]
+    for budget in (4, 5):
+        assert f"warning: {budget}e0 FLOPs have no best size: by the fitted law, the best model would" in printed
+
+
 def test_bad_records_are_told_with_their_lines_and_counted(table, capsys):
     with table.open("a") as out:
         out.write("\n".join(f"{n},oops,3" for n in range(1, 9)) + "\n")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -15,7 +16,7 @@ from synthetic import runs
 from modelwright_plugins.scaling.backtest import backtest
 from modelwright_plugins.scaling.fit import fit
 from modelwright_plugins.scaling.laws import LAWS
-from modelwright_plugins.scaling.optimum import allocation
+from modelwright_plugins.scaling.optimum import allocation, unfit
 from modelwright_plugins.scaling.page import Findings, page
 
 
@@ -108,7 +109,25 @@ def test_a_law_without_a_best_size_says_so_instead_of_budgets():
     o = runs("chinchilla", alpha=-0.05, A=1.0)  # larger models are worse
     found = fit(LAWS["chinchilla"], o, bootstrap=0)
     assert allocation(found, 1e22) is None
-    told = Findings(found, [], [], None, "x")
+    told = Findings(found, [], [], None, "x", [(1e22, unfit(found, 1e22))])
     assert any("no best size" in warning for warning in told.warnings)
     text = Text(page(told)).text
+    assert "1e22 FLOPs have no best size: by the fitted law, the loss does not fall with both parameters and tokens" in text
     assert "These runs show no best size." in text and "How to spend a budget" not in text and "alpha -0.05" in text
+
+
+def test_samples_without_a_best_size_are_told_and_widen_what_is_shown():
+    found = fit(LAWS["chinchilla"], runs("chinchilla"), bootstrap=0)
+    samples = np.repeat(found.theta[None], 100, 0)
+    samples[:12, 4] = -0.1
+    found = replace(found, samples=samples)
+    told = Findings(found, [allocation(found, 1e22)], [], None, "x")
+    text = Text(page(told)).text
+    assert "In 12 % of the bootstrap samples there is no best size" in text and "0 to inf" in text
+    samples[1:12] = found.theta  # one in a hundred is beyond the ends of the interval anyway
+    assert not any("bootstrap samples" in said for said in Findings(found, [allocation(found, 1e22)], [], None, "x").warnings)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_kaplans_page_says_which_optimum_it_is_not(law):
+    assert ("C^0.73" in Text(page(findings(law))).text) == (law == "kaplan")

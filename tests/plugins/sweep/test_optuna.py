@@ -118,6 +118,7 @@ def test_several_metrics_and_failures(home):
     assert code == 2 and "with several metrics nothing can be pruned" in errors
 
 
+@pytest.mark.slow
 def test_a_metric_that_no_run_has_stops_the_sweep_and_may_be_mended(home):
     words = (
         "recipe=toy",
@@ -130,6 +131,9 @@ def test_a_metric_that_no_run_has_stops_the_sweep_and_may_be_mended(home):
     )
     code, _, errors = home.modelwright("run", *words, "hydra.sweeper.metric=learn.lost")
     assert code == 2 and "hydra.sweeper.metric: the runs have no number 'learn.lost'; did you mean 'learn.loss'?" in errors
+    before = home.manifest("s/0")
+    assert home.modelwright("run", *words, "hydra.sweeper.metric=learn.loss")[0] == 0
+    assert home.manifest("s/0") == before and [t.state for t in load(home, "s").trials] == [TrialState.COMPLETE] * 2
 
 
 def test_a_rank_tells_its_trial(tmp_path):
@@ -156,6 +160,7 @@ def test_a_loss_prunes_when_the_metric_is_to_be_large(home):
     pruner = ("hydra.sweeper.pruner=median", "hydra.sweeper.startup_trials=1", "hydra.sweeper.prune_every=5")
     words = (*sought, *pruner, "hydra.sweeper.n_trials=9", "run.dir=s")  # 9 are asked for; there are 3 to try
     assert home.modelwright("run", *LEARN[:-1], *words, "learn.floor=1,2,3")[0] == 0
+    assert home.modelwright("resume", "s")[0] == 0  # nor is anything tried twice when it goes on
     trials = sorted(load(home, "s").trials, key=lambda t: t.number)
     assert len(trials) == 3
     for i, trial in enumerate(trials[1:], 1):  # worse than the median of those that finished before it, by the loss

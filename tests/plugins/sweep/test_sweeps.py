@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -64,6 +65,93 @@ def test_a_recipe_may_sweep_by_itself(home):
     assert home.manifest("once")["status"] == "finished"
 
 
+def test_a_recipe_built_on_one_that_sweeps_does_too(home):
+    (home.folder / "mult.yaml").write_text("stages: [learn]\nhydra: {mode: MULTIRUN, sweeper: {params: {learn.floor: '1,2'}}}\n")
+    (home.folder / "child.yaml").write_text("defaults: [./mult]\nlearn: {steps: 2}\n")
+    code, _, errors = home.modelwright("run", "recipe=./child.yaml", "run.dir=s")
+    assert code == 0 and home.jobs("s") == ["0", "1"], errors
+
+
+@pytest.mark.slow
+def test_what_changed_under_a_sweep_is_told_and_nothing_is_taken_for_it(home):
+    """The recipe is edited between two starts: what is there was made by the old one."""
+    (home.folder / "mine.yaml").write_text("stages: [learn]\nlearn: {steps: 2}\n")
+    assert home.modelwright("run", "recipe=./mine.yaml", "-m", "learn.floor=1,2", "run.dir=s")[0] == 0
+    before = home.manifest("s/0")
+    (home.folder / "mine.yaml").write_text("stages: [learn]\nlearn: {steps: 3}\n")
+    code, _, errors = home.modelwright("resume", "s")
+    assert code == 1 and errors.count("holds a run with other settings") == 2, errors
+    assert home.manifest("s/0") == before
+
+
+@pytest.mark.slow
+def test_one_process_a_sweep(home):
+    first = home.start("run", *LEARN, "learn.wait=1", "learn.steps=8", "-m", "learn.floor=1,2", "run.dir=s")
+    while not (home.folder / "s" / "0").exists():
+        assert first.poll() is None
+    code, _, errors = home.modelwright("resume", "s")
+    assert code == 2 and errors == f"modelwright: another process is working in {home.folder / 's'}\n"
+    os.killpg(first.pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_part_that_leaves_the_process_ends_its_own_job(home):
+    (home.folder / "leaver.py").write_text(
+        "from modelwright.hooks import hookimpl\n@hookimpl\ndef modelwright_register(registry):\n"
+        "    registry.add('stage', 'leave', 'leaver:Leave')\n"
+        "from dataclasses import dataclass\nfrom modelwright.component import Stage\n"
+        "@dataclass(frozen=True, kw_only=True)\nclass Leave(Stage):\n    code: int = 0\n"
+        "    def run(self, job):\n        raise SystemExit(self.code) if self.code else None\n".replace(
+            "else None", "else ValueError('no')"
+        )
+    )
+    (home.folder / "leaver-1.dist-info").mkdir()
+    (home.folder / "leaver-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: leaver\nVersion: 1\n")
+    (home.folder / "leaver-1.dist-info" / "entry_points.txt").write_text("[modelwright]\nleaver = leaver\n")
+    env = {"PYTHONPATH": f"{home.folder}:{home.env['PYTHONPATH']}", "MODELWRIGHT_PLUGINS": "toy,leaver"}
+    code, said, errors = home.modelwright("run", "stages=[leave]", "-m", "leave.code=3,0", "run.dir=s", **env)
+    assert code == 1 and [home.manifest(f"s/{n}")["status"] for n in range(2)] == ["failed", "failed"], errors
+    assert "job 1:" in said
+
+
+HOSTILE = [
+    "+hydra.callbacks.x={_target_:io.open,file:CANARY,mode:w}",
+    "hydra.searchpath=[file:///tmp]",
+    "++hydra.job.env_set.LD_PRELOAD=x.so",
+    "hydra.launcher.setup=[touch CANARY]",
+    "hydra.launcher.python=/tmp/x",
+    "+hydra.sweeper.params.x={_target_:io.open}",
+    "hydra.sweeper._target_=os.system",
+    "hydra/launcher=../../x",
+    "+x@hydra.callbacks=y",
+    "--config-dir=/tmp",
+]
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_a_strangers_sweep_says_nothing_to_hydra(tmp_path, word):
+    (tmp_path / "sweep.json").write_text(json.dumps({"words": ["recipe=toy", word], "cwd": "/tmp"}))
+    with pytest.raises(ModelwrightError, match="type the command of the sweep again"):
+        record.words_again(tmp_path)
+
+
+def test_and_ones_own_goes_on(tmp_path):
+    words = ["recipe=toy", "stages=[learn]", "learn.floor=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra/sweeper=optuna",
+             "hydra.sweeper.metric=[a.b,c.d]", "hydra.sweeper.n_trials=4",
+             "hydra.sweeper.pruner=median", "hydra.sweeper.seed=null"]  # fmt: skip
+    (tmp_path / "sweep.json").write_text(json.dumps({"words": words}))
+    assert record.words_again(tmp_path) == words
+
+
+@pytest.mark.slow
+def test_a_hostile_sweep_is_not_resumed(home):
+    (home.folder / "s").mkdir()
+    words = ["recipe=toy", "seed=1,2", HOSTILE[0].replace("CANARY", str(home.folder / "canary"))]
+    (home.folder / "s" / "sweep.json").write_text(json.dumps({"words": words}))
+    code, _, errors = home.modelwright("resume", "s")
+    assert code == 2 and errors.count("\n") == 1 and not (home.folder / "canary").exists(), errors
+
+
 def test_words_that_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "one.yaml").write_text("stages: []")
@@ -71,8 +159,15 @@ def test_words_that_sweep(tmp_path, monkeypatch):
     (tmp_path / "odd.yaml").write_text("hydra: 3")
     assert record.is_sweep(["-m"]) and record.is_sweep(["hydra.mode=MULTIRUN"])
     assert not any(record.is_sweep([f"recipe=./{name}.yaml"]) for name in ("one", "damaged", "odd", "none"))
-    assert watch.jobs_asked(["a=1,2", "b=range(0,3)", "c=4"], ["a=7", "d=x,y"]) == 12
-    assert watch.jobs_asked(["a=glob(*)"], []) is None
+
+
+def test_how_many_jobs_a_sweep_makes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("hydra: {mode: MULTIRUN, sweeper: {params: {a: 7, d: 'x,y'}}}")
+    assert watch.jobs_asked(["recipe=./mine.yaml", "a=1,2", "b=range(0,3)", "c=4"]) == 12
+    assert watch.jobs_asked(["a=glob(*)"]) is None and watch.jobs_asked(["recipe=none"]) is None
+    assert watch.jobs_asked(["hydra/sweeper=optuna", "a=1,2"]) == 20  # its default
+    assert watch.jobs_asked(["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "a=1,2"]) == 3
 
 
 def test_a_damaged_record_is_named(tmp_path):
