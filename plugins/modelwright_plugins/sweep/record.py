@@ -33,7 +33,7 @@ def hydra_node(words: Sequence[str]) -> Any:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    import hydra_plugins.modelwright_optuna
+    import hydra_plugins.modelwright_optuna  # noqa: F401
     from modelwright.compose import hydrated
 
     try:
