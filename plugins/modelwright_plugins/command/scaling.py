@@ -111,7 +111,7 @@ def _found(asked: argparse.Namespace, command: str) -> Findings:
     from modelwright_plugins.scaling.backtest import backtest
     from modelwright_plugins.scaling.fit import fit
     from modelwright_plugins.scaling.laws import LAWS
-    from modelwright_plugins.scaling.optimum import Allocation, allocation
+    from modelwright_plugins.scaling.optimum import Allocation, allocation, unfit
     from modelwright_plugins.scaling.page import Findings
 
     law = LAWS[asked.law]
@@ -120,7 +120,9 @@ def _found(asked: argparse.Namespace, command: str) -> Findings:
     budgets = sorted(c for each in asked.budget for c in each) or [largest, 10 * largest, 100 * largest]
     none = float("nan")
     predictions = [Allocation(6 * n * d, (n, none, none), (d, none, none), fitted.predicted(n, d)) for n, d in asked.predict]
-    return Findings(fitted, [a for c in budgets if (a := allocation(fitted, c))], predictions, backtest(fitted), command)
+    allocations = [a for c in budgets if (a := allocation(fitted, c))]
+    dropped = [(c, why) for c in budgets if (why := unfit(fitted, c))]
+    return Findings(fitted, allocations, predictions, backtest(fitted), command, dropped)
 
 
 def _observations(asked: argparse.Namespace, *, embeddings: bool) -> Observations:

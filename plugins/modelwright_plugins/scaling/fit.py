@@ -47,12 +47,18 @@ class Fit:
 
 
 def interval(samples: Array) -> tuple[float, float]:
-    """From the 2.5th to the 97.5th percentile of what are numbers; (nan, nan) of none."""
-    known = samples[~np.isnan(samples)]
-    if not len(known):
+    """From the 2.5th to the 97.5th percentile; (nan, nan) without samples.
+
+    A sample that is not a number is of something positive that is not known: it counts as 0 for the low end, as infinite for the high one.
+    """
+    if not len(samples):
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.025, 0.975], method="closest_observation")  # between infinities there is no mean
-    return float(low), float(high)
+    ends = zip((0.025, 0.975), (0.0, np.inf), strict=True)
+    low, high = (
+        float(np.quantile(np.where(np.isnan(samples), unknown, samples), part, method="closest_observation"))  # infinities have no mean
+        for part, unknown in ends
+    )
+    return low, high
 
 
 def fit(law: Law, observations: Observations, *, bootstrap: int = 500, seed: int = 1234) -> Fit:

@@ -27,6 +27,7 @@ class Law(ABC):
     names: ClassVar[tuple[str, ...]]  # of the coefficients
     distinct: ClassVar[int]  # model sizes, and token counts, without which the coefficients have no single value
     embeddings: ClassVar[bool]  # whether N counts them
+    caution: ClassVar[str] = ""  # what its optimum is not, for who knows the paper
 
     @abstractmethod
     def log_loss(self, theta: Array, n: Array, d: Array) -> Array:
@@ -111,6 +112,11 @@ class Kaplan(Law):
     names = ("N_c", "D_c", "alpha_N", "alpha_D")
     distinct = 2
     embeddings = False  # section 2.1
+    caution = (
+        "This is the optimum of equation 1.5, by which the best size grows as C^(1 / (1 + alpha_N / alpha_D)), C^0.56 with the exponents "
+        "of the paper's equations 1.1 and 1.2; "
+        "the C^0.73 that Kaplan et al. published is another: it comes from their L(N, S_min), equation 1.6."
+    )
 
     def log_loss(self, theta: Array, n: Array, d: Array) -> Array:
         u, v, alpha_n, alpha_d = np.moveaxis(theta, -1, 0)

@@ -94,9 +94,9 @@ def _columns(file: Path, line: int, header: Sequence[str], given: Mapping[str, s
             at[role] = header.index(given[role])
         elif name := next((name for name in known if name in plain), None):
             at[role] = plain.index(name)
-    if "tokens" in given:
-        at.pop("flops", None)
-    elif "flops" in given or "tokens" not in at:
+    if "tokens" in at and ("tokens" in given or "flops" not in given):
+        at.pop("flops", None)  # one of both is read: the other's cells may be empty
+    else:
         at.pop("tokens", None)
     for role in ("parameters", "loss", "tokens"):
         if role not in at and not (role == "tokens" and "flops" in at):

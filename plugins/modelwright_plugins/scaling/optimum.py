@@ -17,19 +17,30 @@ class Allocation:
     parameters: tuple[float, float, float]
     tokens: tuple[float, float, float]
     loss: tuple[float, float, float]  # nats a token; the interval is of what such a run will measure
+    without: float = 0.0  # the share of bootstrap samples that have no optimum: in the intervals they may be any size
 
 
 def allocation(fit: Fit, flops: float) -> Allocation | None:
     """The law's optimum in closed form (`Law.log_optimum`), and its percentiles over the bootstrap samples.
 
-    None when the fitted law has no optimum that could be built, as one that says more data is worse.
+    None when the fitted law has no optimum that could be built (`unfit` says why), as one that says more data is worse.
     """
-    budget = np.array(flops)
-    best = float(fit.law.log_optimum(fit.theta, budget))
-    if not 0 < best < np.log(flops / 6):  # from one parameter to one token; not a number is neither
+    if unfit(fit, flops):
         return None
-    low, high = interval(fit.law.log_optimum(fit.samples, budget))
-    with np.errstate(over="ignore"):
-        size, least, most = (float(end) for end in np.exp([best, low, high]))
-    data = flops / 6 / size, flops / 6 / most, flops / 6 / least
-    return Allocation(flops, (size, least, most), data, fit.predicted(size, data[0]))
+    size = float(np.exp(fit.law.log_optimum(fit.theta, np.array(flops))))
+    with np.errstate(over="ignore", divide="ignore"):
+        sizes = np.exp(fit.law.log_optimum(fit.samples, np.array(flops)))
+        least, most = interval(sizes)
+        data = flops / 6 / size, *(float(end) for end in flops / 6 / np.array([most, least]))
+    without = float(np.isnan(sizes).mean()) if len(sizes) else 0.0
+    return Allocation(flops, (size, least, most), data, fit.predicted(size, data[0]), without)
+
+
+def unfit(fit: Fit, flops: float) -> str:
+    """Why a budget has no allocation; nothing when it has one."""
+    best = float(fit.law.log_optimum(fit.theta, np.array(flops)))
+    if np.isnan(best):
+        return "by the fitted law, the loss does not fall with both parameters and tokens"
+    if best <= 0:
+        return "by the fitted law, the best model would have less than one parameter"
+    return "" if best < np.log(flops / 6) else "by the fitted law, the best model would read less than one token"

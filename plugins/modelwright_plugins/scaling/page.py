@@ -26,6 +26,7 @@ class Findings:
     predictions: Sequence[Allocation]  # runs that were asked about: their parameters and tokens are given, so without intervals
     backtest: Backtest | None
     command: str  # that made it
+    dropped: Sequence[tuple[float, str]] = ()  # budgets without an allocation, and why
 
     @property
     def coefficients(self) -> list[tuple[str, float, float, float]]:
@@ -56,7 +57,12 @@ class Findings:
         if (b := self.backtest) and not b.predicted[1] <= b.measured <= b.predicted[2] and b.predicted[1] == b.predicted[1]:
             found.append("The largest run is outside the interval foreseen from the others: what is said beyond the data is doubtful")
         if not self.allocations:
-            found.append("The fitted law has no best size: by it, the loss does not fall with both parameters and tokens")
+            found.append("The fitted law has no best size for any of the budgets")
+        found += [f"{power(flops)} FLOPs have no best size: {why}" for flops, why in self.dropped]
+        widened = [a for a in self.allocations if a.without and not 0 < a.parameters[1] <= a.parameters[2] < float("inf")]
+        if widened:
+            share = 100 * max(a.without for a in widened)
+            found.append(f"In {share:.2g} % of the bootstrap samples there is no best size: it may be any, and so say the intervals")
         if (furthest := max((a.flops for a in (*self.allocations, *self.predictions)), default=0.0) / o.flops.max()) > 100:
             found.append(f"The largest budget is {short(furthest)} times the operations of the largest run")
         bounds = {name: (low, high) for name, _, low, high in self.coefficients}
@@ -93,7 +99,8 @@ def page(found: Findings) -> str:
 def _headline(found: Findings) -> tuple[str, str]:
     """What a larger budget should give, in a line and in a paragraph."""
     if not found.allocations:
-        return "These runs show no best size.", "By the fitted law, the loss does not fall with both parameters and tokens."
+        reasons = list(dict.fromkeys(why for _, why in found.dropped))
+        return "These runs show no best size.", "".join(f"{why[0].upper()}{why[1:]}. " for why in reasons).rstrip()
     largest = found.fit.observations.flops.max()
     last = next((a for a in reversed(found.allocations) if a.flops < 11 * largest), found.allocations[0])  # not the one furthest out
     best = f"a model of {short(last.parameters[0])} parameters on {short(last.tokens[0])} tokens"

@@ -31,4 +31,4 @@ def short(value: float) -> str:
 def power(value: float) -> str:
     """5.88e23: operations, which nobody counts in units."""
     digits, _, exponent = f"{value:.2e}".partition("e")
-    return f"{float(digits):g}e{int(exponent)}"
+    return f"{float(digits):g}e{int(exponent)}" if math.isfinite(value) else digits
