@@ -117,3 +117,22 @@ def test_latest_and_sizes_of_the_wrong_form(tmp_path: Path) -> None:
     for said in ("[1]", "3", '"x"', "null"):
         (tmp_path / "sizes.json").write_text(said)
         assert "sizes.json" in (damage(tmp_path) or "")
+
+
+def test_a_pickle_changes_no_class() -> None:
+    """BUILD sets attributes of what it is given; given a class, those of every instance in this process."""
+    from torch.distributed.checkpoint.metadata import Metadata
+
+    from modelwright_plugins.engine.safe_pickle import INDEX, read
+
+    state = pickle.dumps((None, {"planner_data": "mine"}), protocol=2)[2:-1]
+    attempt = b"\x80\x02c" + f"{Metadata.__module__}\nMetadata\n".encode() + state + b"b."
+    before = vars(Metadata).get("planner_data")
+    try:
+        pickle.loads(attempt)
+        assert vars(Metadata)["planner_data"] == "mine", "with nothing in its way, it works"
+    finally:
+        Metadata.planner_data = before
+    with pytest.raises(ModelwrightError, match=r"x is refused: it tried to change <class '.*Metadata'>"):
+        read(attempt, "x", INDEX)
+    assert vars(Metadata)["planner_data"] == before

@@ -11,7 +11,7 @@ import io
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -75,7 +75,12 @@ def sanitized(scales: torch.Tensor, where: Path | str) -> torch.Tensor:
     return torch.frombuffer(bytearray(pickle.dumps(found)), dtype=torch.uint8)
 
 
-class _Restricted(pickle.Unpickler):
+_Unpickler: Any = vars(pickle)["_Unpickler"]  # the one in Python: what it does at each opcode can be overridden
+
+
+class _Restricted(_Unpickler):
+    dispatch: ClassVar[dict[int, Any]] = dict(_Unpickler.dispatch)
+
     def __init__(self, data: bytes, where: Path | str, allowed: dict[str, set[str]]) -> None:
         super().__init__(io.BytesIO(data))
         self.where, self.allowed = where, allowed
@@ -88,6 +93,13 @@ class _Restricted(pickle.Unpickler):
         if (module, name) == ("torch.storage", "_load_from_bytes"):  # torch's own unpickles freely
             return lambda data: weights(io.BytesIO(data), self.where)
         raise _refusal(self.where, f"it tried to import {module}.{name}")
+
+    def load_build(self) -> None:
+        if callable(self.stack[-2]):  # a class or a function: its attributes are everybody's
+            raise _refusal(self.where, f"it tried to change {self.stack[-2]!r}")
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
 
     def persistent_load(self, key: Any) -> Any:
         raise _refusal(self.where, "it refers to objects outside of itself")
