@@ -22,6 +22,7 @@ from modelwright.run import CONFIG
 from modelwright.schema import choices
 from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.source import file
+from modelwright_plugins.sweep.record import RECORD
 
 SCRIPTS = {
     "bash": r"""_modelwright() {
@@ -120,10 +121,25 @@ def _arguments(command: str, before: list[str], word: str) -> Iterable[str]:
         kind = word.partition("/")[0]
         return [f"{kind}/{name}" for name in _named(kind)] if "/" in word else [f"{kind}/" for kind in kinds]
     if command in {"resume", "compare"}:
-        return _folders(word)
+        return _folders(word, CONFIG, RECORD)
+    if command == "scaling":
+        return _scaling(before, word)
     if command == "completion":
         return SCRIPTS
     return []
+
+
+def _scaling(before: list[str], word: str) -> Iterable[str]:
+    """`fit`, the value of an option that has a few, or what a law is fitted to."""
+    if not before:
+        return ["fit"]
+    if before[-1] == "--law":
+        from modelwright_plugins.scaling.laws import LAWS
+
+        return LAWS
+    if before[-1] in _options("scaling"):
+        return []
+    return [*_folders(word, RECORD), *_paths(word, ".csv")]
 
 
 def _named(kind: str) -> list[str]:
@@ -144,7 +160,7 @@ def _overrides(before: list[str], word: str) -> Iterator[str]:
         names = _paths(last, ".yaml") if last.startswith((".", "/", "~")) else [*_named("recipe"), "./"]
         yield from (f"{mark}recipe={''.join(f'{d},' for d in done)}{name}" for name in names)
     elif key == "from":
-        yield from (f"{mark}from={folder}" for folder in _folders(value))
+        yield from (f"{mark}from={folder}" for folder in _folders(value, CONFIG))
     elif key in registry.picked or key == "stages":
         many = key == "stages" or registry.picked[key].many
         names = registry.names("stage") if key == "stages" else _named(key)
@@ -260,9 +276,13 @@ def _paths(word: str, ending: str) -> Iterator[str]:
             yield f"{head}{path.name}"
 
 
-def _folders(word: str) -> Iterator[str]:
-    """Runs and sweeps below `word`'s folder; first, those below runs/ whatever the word."""
-    runs = sorted(Path("runs").glob(f"**/{CONFIG}")) if Path("runs").is_dir() else []
-    yield from (str(run.parent) for run in runs)
+def _folders(word: str, *marks: str) -> Iterator[str]:
+    """Folders with one of these files, below `word`'s folder; first, those below runs/ whatever the word."""
+    for mark in marks if Path("runs").is_dir() else ():
+        yield from (str(found.parent) for found in sorted(Path("runs").glob(f"**/{mark}")))
     for path in _paths(word, "/"):
-        yield path.rstrip("/") if (Path(path).expanduser() / CONFIG).is_file() else path
+        folder = Path(path).expanduser()
+        if any((folder / mark).is_file() for mark in marks):
+            yield path.rstrip("/")
+        if not (folder / CONFIG).is_file():  # nobody looks for something inside a run; in a sweep, for its runs
+            yield path

@@ -31,9 +31,10 @@ def allocation(fit: Fit, flops: float) -> Allocation | None:
     with np.errstate(over="ignore", divide="ignore"):
         sizes = np.exp(fit.law.log_optimum(fit.samples, np.array(flops)))
         least, most = interval(sizes)
-        data = flops / 6 / size, *(float(end) for end in flops / 6 / np.array([most, least]))
+        fewest, longest = flops / 6 / np.array([most, least])
     without = float(np.isnan(sizes).mean()) if len(sizes) else 0.0
-    return Allocation(flops, (size, least, most), data, fit.predicted(size, data[0]), without)
+    tokens = flops / 6 / size
+    return Allocation(flops, (size, least, most), (tokens, float(fewest), float(longest)), fit.predicted(size, tokens), without)
 
 
 def unfit(fit: Fit, flops: float) -> str:

@@ -1,10 +1,11 @@
-"""The process that renders chat templates: `python -I _chat.py SECONDS BYTES`, a JSON line in, a JSON line out.
+"""The process that renders chat templates: `python -I _chat.py SECONDS BYTES`, a line when it is ready; a JSON line in, one out.
 
 A template is a program from a stranger. Jinja's sandbox keeps it from what is not its business; this process, which has only the
 conversation that it was sent, can be ended when it takes too long, and has no more memory than it was given. It imports Jinja alone.
 """
 
 import json
+import os
 import resource
 import sys
 from contextlib import suppress
@@ -70,17 +71,19 @@ def compiled(template: str) -> Template:
     return made.from_string(template)
 
 
-def answer(asked: dict[str, Any]) -> dict[str, str]:
+def answer(line: str) -> str:
     try:
-        return {"text": compiled(asked["template"]).render(asked["variables"])}
+        asked = json.loads(line)
+        return json.dumps({"text": compiled(asked["template"]).render(asked["variables"])})
     except TemplateSyntaxError as e:
-        return {"error": f"line {e.lineno}: {e.message}"}
+        said = f"line {e.lineno}: {e.message}"
     except MemoryError:
-        return {"error": "it takes more memory than a template may"}
+        said = "it takes more memory than a template may"
     except SecurityError as e:
-        return {"error": f"it reaches for what is not its business: {e}"}
+        said = f"it reaches for what is not its business: {e}"
     except Exception as e:
-        return {"error": str(e) if isinstance(e, TemplateError) else f"{type(e).__name__}: {e}"}
+        said = str(e) if isinstance(e, TemplateError) else f"{type(e).__name__}: {e}"
+    return json.dumps({"error": said})
 
 
 def main() -> None:
@@ -88,11 +91,20 @@ def main() -> None:
     for limit, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NPROC, 0)):
         with suppress(ValueError, OSError):  # macOS has not all of them
             resource.setrlimit(limit, (most, most))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]  # where there is one (ulimit -t), nobody but root may raise it
+    most = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+    print("ready", flush=True)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # nobody reads it from now on
     for line in sys.stdin:
-        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + seconds + 1, resource.RLIM_INFINITY))  # also when the parent is gone
-        sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
-        sys.stdout.flush()
+        resource.setrlimit(resource.RLIMIT_CPU, (min(_used() + seconds + 1, most), hard))  # also when the parent is gone
+        print(answer(line), flush=True)
+        if _used() + seconds + 1 > most:
+            return  # those before used it up: the next template gets a process of its own
+
+
+def _used() -> int:
+    """Processor time, in seconds."""
+    return int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
 
 
 if __name__ == "__main__":

@@ -11,16 +11,19 @@ import functools
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ModelwrightError
 
 SECONDS, MEMORY = 5, 1 << 29  # that rendering one conversation may take, bytes
+START = 60  # seconds that Python and Jinja may take to start, on a busy machine or a slow disk
 _LOCK = threading.Lock()
 
 
@@ -44,21 +47,41 @@ def render(template: str, messages: Sequence[Mapping[str, Any]], **variables: An
 
 
 def _ask(line: str) -> dict[str, str]:
-    process = _process(os.getpid())
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
-        if select.select([process.stdout], [], [], SECONDS)[0] and (answer := process.stdout.readline()):
+    for _ in range(2):  # again when the process had left before it was asked
+        process = _process(os.getpid())
+        if process.poll() is not None:  # somebody ended it
+            _stop(process)
+            continue
+        assert process.stdin is not None
+        answer, late = "", False
+        try:
+            with suppress(BrokenPipeError):
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+            answer, late = _line(process, SECONDS)
+        finally:  # Ctrl-C between question and answer: the next question must not get this answer
+            if not answer:
+                _stop(process)
+        if answer:
             return dict(json.loads(answer))
-        late = process.poll() is None
-    except BrokenPipeError:
-        late = False
-    except BaseException:  # Ctrl-C between question and answer: the next question must not get this answer
-        _stop(process)
-        raise
-    _stop(process)
-    return {"error": f"it is not done after {SECONDS} seconds" if late else "it takes more than a template may"}
+        if late:
+            return {"error": f"it is not done after {SECONDS} seconds"}
+        if process.returncode:
+            break
+    if process.returncode < 0:
+        return {"error": f"it takes more than a template may ({signal.strsignal(-process.returncode)})"}
+    return {"error": f"the process that renders it ended without an answer (exit status {process.returncode})"}
+
+
+def _line(process: subprocess.Popen[str], seconds: float) -> tuple[str, bool]:
+    """What the process says next, nothing when it ended or is late; whether it is late. One that has closed its output has ended."""
+    assert process.stdout is not None
+    late = not select.select([process.stdout], [], [], seconds)[0]
+    answer = "" if late else process.stdout.readline()
+    if not late and not answer:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS)  # so that it has the exit status of its own end, not that of being stopped
+    return answer, late
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -69,8 +92,20 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @functools.cache
 def _process(parent: int) -> subprocess.Popen[str]:
-    """One for this process; a fork of it starts its own."""
+    """One for this process; a fork of it starts its own. Raises ModelwrightError when it does not start."""
     words = [sys.executable, "-I", str(Path(__file__).with_name("_chat.py")), str(SECONDS), str(MEMORY)]
-    return subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8", env={}
-    )
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf-8", errors="replace", env={})
+    assert process.stderr is not None
+    ready, late = "", False
+    try:
+        ready, late = _line(process, START)
+    finally:
+        if not ready:
+            _stop(process)
+    with process.stderr as errors:
+        if ready:
+            return process
+        why = errors.read().strip().rpartition("\n")[2] or f"exit status {process.returncode}"
+    why = f"not after {START} seconds" if late else why
+    raise ModelwrightError(f"chat template: the process that renders it did not start: {why}")

@@ -35,6 +35,11 @@ def press_tab(line: str, folder: Path) -> list[str]:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "runs" / "toy" / "one").mkdir(parents=True)
     (tmp_path / "runs" / "toy" / "one" / "config.yaml").write_text("stages: []\n")
+    for swept in (tmp_path / "runs" / "swept", tmp_path / "elsewhere" / "swept"):
+        (swept / "0").mkdir(parents=True)
+        (swept / "0" / "config.yaml").write_text("stages: []\n")
+        (swept / "sweep.json").write_text("{}\n")
+    (tmp_path / "losses.csv").write_text("n,d,loss\n")
     (tmp_path / "sub").mkdir()
     (tmp_path / "mine.yaml").write_text("defaults: [override /shape: square]\n")
     (tmp_path / "other.txt").write_text("")
@@ -51,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
         ("modelwright show shape/c", ["shape/circle"]),
         ("modelwright show recipe/to", ["recipe/toy"]),
         ("modelwright run recipe=to", ["toy"]),
-        ("modelwright run recipe=./", ["./mine.yaml", "./runs/", "./sub/"]),
+        ("modelwright run recipe=./", ["./elsewhere/", "./mine.yaml", "./runs/", "./sub/"]),
         ("modelwright run shape=", ["circle", "square"]),
         ("modelwright run color=", ["[blue", "[deep", "[red"]),
         ("modelwright run color=[red,", ["[red,blue", "[red,deep"]),
@@ -73,6 +78,16 @@ def folder(tmp_path: Path) -> Path:
         ("modelwright run +shape.rad", ["+shape.radius="]),
         ("modelwright resume runs/t", ["runs/toy/", "runs/toy/one"]),
         ("modelwright compare runs/toy/", ["runs/toy/one"]),
+        ("modelwright resume runs/s", ["runs/swept", "runs/swept/", "runs/swept/0"]),
+        ("modelwright compare elsewhere/", ["elsewhere/swept", "elsewhere/swept/"]),
+        ("modelwright compare elsewhere/swept/", ["elsewhere/swept/0"]),
+        ("modelwright run from=runs/s", ["runs/swept/", "runs/swept/0"]),  # a run, not a sweep
+        ("modelwright scaling ", ["fit"]),
+        ("modelwright scaling fit ", ["elsewhere/", "losses.csv", "runs/", "runs/swept", "sub/"]),
+        ("modelwright scaling fit losses.csv elsewhere/", ["elsewhere/swept", "elsewhere/swept/"]),
+        ("modelwright scaling fit --b", ["--bootstrap", "--budget"]),
+        ("modelwright scaling fit losses.csv --law ", ["chinchilla", "kaplan"]),
+        ("modelwright scaling fit losses.csv --budget ", []),
         ("modelwright completion ", ["bash", "fish", "zsh"]),
         ("modelwright run shape=nope shape.", []),
         ("modelwright nope ", []),

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.tokenizer import chat_template
 from modelwright_plugins.tokenizer.chat_template import SECONDS, render
 
 CHATML = """{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}\
@@ -164,6 +170,94 @@ def test_its_work_is_bounded_and_the_next_one_renders(template: str, said: str) 
         render(template, [])
     assert time.monotonic() - began < SECONDS + 10
     assert render("{{ 1 + 1 }}", []) == "2"
+
+
+def limited(limits: str, code: str) -> str:
+    """What Python code prints that is run under limits of the shell."""
+    words = ["bash", "-c", f'ulimit {limits}; exec "$@"', "bash", sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+RENDER = "from modelwright_plugins.tokenizer.chat_template import _process, _stop, render; import os\n"
+
+
+def test_a_limit_on_processor_time_is_kept() -> None:
+    assert limited("-t 600", RENDER + "print(render('{{ 1 + 1 }}', []))") == "2\n"
+
+
+@pytest.mark.slow
+def test_many_templates_do_not_use_up_the_time_of_one() -> None:
+    """Together they take more than the shell allows a process."""
+    loop = "{% for i in range(99999) %}{% for j in range(60) %}{% endfor %}{% endfor %}ok"
+    code = RENDER + f"said = [render({loop!r}, []) for _ in range(35)]; _stop(_process(os.getpid()))\n"
+    code += "print(said.count('ok'), os.times().children_user > 7)"
+    assert limited("-t 7", code) == "35 True\n"
+
+
+@pytest.mark.slow
+def test_the_shells_own_limit_is_told_as_such() -> None:
+    loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    code = RENDER + f"try: render({loop!r}, [])\nexcept Exception as e: print(e)"
+    assert limited("-t 2", code) in {
+        f"chat template: it takes more than a template may ({signal.strsignal(each)})\n" for each in (signal.SIGKILL, signal.SIGXCPU)
+    }
+
+
+@pytest.fixture
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts a shell script in place of the Python that renders."""
+
+    def put(script: str) -> None:
+        file = tmp_path / "python"
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(file))
+        chat_template._process.cache_clear()
+
+    yield put
+    chat_template._process.cache_clear()
+
+
+def test_starting_does_not_count(python: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_template, "SECONDS", 2)
+    python(f'/bin/sleep 3; exec {sys.executable} "$@"')
+    assert render("{{ 1 + 1 }}", []) == "2"
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (
+            "echo Traceback >&2; echo 'ModuleNotFoundError: No module named jinja2' >&2; exit 1",
+            "ModuleNotFoundError: No module named jinja2",
+        ),
+        ("exit 3", "exit status 3"),
+        ("exec /bin/sleep 30", "not after 1 seconds"),
+    ],
+)
+def test_one_that_does_not_start_is_no_fault_of_the_template(
+    python: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, script: str, why: str
+) -> None:
+    monkeypatch.setattr(chat_template, "START", 1)
+    python(script)
+    with pytest.raises(ModelwrightError, match=f"^chat template: the process that renders it did not start: {why}$"):
+        render("{{ 1 + 1 }}", [])
+
+
+def test_one_that_ends_by_itself_is_no_limit(python: Callable[[str], None]) -> None:
+    python("echo ready; read line; exit 7")
+    with pytest.raises(ModelwrightError, match=r"^chat template: the process that renders it ended without an answer \(exit status 7\)$"):
+        render("{{ 1 + 1 }}", [])
+
+
+def test_one_that_somebody_ended_is_started_again() -> None:
+    assert render("{{ 1 + 1 }}", []) == "2"
+    process = chat_template._process(os.getpid())
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert render("{{ 1 + 2 }}", []) == "3"
 
 
 def test_a_fork_has_a_renderer_of_its_own() -> None:
