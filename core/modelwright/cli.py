@@ -48,5 +48,4 @@ def command(words: list[str]) -> int:
 
 def complain(lines: Iterable[str]) -> None:
     """Print errors, a line each, on standard error."""
-    for line in lines:
-        print(f"modelwright: {line}", file=sys.stderr)
+    sys.stderr.writelines(f"modelwright: {line}\n" for line in lines)

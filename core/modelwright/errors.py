@@ -7,9 +7,7 @@ from collections.abc import Iterable
 
 class ModelwrightError(Exception):
     """Bad input, told in one line. The command line prints it and exits with 2, without a traceback.
-
-    `key` is the config key at fault where there is one: composing finds the override or the file that set it.
-    """
+    `key` is the config key at fault where there is one: the door finds the override or the file that set it."""
 
     def __init__(self, message: str, key: str | None = None) -> None:
         super().__init__(message)

@@ -78,6 +78,8 @@ class Hooks:
             module = load()
             if (need := getattr(module, "MODELWRIGHT_API", API)) != API:
                 raise ModelwrightError(f"it needs plugin API {need}; this is {API}")
+            if other := self._manager.get_name(module):
+                raise ModelwrightError(f"its module is that of plugin {other!r} already; pip uninstall one of the two")
             self._manager.register(module, name)
             self._known(module)
             others = [p for p in self._manager.get_plugins() if p is not module]

@@ -99,7 +99,7 @@ def _read(file: Path, parse: Callable[[str], Any], wanted: Mapping[str, Any]) ->
     try:
         found = parse(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = ", ".join(str(p.parent) for p in sorted(Path("runs").rglob(CONFIG))[-3:]) or "none"
+        near = ", ".join(str(p.parent) for p in sorted(Path("runs").rglob(CONFIG), key=os.path.getmtime)[-3:]) or "none"
         raise ModelwrightError(f"{file.parent} is not the folder of a run (it has no {file.name}); the latest runs here: {near}") from None
     except (yaml.YAMLError, ValueError) as e:
         raise ModelwrightError(f"{file} is damaged: {' '.join(str(e).split())}") from None

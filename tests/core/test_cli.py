@@ -92,13 +92,20 @@ def test_a_recipe_beside_one_is_suggested_and_a_killed_run_is_called_so(modelwri
 
 
 def test_a_sweep_has_a_folder_a_job_and_a_table_and_goes_on_after_a_failure(modelwright, tmp_path):
-    code, said, errors = modelwright("run", "recipe=toy", "draw.lines=1,4", "shape.radius=1,-1", "-m", "run.dir=sweep")
+    code, said, errors = modelwright("run", "recipe=toy", "draw.lines=1,4", "paint.workers=2,0", "-m", "run.dir=sweep")
     assert code == 1, errors
     table = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line[:3] in ("0  ", "1  ", "2  ", "3  ")}
-    assert table["0"] == ["finished", "1", "1", "1", "2"]
-    assert table["3"] == ["failed", "4", "-1", "-", "-"]
+    assert table["0"] == ["finished", "1", "2", "1", "2"]
+    assert table["3"] == ["failed", "4", "0", "-", "-"]
     assert json.loads((tmp_path / "sweep" / "2" / "manifest.json").read_text())["stages"]["draw"]["results"] == {"lines": 4}
-    assert "1 failed: override shape.radius=-1: shape: radius must be positive, not -1.0" in said
+    assert "1 failed: paint: paint.workers: at least 1" in said
+
+
+def test_every_value_of_a_sweep_is_checked_before_anything_runs(modelwright, tmp_path):
+    code, _, errors = modelwright("run", "recipe=toy", "draw.lines=1,4", "shape.radius=1,-1", "-m", "run.dir=sweep")
+    assert (code, errors) == (2, "modelwright: override shape.radius=-1: shape: radius must be positive, not -1.0\n")
+    code, _, errors = modelwright("run", "recipe=toy", "draw.lines=1", "-m", "run.dir=sweep")
+    assert code == 2 and "there is nothing to sweep" in errors and not (tmp_path / "sweep").exists()
 
 
 def test_the_last_lines_say_where_the_run_is_and_what_to_try(modelwright):

@@ -47,7 +47,8 @@ class NewPlugin(Command):
             (folder / file).write_text(text, encoding="utf-8")
         print(f"Wrote {len(files)} files in {folder}: the {kind} {package!r}, its test and a README. Next:\n")
         where = shlex.quote(str(folder))
-        for line in (f"pip install -e {where}", f"pytest {where}", f"modelwright show {kind}/{package}"):
+        with_tests = shlex.quote(f"{folder}[test]")
+        for line in (f"pip install -e {with_tests}", f"python -m pytest {where}", f"modelwright show {kind}/{package}"):
             print(f"  {line}")
         return 0
 

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +72,11 @@ def run_sweep(words: list[str], folder: Path) -> int:
     """Begin a sweep in `folder`, or go on with the one that these words began there; then print its table."""
     from modelwright_plugins.sweep import watch
     from modelwright_plugins.sweep.job import REFUSED, job
+    from modelwright_plugins.sweep.values import check
 
     lost = False
+    if not (folder / record.RECORD).exists():
+        check(words)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / record.LOCK):
         try:
@@ -140,15 +143,18 @@ def _with_hydra(words: list[str], task: Callable[[DictConfig], Any]) -> int:
 
 def _of_sweeping(error: str, words: list[str]) -> ModelwrightError | None:
     """Hydra's error about its launcher or sweeper, in one line; None when it is about something else."""
-    from hydra_plugins.modelwright_optuna import OptunaSweeperConf
-
     if missing := re.search(r"Could not (?:find|load) 'hydra/(launcher|sweeper)/([^']+)'", error):
         kind, name = missing.groups()
         why = f"; it comes with pip install 'modelwright[{EXTRAS[name]}]'" if name in EXTRAS else nearest(name, [*EXTRAS, "basic"])
         return ModelwrightError(f"hydra/{kind}={name}: there is no such {kind} here{why}")
-    if (wrong := re.search(r"Could not override 'hydra\.(launcher|sweeper)\.([^']+)'", error)) and "hydra/sweeper=optuna" in words:
-        known = [field.name for field in fields(OptunaSweeperConf)] if wrong[1] == "sweeper" else []
+    if wrong := re.search(r"Could not override 'hydra\.(launcher|sweeper)\.([^']+)'", error):
+        node = record.hydra_node([word for word in words if word.startswith("hydra/")])
+        known = [str(key) for key in node[wrong[1]] if str(key)[0] != "_"] if node is not None else []
         return ModelwrightError(f"hydra.{wrong[1]}.{wrong[2]}: there is no such setting{nearest(wrong[2], known)}")
+    if "does not support sweep type" in error:
+        return ModelwrightError("interval(…) has no end of values; hydra/sweeper=optuna draws from it, choice(…) and range(…) name some")
+    if "requires --multirun" in error:
+        return ModelwrightError("to sweep over several values add -m")
     return None
 
 

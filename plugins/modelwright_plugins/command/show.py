@@ -45,7 +45,7 @@ def page(what: str) -> Iterator[str]:
             f"show takes kind/name, as in {near[0]}" if near else f"nothing is called {what!r}{nearest(what, everything)}"
         )
     if not name:
-        yield from (inspect.getdoc(registry.kind(kind).load()) or "", "", *listing(kind))
+        yield from (*_interface(registry.kind(kind).load()), *listing(kind))
     elif name in presets(kind):
         path = presets(kind)[name]
         yield from (f"# {path}", path.read_text(encoding="utf-8").rstrip())
@@ -53,6 +53,16 @@ def page(what: str) -> Iterator[str]:
         raise ModelwrightError(f"no {kind} named {name!r}{nearest(name, [*registry.names(kind), *presets(kind)])}{registry.excuse()}")
     else:
         yield from _component_page(kind, name)
+
+
+def _interface(cls: type) -> Iterator[str]:
+    """What a component of the kind is, and the methods that it has or may have."""
+    yield from (f"{cls.__module__}.{cls.__name__}", "", inspect.getdoc(cls) or "", "")
+    for name, method in inspect.getmembers(cls, inspect.isfunction):
+        if name[0] != "_" and method.__module__ == cls.__module__:
+            must = "" if getattr(method, "__isabstractmethod__", False) else "   (has a default)"
+            yield f"  {name}{inspect.signature(method)}{must}"
+            yield from (textwrap.indent(inspect.getdoc(method) or "", "      "), "")
 
 
 def _component_page(kind: str, name: str) -> Iterator[str]:

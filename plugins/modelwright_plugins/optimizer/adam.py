@@ -22,6 +22,11 @@ class AdamW(Optimizer):
     epsilon: float = 1e-8  # added to the root of the second
     weight_decay: float = 0.1  # decoupled, times the learning rate; norms and biases have none
 
+    def __post_init__(self) -> None:
+        for name in ("lr", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is 0 or more")
+
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         import torch
 

@@ -32,6 +32,11 @@ class Muon(Optimizer):
     adamw_betas: tuple[float, float] = (0.9, 0.95)  # AdamW's, for the rest
     adamw_epsilon: float = 1e-8  # AdamW's, for the rest
 
+    def __post_init__(self) -> None:
+        for name in ("lr", "adamw_lr", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is 0 or more")
+
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         from modelwright_plugins.optimizer._muon import MuonAdamW
 

@@ -83,7 +83,7 @@ def test_every_kind(tmp_path: Path) -> None:
 def test_it_says_what_to_type_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = written(("schedule",), tmp_path / "with blank")["schedule"]
     said = capsys.readouterr().out.splitlines()
-    assert said[-3:] == [f"  pip install -e '{folder}'", f"  pytest '{folder}'", "  modelwright show schedule/my_schedule"]
+    assert said[-3:] == [f"  pip install -e '{folder}[test]'", f"  python -m pytest '{folder}'", "  modelwright show schedule/my_schedule"]
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["modelwright"] == {"my_schedule": "my_schedule"}
     assert project["dependencies"] == ["modelwright>=0.1,<0.2"]

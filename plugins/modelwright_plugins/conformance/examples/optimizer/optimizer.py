@@ -20,6 +20,8 @@ class SignDescent(Optimizer):
     weight_decay: float = 0.1  # decoupled, times the learning rate; norms and biases have none
 
     def __post_init__(self) -> None:
+        if self.lr < 0:
+            raise ValueError(f"lr is {self.lr}; it is 0 or more")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum is {self.momentum}; it is at least 0 and below 1")
 
