@@ -137,6 +137,8 @@ def _said(found: Comparison) -> Iterator[str]:
         yield f"* on the Pareto front of {' and '.join(map(str, found.objectives))}"
     elif found.objectives:
         yield f"Best first: the {found.objectives[0]}."
+    if found.caution:
+        yield f"warning: {found.caution}"
     for run in found.runs:
         if run.error:
             yield f"{run.name} {run.status}: {' '.join(run.error.split())}"

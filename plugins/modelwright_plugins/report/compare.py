@@ -39,7 +39,7 @@ def _said(found: Comparison) -> dict[str, Any]:
     return {
         "title": found.folder.resolve().name,
         "headline": _headline(found),
-        "lead": _lead(found),
+        "lead": f"{_lead(found)} {found.caution}".strip(),
         "numbers": _numbers(found),
         "columns": _columns(found),
         "rows": [_row(run, drawn) for run in found.runs],

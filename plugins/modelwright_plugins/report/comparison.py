@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,13 @@ class Comparison:
     front: frozenset[str]  # names of the best run, or of all on the Pareto front of several objectives
     words: Sequence[str] = ()  # the command line of the sweep
     folder: Path = Path()  # that holds the runs
+
+    @property
+    def caution(self) -> str:
+        """What must be known before numbers of these runs are compared; mostly nothing."""
+        usual = Counter(run.shards for run in self.runs if run.shards).most_common(1)
+        others = [run.name for run in self.runs if run.shards and run.shards != usual[0][0]]
+        return f"Evaluated on other text than most, so that their numbers do not compare: {', '.join(others)}." if others else ""
 
     @property
     def measured(self) -> list[Ran]:

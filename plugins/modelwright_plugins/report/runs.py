@@ -15,7 +15,7 @@ from typing import Any
 from modelwright.errors import ModelwrightError
 from modelwright.run import CONFIG, MANIFEST, read_config, read_manifest
 from modelwright.schema import RESERVED
-from modelwright_plugins.artifacts import Metrics
+from modelwright_plugins.artifacts import Metrics, TokenShards
 from modelwright_plugins.command.farewell import headline
 from modelwright_plugins.sweep.record import RECORD
 from modelwright_plugins.sweep.record import read as record
@@ -36,6 +36,7 @@ class Ran:
     whole: bool  # False: it failed before it had a config, and its settings are only those that its overrides name
     metrics: Mapping[str, float]  # stage.name -> number
     seconds: float  # of the stages that it ran itself
+    shards: str | None = None  # the hash of the tokens that it was evaluated on
     curve: Sequence[tuple[int, int | None, float]]  # (step, tokens so far, loss) of each training step whose loss is a number
 
 
@@ -116,6 +117,7 @@ def _read(folder: Path, name: str) -> Ran:
         whole=whole,
         metrics={key: value for key, value in numbers.items() if isinstance(value, (int, float)) and not isinstance(value, bool)},
         seconds=sum(stage.get("seconds") or 0 for stage in stages.values() if "reused_from" not in stage),
+        shards=(stages.get("evaluate", {}).get("inputs") or {}).get(TokenShards.name),
         curve=_curve(folder),
     )
 

@@ -254,3 +254,12 @@ def test_a_bad_key_for_wandb_costs_nothing_but_a_line(
     last = said(capsys, str(sweep), "--wandb", "mine")[-1]
     assert last.startswith(f"W&B: written to {logged_out()}; send it with: ") and "it could not be sent now: " in last
     assert capsys.readouterr().err == ""
+
+
+def test_runs_evaluated_on_other_text_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, shards in {"0": "a", "1": "a", "2": "b"}.items():
+        write_run(tmp_path / "s" / name, config(seed=int(name)), results={"evaluate": {"bits_per_byte": 1.0}}, shards=shards)
+    write_run(tmp_path / "s" / "3", config(seed=3), results={"train": {"loss": 1.0}})  # evaluated on nothing
+    assert Compare().run([str(tmp_path / "s")]) == 0
+    assert "warning: Evaluated on other text than most, so that their numbers do not compare: 2.\n" in capsys.readouterr().out
+    assert "do not compare: 2." in (tmp_path / "s" / "compare.html").read_text()

@@ -46,10 +46,13 @@ def write_run(
     overrides: Sequence[str] = (),
     results: Mapping[str, Mapping[str, Any]] | None = None,
     metrics: Sequence[Mapping[str, Any]] = (),
+    shards: str | None = None,
 ) -> Path:
     """A run's folder. `settings`: None for a job that failed before it had a config. `results`: stage -> numbers."""
     folder.mkdir(parents=True)
     stages = {stage: {"status": "finished", "seconds": 10.0, "results": numbers} for stage, numbers in (results or {}).items()}
+    if shards:
+        stages["evaluate"]["inputs"] = {"token_shards": shards}
     manifest = {"status": status, "error": error, "overrides": list(overrides), "stages": stages}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     if settings is not None:
