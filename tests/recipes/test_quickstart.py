@@ -100,8 +100,8 @@ def test_a_sweep_prints_a_table(home, first):
     words = ("train.steps=3", "stages=[curate,train_tokenizer,tokenize,train]", "-m", "optimizer.lr=1e-3,3e-3", "run.dir=sweep")
     done = modelwright(home, "run", "recipe=pretrain/quickstart", *SMALL, *words)
     assert done.returncode == 0, done.stderr
-    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("0  ", "1  "))]
-    assert [row[1:3] for row in rows] == [["optimizer.lr=0.001", "finished"], ["optimizer.lr=0.003", "finished"]]
+    rows = {line[0]: line.split() for line in done.stdout.splitlines() if line.startswith(("0  ", "1  "))}
+    assert {name: (row[1], row[3]) for name, row in rows.items()} == {"0": ("finished", "0.001"), "1": ("finished", "0.003")}
     assert (home / "sweep" / "0" / "metrics.jsonl").exists() and (home / "sweep" / "1" / "metrics.jsonl").exists()
 
 

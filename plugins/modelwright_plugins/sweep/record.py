@@ -87,7 +87,7 @@ def words_again(folder: Path) -> list[str]:
     words: list[str] = read(folder)["words"]
     for word in words:
         key, _, value = word.partition("=")
-        number = re.fullmatch(r"[-+\d.e]+|null|true|false", value) and re.fullmatch(r"[+~]*hydra\.(sweeper|launcher)\.[a-z]\w*", key)
+        number = re.fullmatch(r"[-+\d.e]+|null|true|false", value) and re.fullmatch(r"[+~]*hydra\.(sweeper|launcher)(\.[a-z]\w*)+", key)
         named = value in KNOWN if key in {"hydra/launcher", "hydra/sweeper"} else SAID.fullmatch(key)
         if word.startswith("-") or ("hydra" in key and not number and not named):
             why = "of what Hydra is told, a file may say only what it sweeps, by which metric, on which launcher, and numbers"

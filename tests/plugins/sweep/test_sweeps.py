@@ -135,7 +135,7 @@ def test_a_strangers_sweep_says_nothing_to_hydra(tmp_path, word):
 
 def test_and_ones_own_goes_on(tmp_path):
     words = ["recipe=toy", "stages=[learn]", "learn.floor=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra/sweeper=optuna",
-             "hydra.sweeper.metric=[a.b,c.d]", "hydra.sweeper.n_trials=4",
+             "hydra.sweeper.metric=[a.b,c.d]", "hydra.sweeper.n_trials=4", "+hydra.launcher.ray.init.num_cpus=2",
              "hydra.sweeper.pruner=median", "hydra.sweeper.seed=null"]  # fmt: skip
     (tmp_path / "sweep.json").write_text(json.dumps({"words": words}))
     assert record.words_again(tmp_path) == words
