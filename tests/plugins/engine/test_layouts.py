@@ -1,4 +1,8 @@
-"""Every layout learns what one rank learns: losses and gradient norms of 20 FP32 steps within 1e-5 (they were within 3e-7)."""
+"""Every layout learns what one rank learns, over 20 FP32 steps: losses within 1e-5 (they were within 6e-8), gradient norms within 5e-5.
+
+Adam makes whole steps of gradients that are nothing but rounding (those of keys' biases are zero), and rounding is the CPU's own: the
+norms were within 3e-7 on one machine, and within 1.1e-5 on another.
+"""
 
 from __future__ import annotations
 
@@ -155,7 +159,7 @@ def test_every_layout_learns_what_one_rank_learns(tmp_path: Path, optimizer: str
         for rank in ranks:
             if (metrics := rank[place]) is not None:
                 assert worst(reference, metrics, "loss") < 1e-5, name
-                assert worst(reference, metrics, "grad_norm") < 1e-5, name
+                assert worst(reference, metrics, "grad_norm") < 5e-5, name
 
 
 @pytest.mark.slow
@@ -167,6 +171,6 @@ def test_eight_ranks_with_everything(tmp_path: Path, optimizer: str) -> None:
     ranks = on_ranks(train, 8, tmp_path / "out", groups=len(cases), cases=cases, data=str(data))
     everything, bf16, reference = ranks[0]
     assert worst(reference, everything, "loss") < 1e-5
-    assert worst(reference, everything, "grad_norm") < 1e-5
+    assert worst(reference, everything, "grad_norm") < 5e-5
     assert worst(reference, bf16, "loss") < 0.02  # bfloat16 has 8 bits of mantissa
     assert bf16[-1]["loss"] < bf16[0]["loss"]
