@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import TOY
 
 RECIPE = ("run", "recipe=toy", "run.dir=out")
 
@@ -34,8 +35,6 @@ def test_the_rank_that_failed_first_is_named(modelwright, tmp_path, die, said):
 
 
 def test_killing_the_leader_ends_its_ranks(tmp_path):
-    from conftest import TOY
-
     env = {**os.environ, "PYTHONPATH": str(TOY), "MODELWRIGHT_CACHE": str(tmp_path / "cache")}
     leader = subprocess.Popen(
         [sys.executable, "-m", "modelwright", *RECIPE, "paint.die=5:raise"], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL
@@ -62,8 +61,6 @@ def test_a_rank_that_was_killed_is_told_before_those_that_noticed(tmp_path):
 
 
 def test_a_terminated_run_stops_its_ranks_and_says_so_in_its_manifest(tmp_path):
-    from conftest import TOY
-
     env = {**os.environ, "PYTHONPATH": str(TOY), "MODELWRIGHT_CACHE": str(tmp_path / "cache")}
     words = [sys.executable, "-m", "modelwright", *RECIPE, "paint.die=5:raise"]
     leader = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -106,8 +103,6 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.slow
 def test_torchrun_joins(tmp_path):
-    from conftest import TOY
-
     env = {**os.environ, "PYTHONPATH": str(TOY), "MODELWRIGHT_CACHE": str(tmp_path / "cache")}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "modelwright"]
     done = subprocess.run([*torchrun, *RECIPE], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)

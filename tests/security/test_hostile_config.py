@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import TOY
 
 pytestmark = pytest.mark.slow
 
@@ -204,8 +205,6 @@ def test_a_yaml_tag_makes_no_object(modelwright, tmp_path, canary, tag, place):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run's folder."""
-    from conftest import TOY
-
     folder = tmp_path_factory.mktemp("finished")
     code = "import sys; sys.path.insert(0, sys.argv[1]); from modelwright.cli import command; command(sys.argv[2:])"
     words = ["run", "recipe=toy", "stages=[draw]", "run.dir=out", "run.reuse=false"]
