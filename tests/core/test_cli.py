@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import TOY
 
 HEAVY = ("torch", "megatron", "datatrove", "transformers", "wandb", "numpy", "hydra")
 
@@ -119,7 +120,7 @@ def test_a_broken_plugin_is_listed_and_named_where_it_is_needed(modelwright, tmp
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[modelwright]\nbad = no_such_module\n")
-    path = f"{tmp_path / 'site'}:{__import__('conftest').TOY}"
+    path = f"{tmp_path / 'site'}:{TOY}"
     _, said, _ = modelwright("list", PYTHONPATH=path)
     assert "broken plugin bad: ModuleNotFoundError: No module named 'no_such_module'" in said
     code, _, errors = modelwright("plan", "recipe=toy", "shape=theirs", PYTHONPATH=path)
