@@ -89,7 +89,9 @@ def words_again(folder: Path) -> list[str]:
         key, _, value = word.partition("=")
         number = re.fullmatch(r"[-+\d.e]+|null|true|false", value) and re.fullmatch(r"[+~]*hydra\.(sweeper|launcher)(\.[a-z]\w*)+", key)
         named = value in KNOWN if key in {"hydra/launcher", "hydra/sweeper"} else SAID.fullmatch(key)
-        if word.startswith("-") or ("hydra" in key and not number and not named):
+        if word.startswith("-") or (
+            "hydra" in key and ("{" in value or not (number or named))
+        ):  # {…} is a mapping: with a _target_, a call
             why = "of what Hydra is told, a file may say only what it sweeps, by which metric, on which launcher, and numbers"
             raise ModelwrightError(f"{folder / RECORD}: {word!r}: {why}; type the command of the sweep again, with run.dir={folder}")
     return words

@@ -114,6 +114,8 @@ def test_a_part_that_leaves_the_process_ends_its_own_job(home):
 
 HOSTILE = [
     "+hydra.callbacks.x={_target_:io.open,file:CANARY,mode:w}",
+    "hydra.sweeper.metric={_target_:io.open,file:CANARY,mode:w}",
+    "hydra.sweeper.direction=[{_target_:io.open,file:CANARY,mode:w}]",
     "hydra.searchpath=[file:///tmp]",
     "++hydra.job.env_set.LD_PRELOAD=x.so",
     "hydra.launcher.setup=[touch CANARY]",
