@@ -72,7 +72,7 @@ def run_sweep(words: list[str], folder: Path) -> int:
     """Begin a sweep in `folder`, or go on with the one that these words began there; then print its table."""
     from modelwright_plugins.sweep import watch
     from modelwright_plugins.sweep.job import REFUSED, job
-    from modelwright_plugins.sweep.values import check
+    from modelwright_plugins.sweep.values import check, jobs_asked
 
     lost = False
     if not (folder / record.RECORD).exists():
@@ -84,7 +84,7 @@ def run_sweep(words: list[str], folder: Path) -> int:
             (folder / REFUSED).unlink(missing_ok=True)
             picked = {key: value for key, _, value in (word.partition("=") for word in words)}
             elsewhere = picked.get("hydra/launcher", "basic") != "basic"
-            with watch.watched(folder, watch.jobs_asked(_overrides(words))) if elsewhere else contextlib.nullcontext():
+            with watch.watched(folder, jobs_asked(words)) if elsewhere else contextlib.nullcontext():
                 _with_hydra(words if record.FLAGS & set(words) else ["-m", *words], job)
         except KeyboardInterrupt:
             print(f"\n{program()} resume {shown(folder)}   goes on with the jobs that are not done", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from modelwright.run import MANIFEST, read_manifest
 from modelwright_plugins.command.farewell import headline
 from modelwright_plugins.progress import progress
 from modelwright_plugins.sweep.job import LOGS
-from modelwright_plugins.sweep.record import hydra_node
 
 
 @contextlib.contextmanager
@@ -46,26 +45,6 @@ def watched(folder: Path, total: int | None, *, every: float = 1.0) -> Iterator[
     finally:
         stop.set()
         watcher.join()
-
-
-def jobs_asked(overrides: Sequence[str]) -> int | None:
-    """How many jobs a sweep with these overrides, and what its recipe sweeps, makes; None when that can't be said beforehand."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    if (node := hydra_node(overrides)) is None:
-        return None
-    sweeper = node.sweeper
-    try:
-        if "n_trials" in sweeper:
-            return int(sweeper.n_trials)
-        params, count = [f"{key}={value}" for key, value in (sweeper.params or {}).items()], 1
-        for override in {o.key_or_group: o for o in OverridesParser.create().parse_overrides([*params, *overrides])}.values():
-            if override.is_sweep_override():
-                count *= sum(1 for _ in override.sweep_string_iterator())
-    except (HydraException, ValueError):  # glob(…) needs the configs; what is wrong is said elsewhere
-        return None
-    return count
 
 
 def _jobs(folder: Path) -> list[Path]:

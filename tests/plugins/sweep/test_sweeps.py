@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.sweep import record, watch
+from modelwright_plugins.sweep import record, values
 
 LEARN = ("recipe=toy", "stages=[learn]")
 
@@ -164,10 +164,10 @@ def test_words_that_sweep(tmp_path, monkeypatch):
 def test_how_many_jobs_a_sweep_makes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("hydra: {mode: MULTIRUN, sweeper: {params: {a: 7, d: 'x,y'}}}")
-    assert watch.jobs_asked(["recipe=./mine.yaml", "a=1,2", "b=range(0,3)", "c=4"]) == 12
-    assert watch.jobs_asked(["a=glob(*)"]) is None and watch.jobs_asked(["recipe=none"]) is None
-    assert watch.jobs_asked(["hydra/sweeper=optuna", "a=1,2"]) == 20  # its default
-    assert watch.jobs_asked(["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "a=1,2"]) == 3
+    assert values.jobs_asked(["recipe=./mine.yaml", "a=1,2", "b=range(0,3)", "c=4"]) == 12
+    assert values.jobs_asked(["a=glob(*)"]) is None and values.jobs_asked(["recipe=none"]) is None
+    assert values.jobs_asked(["hydra/sweeper=optuna", "a=1,2"]) == 20  # its default
+    assert values.jobs_asked(["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "a=1,2"]) == 3
 
 
 def test_a_damaged_record_is_named(tmp_path):
