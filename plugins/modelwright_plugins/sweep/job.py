@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,11 @@ def job(config: DictConfig) -> dict[str, Any]:
             manifest = note_failure(folder, overrides, disk_error(e) or e)
     if not manifest:
         return {}  # a rank of a job that Slurm started on several; the first speaks for all
+    return answer(manifest)
+
+
+def answer(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sweeper is told of a job."""
     return {"status": manifest["status"], "error": manifest.get("error"), "results": headline(manifest)}
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.run import read_manifest
-from modelwright_plugins.command.farewell import headline
 from modelwright_plugins.sweep import record
+from modelwright_plugins.sweep.job import answer
 
 if TYPE_CHECKING:
     import optuna
@@ -204,10 +204,9 @@ def _in_a_row(trials: Sequence[optuna.trial.Trial]) -> Iterator[list[optuna.tria
 def _found(job: Path) -> dict[str, Any]:
     """What a job whose launcher lost it left: as `job` gives it."""
     try:
-        manifest = read_manifest(job)
+        return answer(read_manifest(job))
     except ModelwrightError as e:
-        return {"status": "failed", "error": str(e), "results": {}}
-    return {"status": manifest["status"], "error": manifest.get("error"), "results": headline(manifest)}
+        return answer({"status": "failed", "error": str(e), "stages": {}})
 
 
 def _conclude(study: optuna.Study, trial: optuna.trial.Trial, ended: Mapping[str, Any], metrics: Sequence[str]) -> None:
