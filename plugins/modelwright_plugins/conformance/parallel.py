@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ from modelwright_plugins.conformance.promise import close, hold, promised
 from modelwright_plugins.conformance.settings import unknown_settings
 from modelwright_plugins.conformance.training import Case, built_in, losses, small_decoder
 
-ALONE = {"data": None, "tensor": 1, "pipeline": 1, "virtual": None, "distributed_optimizer": False}
+ALONE = {
+    "data": None, "tensor": 1, "pipeline": 1, "virtual": None, "context": 1, "expert": 1, "expert_tensor": None,
+    "distributed_optimizer": False, "fully_sharded": False,
+}  # fmt: skip
 LAYOUTS: dict[str, dict[str, Any]] = {
     "tensor=2": {"tensor": 2},
     "pipeline=2": {"pipeline": 2},
@@ -29,14 +32,15 @@ class Parallels(Conformance):
     example = "modelwright_plugins.conformance.examples.parallel"
 
     def check(self, component: Any, folder: Path) -> None:
-        alone = replace(component, **ALONE)
-        layouts = {name: replace(component, **{**ALONE, **changes}) for name, changes in LAYOUTS.items()}
+        off = {name: value for name, value in ALONE.items() if name in {field.name for field in fields(component)}}
+        alone = replace(component, **off)
+        layouts = {name: replace(component, **{**off, **changes}) for name, changes in LAYOUTS.items()}
         with promised(component, "ranks(None) is how many ranks data, tensor and pipeline make, from 1 up"):
             hold(isinstance(ranks := component.ranks(None), int) and ranks >= 1, f"it is {ranks!r}")
             hold((ranks := alone.ranks(None)) == 1, f"of no parallelism at all it is {ranks}")
             for name, layout in layouts.items():
                 hold((ranks := layout.ranks(None)) == 2, f"of {name} it is {ranks}")
-            hold((ranks := replace(component, **{**ALONE, "tensor": 2}).ranks(4)) == 4, f"of tensor=2 with 4 started it is {ranks}")
+            hold((ranks := replace(component, **{**off, "tensor": 2}).ranks(4)) == 4, f"of tensor=2 with 4 started it is {ranks}")
         with promised(component, "problems tells in a line each what does not divide, and nothing when all does"):
             for name, layout in {"1 rank": alone, **layouts}.items():
                 hold(not (said := layout.problems(small_decoder(), **FITS)), f"{name} divides all, and it says {said}")

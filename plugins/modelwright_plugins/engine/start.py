@@ -39,7 +39,13 @@ def laid_out(layout: Parallel, *, seed: int) -> Iterator[None]:
     from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 
     parallel_state.initialize_model_parallel(
-        layout.tensor, layout.pipeline, virtual_pipeline_model_parallel_size=layout.virtual, create_gloo_process_groups=False
+        layout.tensor,
+        layout.pipeline,
+        virtual_pipeline_model_parallel_size=layout.virtual,
+        context_parallel_size=layout.context,
+        expert_model_parallel_size=layout.expert,
+        expert_tensor_parallel_size=layout.expert_tensor,
+        create_gloo_process_groups=False,
     )
     try:
         model_parallel_cuda_manual_seed(seed)

@@ -18,7 +18,11 @@ class Parallel(Component, ABC):
     tensor: int = 1  # ranks that split each matrix
     pipeline: int = 1  # ranks that split the layers
     virtual: int | None = None  # groups of layers that each pipeline rank holds
+    context: int = 1  # ranks that split each sequence
+    expert: int = 1  # ranks that share out the experts of a mixture of experts
+    expert_tensor: int | None = None  # ranks that split each expert's matrices; None: as `tensor`
     distributed_optimizer: bool = False  # data ranks share out the optimizer's state
+    fully_sharded: bool = False  # data ranks share out weights, gradients and the optimizer's state
 
     @abstractmethod
     def ranks(self, world: int | None) -> int:

@@ -22,9 +22,9 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "pipeline 2, virtual 2": {"pipeline": 2, "virtual": 2},
     "data 2": {"data": 2},
     "data 2, distributed optimizer": {"data": 2, "distributed_optimizer": True},
-    "recompute": {"recompute": True},
+    "recompute": {"recompute": "full"},
 }
-ALL = {"tensor": 2, "pipeline": 2, "virtual": 2, "data": 2, "sequence": True, "distributed_optimizer": True, "recompute": True}
+ALL = {"tensor": 2, "pipeline": 2, "virtual": 2, "data": 2, "sequence": True, "distributed_optimizer": True, "recompute": "full"}
 STEPS = 20
 
 

@@ -21,4 +21,4 @@ def test_megatron_is_told_which_layers():
 
 def test_two_settings_that_contradict_each_other_are_refused():
     with pytest.raises(ValueError, match="recompute_layers"):
-        PartlyRecomputed(recompute=True)
+        PartlyRecomputed(recompute="full")

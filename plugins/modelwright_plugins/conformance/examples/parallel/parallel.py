@@ -18,8 +18,8 @@ class PartlyRecomputed(Megatron):
         super().__post_init__()
         if self.recompute_layers < 0:
             raise ValueError(f"recompute_layers is {self.recompute_layers}; it is 0 or more")
-        if self.recompute:
-            raise ValueError("recompute=true computes all layers again; leave it false, and set recompute_layers")
+        if self.recompute != "none":
+            raise ValueError(f"recompute is {self.recompute}; leave it none, and set recompute_layers")
 
     def settings(self) -> dict[str, Any]:
         if not self.recompute_layers:
