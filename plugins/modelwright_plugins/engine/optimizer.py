@@ -8,24 +8,45 @@ import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
 from megatron.core.distributed import DistributedDataParallel
+from megatron.core.optimizer import distrib_optimizer
 from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 from megatron.core.optimizer.layer_wise_optimizer import LayerWiseDistributedOptimizer
-from megatron.core.optimizer.optimizer import Float16OptimizerWithFloat16Params, FP32Optimizer, MegatronOptimizer
+from megatron.core.optimizer.optimizer import ChainedOptimizer, Float16OptimizerWithFloat16Params, FP32Optimizer, MegatronOptimizer
 from megatron.core.optimizer.optimizer_config import OptimizerConfig
 from megatron.core.process_groups_config import ProcessGroupCollection
 
+from modelwright_plugins.engine.loss_scale import LossScaler
 from modelwright_plugins.optimizer import Optimizer
 from modelwright_plugins.precision import Precision
 
 ROLES = ("matrix", "embedding", "vector")
 
 
+class TrainingOptimizer(ChainedOptimizer):
+    """The optimizers of one training: of the parameters that every data rank has, and of experts that expert ranks share out.
+
+    They have one gradient norm, which is computed also without clipping, and one loss scale.
+    """
+
+    def __init__(self, optimizers: list[MegatronOptimizer], scaler: LossScaler | None) -> None:
+        super().__init__(optimizers)
+        self.scaler = scaler  # of the loss, under FP16
+
+    def prepare_grads(self) -> bool:
+        """Whether a gradient has overflowed: then nothing is updated, and `step` returns (False, None, None)."""
+        overflowed = bool(super().prepare_grads())
+        if self.scaler:
+            self.scaler.settle()
+        return overflowed
+
+
 def wrapped(
     component: Optimizer, chunks: list[DistributedDataParallel], *, precision: Precision, clip: float, sharded: bool
-) -> MegatronOptimizer:
-    """Megatron's optimizer around the component's. `clip` is the largest norm of the whole gradient; 0 leaves it as it is.
+) -> TrainingOptimizer:
+    """Megatron's optimizers around the component's. `clip` is the largest norm of the whole gradient; 0 leaves it as it is.
 
     `sharded`: data ranks share out the optimizer's state: cut anywhere if the optimizer is elementwise, else by whole parameters.
+    Under FP16 the loss is multiplied by the loss scale from here on.
     """
     settings = precision.settings()
     config = OptimizerConfig(
@@ -35,35 +56,29 @@ def wrapped(
         params_dtype=settings["params_dtype"],
         use_distributed_optimizer=sharded and component.elementwise,
     )
+    scaler = None
+
+    def whole(inner: torch.optim.Optimizer, group: Any) -> MegatronOptimizer:
+        """`group`: the ranks over which its gradients' norm is summed; None for all."""
+        if config.bf16:
+            wrapper: MegatronOptimizer = Float16OptimizerWithFloat16Params(inner, config, scaler, allocate_state)
+        else:
+            wrapper = FP32Optimizer(inner, config, allocate_state)
+        wrapper.grad_stats_parallel_group = group
+        return wrapper
+
     inner = component.build(parameter_groups(chunks))
     for group in inner.param_groups:
         group["peak_lr"] = group["lr"]
-    model_parallel = parallel_state.get_model_parallel_group()
     if sharded and component.elementwise:
-        whole: MegatronOptimizer = ReloadableDistributedOptimizer(
-            inner,
-            config,
-            None,
-            allocate_state,
-            model_chunks=chunks,
-            per_model_buffers={i: chunk.buffers for i, chunk in enumerate(chunks)},
-            data_parallel_group=parallel_state.get_data_parallel_group(with_context_parallel=True),
-            data_parallel_group_gloo=None,
-            data_parallel_group_idx=dist.get_rank(model_parallel),
-            distributed_optimizer_instance_id=0,
-        )
-        whole.grad_stats_parallel_group = None  # gradients are sharded over every rank  # type: ignore[attr-defined]
+        found = TrainingOptimizer([CutOptimizer(inner, config, scaler, chunks)], scaler)
     elif sharded:
-        single = inner if config.bf16 else FP32Optimizer(inner, config, allocate_state)  # for BF16 it wraps after sharing out
-        whole = SharedOutOptimizer([single], config, ProcessGroupCollection.use_mpu_process_groups(), [allocate_state])
+        found = SharedOutOptimizer([inner], whole, scaler)
     else:
-        kind = Float16OptimizerWithFloat16Params if config.bf16 else FP32Optimizer
-        arguments = (inner, config, None, allocate_state) if config.bf16 else (inner, config, allocate_state)
-        whole = kind(*arguments)
-        whole.grad_stats_parallel_group = model_parallel
-    for each in getattr(whole, "chained_optimizers", [whole]):
-        each.tp_group = parallel_state.get_tensor_model_parallel_group()
-    return whole
+        found = TrainingOptimizer([whole(inner, parallel_state.get_model_parallel_group())], scaler)
+    for single in found.chained_optimizers:
+        single.tp_group = parallel_state.get_tensor_model_parallel_group()
+    return found
 
 
 def parameter_groups(chunks: list[DistributedDataParallel]) -> list[dict[str, Any]]:
@@ -103,30 +118,44 @@ def allocate_state(optimizer: torch.optim.Optimizer, config: OptimizerConfig | N
             parameter.grad = None
 
 
-class ReloadableDistributedOptimizer(DistributedOptimizer):
-    """Megatron's distributed optimizer, loading what it saved. With torch's AdamW, 0.16.1 loads wrongly in three ways."""
+class CutOptimizer(DistributedOptimizer):
+    """Megatron's distributed optimizer around any elementwise torch optimizer: each data rank has a run of each bucket's elements.
 
-    def sharded_state_dict(self, model_sharded_state_dict: Any = None, is_loading: bool = False, **options: Any) -> Any:
-        if is_loading:
-            allocate_state(self.optimizer)  # else its state dict has no `step` to tell, and loading stops
-        return super().sharded_state_dict(model_sharded_state_dict, is_loading, **options)
+    Megatron-Core 0.16.1 takes only Adam, as what it saves and loads are `exp_avg`, `exp_avg_sq` and a step count, the latter in
+    three wrong ways with torch's AdamW. Nothing else in it depends on that, and we never call those methods: `optimizer_state`
+    saves and loads whatever tensors there are.
+    """
 
-    @torch.no_grad()  # it copies into parameters that want gradients
-    def _set_main_param_and_optimizer_states(self, model_param: torch.nn.Parameter, tensors: dict[str, torch.Tensor]) -> None:
-        group, place = self.model_param_group_index_map[model_param]
-        state = self.optimizer.state[self.optimizer.param_groups[group]["params"][place]]
-        kept = {"step": state["step"]} if "step" in state else {}  # it is saved once for all, and asked for here
-        super()._set_main_param_and_optimizer_states(model_param, {**kept, **tensors})
+    def __init__(
+        self, inner: torch.optim.Optimizer, config: OptimizerConfig, scaler: LossScaler | None, chunks: list[DistributedDataParallel]
+    ) -> None:
+        only = distrib_optimizer.Adam
+        distrib_optimizer.Adam = torch.optim.Optimizer
+        try:
+            super().__init__(
+                inner,
+                config,
+                scaler,
+                allocate_state,
+                model_chunks=chunks,
+                per_model_buffers={i: chunk.buffers for i, chunk in enumerate(chunks)},
+                data_parallel_group=parallel_state.get_data_parallel_group(with_context_parallel=True),
+                data_parallel_group_gloo=None,
+                data_parallel_group_idx=dist.get_rank(parallel_state.get_model_parallel_group()),
+                distributed_optimizer_instance_id=0,
+            )
+        finally:
+            distrib_optimizer.Adam = only
+        self.grad_stats_parallel_group = None  # gradients are cut up over every rank
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        for state in self.optimizer.state.values():  # one tensor for all would be counted up once for each parameter
-            if "step" in state:
-                state["step"] = state["step"].clone()
 
-
-class SharedOutOptimizer(LayerWiseDistributedOptimizer):
+class SharedOutOptimizer(TrainingOptimizer, LayerWiseDistributedOptimizer):
     """Each data rank keeps the state of some whole parameters, updates them, and gives them to the others."""
+
+    def __init__(self, inners: list[torch.optim.Optimizer], wrap: Any, scaler: LossScaler | None) -> None:
+        self.pg_collection = ProcessGroupCollection.use_mpu_process_groups()
+        self.shard_params(inners)  # their groups now hold this rank's parameters; main copies are made of these only
+        TrainingOptimizer.__init__(self, [wrap(inner, None) for inner in inners], scaler)
 
     def allgather_params(self) -> None:
         if dist.get_backend() == "gloo":  # its all-gather refuses parts of uneven size

@@ -1,60 +1,61 @@
 """The optimizer's state in a checkpoint: tensors by name, the same whether and how data ranks share it out.
 
-For each parameter, `optimizer.state.<what>.<the parameter's name>`: the optimizer's own tensors of the parameter's shape,
-and `param`, the FP32 weights. Settings (learning rate, betas …) are not kept: they come from the config.
+For each parameter, `optimizer.state.<what>.<the parameter's name>`: the optimizer's own tensors of the parameter's shape, and
+`param`, the FP32 weights; what it keeps of the whole matrix that the parameter is or is a part of; and for all together the number of
+updates and the loss scale. Settings (learning rate, betas …) are not kept: they come from the config.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
+from megatron.core import parallel_state
 from megatron.core.dist_checkpointing.mapping import ShardedBase, ShardedTensor
 from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
-from megatron.core.optimizer.optimizer import MegatronOptimizer
 from megatron.core.transformer.module import MegatronModule
 
-from modelwright_plugins.engine.optimizer import SharedOutOptimizer, allocate_state
+from modelwright_plugins.engine.cut import Cut, of_distributed_optimizer
+from modelwright_plugins.engine.optimizer import SharedOutOptimizer, TrainingOptimizer, allocate_state
 
-FULLY = {"distrib_optim_sharding_type": "fully_reshardable"}  # the one format that loads into other tensor and pipeline sizes
 
-
-def sharded_state(optimizer: MegatronOptimizer, chunks: list[MegatronModule], named: dict[str, Any], *, loading: bool) -> dict[str, Any]:
+def sharded_state(optimizer: TrainingOptimizer, chunks: list[MegatronModule], named: dict[str, Any], *, loading: bool) -> dict[str, Any]:
     """What Megatron saves or loads of the optimizer; `named` holds the sharded state of `chunks`."""
-    if isinstance(optimizer, DistributedOptimizer):
-        return {"tensors": optimizer.sharded_state_dict(named, is_loading=loading, metadata={**named_metadata(), **FULLY})["param_state"]}
-    inner = _inner(optimizer)
     if loading:
-        allocate_state(inner)
+        for single in optimizer.chained_optimizers:
+            allocate_state(single.optimizer)
     parts = {id(part.data): part for part in _flat(named)}
     tensors: dict[str, Any] = {}
-    for number, (parameter, main) in enumerate(_owned(inner, chunks)):
-        state = {"param": main, **_tensors_like(main, inner.state[main])}
-        if loading and main is parameter:
-            del state["param"]  # these are the weights, which are loaded as such
-        part, alone = parts[id(parameter)], isinstance(optimizer, SharedOutOptimizer)
-        tensors[str(number)] = {what: _like(part, what, tensor, alone) for what, tensor in state.items()}
-    return {"tensors": tensors}
+    for number, place in enumerate(_places(optimizer, chunks)):
+        whole = {what: place.whole(tensor, loading) for what, tensor in place.tensors(loading).items()}
+        kept = {what: tensor for what, tensor in whole.items() if tensor is not None}
+        if kept:
+            tensors[str(number)] = {what: _like(parts[id(place.parameter)], what, tensor, place.alone) for what, tensor in kept.items()}
+        for what, tensor in place.of_matrix().items():
+            tensors.setdefault(str(number), {})[what] = _of_matrix(parts[id(place.parameter)], what, tensor, place)
+    if loading:
+        return {"tensors": tensors}
+    return {"tensors": tensors, "step": _steps(optimizer), "loss_scale": optimizer.scaler.numbers() if optimizer.scaler else None}
 
 
 @torch.no_grad()
-def load_state(optimizer: MegatronOptimizer, chunks: list[MegatronModule], loaded: dict[str, Any], *, step: int) -> None:
-    """Set the state that `sharded_state` named from what was loaded for it, and the number of updates so far."""
-    if isinstance(optimizer, DistributedOptimizer):
-        own = optimizer.state_dict()
-        for group in own["optimizer"]["param_groups"]:
-            group["step"] = float(step)
-        optimizer.load_state_dict({**own, "param_state": loaded["tensors"], "param_state_sharding_type": "fully_reshardable"})
-        return
-    inner = _inner(optimizer)
-    for number, (_, main) in enumerate(_owned(inner, chunks)):
-        state = {"param": main, **inner.state[main]}
-        for what, tensor in loaded["tensors"][str(number)].items():
-            state[what].copy_(tensor)
-        if "step" in state:
-            state["step"].fill_(step)
+def load_state(optimizer: TrainingOptimizer, chunks: list[MegatronModule], loaded: dict[str, Any], *, step: int) -> None:
+    """Set the state that `sharded_state` named from what was loaded for it; `step` is how many batches there were so far."""
+    for number, place in enumerate(_places(optimizer, chunks)):
+        found = loaded.get("tensors", {}).get(str(number), {})  # no tensors: an optimizer without state
+        for what, tensor in place.tensors(True).items():
+            run = place.cut.parted(found.get(what), tensor) if place.cut else found[what]
+            tensor.copy_(run.view_as(tensor))
+        for what, tensor in place.of_matrix().items():
+            tensor.copy_(found[what])
+        if "step" in place.state:
+            place.state["step"].fill_(loaded.get("step", step))
+    if optimizer.scaler and loaded.get("loss_scale"):
+        optimizer.scaler.set(loaded["loss_scale"])
 
 
 def named_metadata() -> dict[str, Any]:
@@ -64,34 +65,99 @@ def named_metadata() -> dict[str, Any]:
     return {"chained_optim_avoid_prefix": True, "dp_cp_group": parallel_state.get_data_parallel_group(with_context_parallel=True)}
 
 
-def _inner(optimizer: MegatronOptimizer) -> torch.optim.Optimizer:
-    single = optimizer.chained_optimizers[0] if isinstance(optimizer, SharedOutOptimizer) else optimizer
-    assert isinstance(single.optimizer, torch.optim.Optimizer)
-    return single.optimizer
+@dataclass(frozen=True)
+class Place:
+    """A parameter of this rank, and what its optimizer has for it."""
+
+    parameter: torch.nn.Parameter
+    main: torch.Tensor  # what is updated: the parameter, or its FP32 copy, or this rank's run of either
+    state: dict[str, Any]
+    cut: Cut | None  # how data ranks have cut it up, if they have
+    alone: bool  # no other data rank has it
+
+    def tensors(self, loading: bool) -> dict[str, torch.Tensor]:
+        """By what they are, in the same order on every rank."""
+        found = {what: value for what, value in sorted(self.state.items()) if isinstance(value, torch.Tensor) and value.dim()}
+        found = {what: value for what, value in found.items() if value.shape == self.main.shape}
+        if loading and self.main.dtype == self.parameter.dtype:  # these are the weights, which are loaded as such
+            return found
+        return {"param": self.main, **found}
+
+    def of_matrix(self) -> dict[str, torch.Tensor]:
+        """What is kept of the whole matrix, by what it is: of any shape, and the same on each tensor rank."""
+        kept: dict[str, torch.Tensor] = self.state.get("matrix", {})
+        return kept
+
+    def whole(self, tensor: torch.Tensor, loading: bool) -> torch.Tensor | None:
+        """Of the parameter's shape; None if another rank has it whole. When loading only the shape counts."""
+        if self.cut is None:
+            return tensor.detach()
+        if loading:
+            return torch.empty(self.parameter.shape, dtype=tensor.dtype, device=tensor.device) if self.cut.at_home else None
+        joined = self.cut.joined(tensor)
+        return None if joined is None else joined.view(self.parameter.shape)
 
 
-def _owned(inner: torch.optim.Optimizer, chunks: list[MegatronModule]) -> Iterator[tuple[torch.nn.Parameter, torch.Tensor]]:
-    """(parameter, what the optimizer updates: itself or its FP32 copy) of those that this rank's optimizer has."""
-    updated = {id(p) for group in inner.param_groups for p in group["params"]}
-    for chunk in chunks:
-        for parameter in chunk.parameters():
+def _places(optimizer: TrainingOptimizer, chunks: list[MegatronModule]) -> Iterator[Place]:
+    """Of the parameters that this rank's optimizer has all or some of, in the modules' order: ranks that share one meet at it."""
+    found: dict[torch.nn.Parameter, Place] = {}
+    for single in optimizer.chained_optimizers:
+        inner = single.optimizer
+        if isinstance(single, DistributedOptimizer):
+            for parameter, cut in of_distributed_optimizer(single).items():
+                if parameter in single.model_param_group_index_map:
+                    group, number = single.model_param_group_index_map[parameter]
+                    main = inner.param_groups[group]["params"][number]
+                    found[parameter] = Place(parameter, main, inner.state[main], cut, True)
+            continue
+        updated = {id(p) for group in inner.param_groups for p in group["params"]}
+        for parameter in (parameter for chunk in chunks for parameter in chunk.parameters()):
             main = getattr(parameter, "main_param", parameter)
             if id(main) in updated:
-                yield parameter, main
+                found[parameter] = Place(parameter, main, inner.state[main], None, isinstance(optimizer, SharedOutOptimizer))
+    for chunk in chunks:
+        for parameter in chunk.parameters():
+            if parameter in found:
+                yield found[parameter]
 
 
-def _tensors_like(main: torch.Tensor, state: dict[str, Any]) -> dict[str, torch.Tensor]:
-    return {what: value for what, value in state.items() if isinstance(value, torch.Tensor) and value.shape == main.shape and value.dim()}
+def _steps(optimizer: TrainingOptimizer) -> int:
+    """Updates that the optimizer has counted: fewer than batches where an overflow let some pass."""
+    counts = [int(state["step"]) for single in optimizer.chained_optimizers for state in single.optimizer.state.values() if "step" in state]
+    most = torch.tensor(max(counts, default=0), device=torch.cuda.current_device())
+    dist.all_reduce(most, dist.ReduceOp.MAX)  # a rank may have none
+    return int(most)
 
 
 def _like(part: ShardedBase, what: str, tensor: torch.Tensor, alone: bool) -> ShardedBase:
     """The state of a parameter is split and named as the parameter is."""
-    changes: dict[str, Any] = {"key": f"optimizer.state.{what}.{part.key}", "data": tensor.detach()}
+    changes: dict[str, Any] = {"key": f"optimizer.state.{what}.{part.key}", "data": tensor}
     if isinstance(part, ShardedTensor):
         changes["dtype"] = tensor.dtype
     if alone:  # no other data rank has a copy to save
         changes["replica_id"] = (*part.replica_id[:2], 0)
     return dataclasses.replace(part, **changes)
+
+
+def _of_matrix(part: ShardedBase, what: str, tensor: torch.Tensor, place: Place) -> ShardedTensor:
+    """Not split, but of the layer and on the data ranks that the parameter is of and on."""
+    first = part if isinstance(part, ShardedTensor) else next(iter(part.build()))  # a gated matrix is named as its two halves
+    layers, shape = first.prepend_axis_num, tuple(tensor.shape)
+    stage, _, data = part.replica_id
+    expert = not getattr(place.parameter, "allreduce", True)
+    tensor_rank = parallel_state.get_expert_tensor_parallel_rank() if expert else parallel_state.get_tensor_model_parallel_rank()
+    return ShardedTensor(
+        key=f"optimizer.state.{what}.{part.key}",
+        data=tensor,
+        dtype=tensor.dtype,
+        local_shape=shape,
+        global_shape=(*first.global_shape[:layers], *shape),
+        global_offset=(*first.global_offset[:layers], *(0 for _ in shape)),
+        axis_fragmentations=(*first.axis_fragmentations[:layers], *(1 for _ in shape)),
+        replica_id=(stage, tensor_rank, 0 if place.alone else data),
+        prepend_axis_num=layers,
+        allow_shape_mismatch=first.allow_shape_mismatch,
+    )
 
 
 def _flat(value: Any) -> Iterator[ShardedBase]:

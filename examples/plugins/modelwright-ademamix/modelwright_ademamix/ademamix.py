@@ -20,9 +20,7 @@ class AdEMAMix(Optimizer):
     correction of its bias. Without the schedules of alpha and b3 early training is easily unstable (section 3).
     """
 
-    # Each element is updated by itself. But Megatron-Core 0.16.1's distributed optimizer saves `exp_avg` and `exp_avg_sq` and no
-    # other state: a resumed run would have lost the slow mean. So data ranks share out whole parameters.
-    elementwise: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
 
     lr: float = 1e-3  # peak learning rate, a step
     betas: tuple[float, float, float] = (0.9, 0.999, 0.9999)  # decay a step: the fast mean, the squares, the slow mean
