@@ -10,10 +10,10 @@ import contextlib
 import ctypes
 import functools
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 CPU = torch.device("cpu")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -29,7 +29,7 @@ def adapt() -> None:
     _random_state()
     _tensor_types()
     _streams()
-    _absent_packages()
+    _collectives()
 
 
 def keep_memory() -> None:
@@ -62,13 +62,14 @@ def _nothing() -> Callable[..., None]:
 
 
 def _factories() -> None:
-    """`torch.zeros(..., device="cuda")`: the optimizers and gradient clipping write the device out."""
+    """`torch.zeros(..., device="cuda")`: the optimizers and gradient clipping write the device out. Pinned memory is CUDA's."""
 
     def on_cpu(factory: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(factory)
         def made(*args: Any, **options: Any) -> Any:
             if "device" in options and str(options["device"]).startswith("cuda"):
                 options["device"] = CPU
+            options.pop("pin_memory", None)
             return factory(*args, **options)
 
         return made
@@ -126,10 +127,34 @@ def _streams() -> None:
     cuda.stream = lambda _: contextlib.nullcontext()
 
 
-def _absent_packages() -> None:
-    """Without Transformer Engine its version is asked for and compared: any comparison must answer 'older'."""
-    import megatron.core.utils as utils
-    from packaging.version import Version
+def _collectives() -> None:
+    """What a mixture of experts sends between ranks has uneven sizes, which NCCL takes and gloo refuses."""
+    all_gather, reduce_scatter, all_to_all = dist.all_gather, dist.reduce_scatter, dist.all_to_all_single
 
-    if find_spec("transformer_engine") is None:
-        utils._te_version = Version("0")
+    def gather(outputs: list[torch.Tensor], own: torch.Tensor, group: Any = None, async_op: bool = False) -> Any:
+        if len({output.shape for output in outputs}) == 1:
+            return all_gather(outputs, own, group=group, async_op=async_op)
+        for rank, output in zip(dist.get_process_group_ranks(group or dist.group.WORLD), outputs, strict=True):
+            if rank == dist.get_rank():
+                output.copy_(own)
+            if output.numel():
+                dist.broadcast(output, rank, group=group)
+        return None
+
+    def scatter(
+        own: torch.Tensor, parts: list[torch.Tensor], op: Any = dist.ReduceOp.SUM, group: Any = None, async_op: bool = False
+    ) -> Any:
+        if len({part.shape for part in parts}) == 1:
+            return reduce_scatter(own, parts, op=op, group=group, async_op=async_op)
+        whole = torch.cat([part.reshape(-1) for part in parts])
+        dist.all_reduce(whole, op=op, group=group)
+        own.copy_(whole.split([part.numel() for part in parts])[dist.get_rank(group)].view_as(own))
+        return None
+
+    def exchange(
+        output: torch.Tensor, own: torch.Tensor, output_split_sizes: Any = None, input_split_sizes: Any = None, **options: Any
+    ) -> Any:
+        sizes = [None if each is None else [int(n) for n in each] for each in (output_split_sizes, input_split_sizes)]
+        return all_to_all(output, own, *sizes, **options)
+
+    dist.all_gather, dist.reduce_scatter, dist.all_to_all_single = gather, scatter, exchange

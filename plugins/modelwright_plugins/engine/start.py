@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from modelwright_plugins.engine import absent
 from modelwright_plugins.parallel import Parallel
 
 
@@ -56,6 +57,7 @@ def laid_out(layout: Parallel, *, seed: int) -> Iterator[None]:
 
 def find_device() -> torch.device:
     """This rank's device, and Megatron made ready for it."""
+    absent.stand_in()
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
