@@ -26,8 +26,8 @@ def places(length: int, device: torch.device | None = None) -> torch.Tensor:
     return _places(length, ranks(), device)[parallel_state.get_context_parallel_rank()]
 
 
-def split(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """This rank's part of each [batch, length, …]; what has one dimension is not of the sequence, and stays.
+def split(inputs: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor | None]:
+    """This rank's part of each [batch, length, …]; what has one dimension is not of the sequence, and stays, as None does.
 
     Raises ValueError if a length is not a multiple of 2 x ranks.
     """
@@ -35,7 +35,7 @@ def split(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return dict(inputs)
     found = {}
     for name, value in inputs.items():
-        if value.dim() >= 2:
+        if value is not None and value.dim() >= 2:
             if value.shape[1] % (2 * count):
                 raise ValueError(f"{name} has the length {value.shape[1]}; {count} context ranks need a multiple of {2 * count}")
             value = value[:, places(value.shape[1] // count, value.device)]
