@@ -22,16 +22,17 @@ from pathlib import Path
 import torch
 
 from modelwright_plugins.architecture.decoder import CausalDecoder
-from modelwright_plugins.engine import model, optimizer
+from modelwright_plugins.attention.cores import Native
 from modelwright_plugins.engine.batches import Batches
-from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.start import started
+from modelwright_plugins.engine.trainer import assembled
 from modelwright_plugins.kernel.local import Torch
 from modelwright_plugins.objective.causal_lm import CausalLM
 from modelwright_plugins.optimizer.adam import AdamW
 from modelwright_plugins.parallel.megatron import Megatron
 from modelwright_plugins.precision.floats import FP32
 from modelwright_plugins.schedule.warmup import Constant
+from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 VOCAB, TOKENS_A_STEP = 8192, 4096
 MODEL = CausalDecoder(layers=6, width=256, heads=8, kv_heads=4, feed_forward=704, tied_embeddings=True)
@@ -91,13 +92,11 @@ def take_turns(name: str, length: int, turns: int, steps: int) -> None:
 def modelwright(length: int, steps: int) -> Iterator[Callable[[], object]]:
     """One step of the engine's loop, with everything that a run does but logging and saving."""
     with tempfile.TemporaryDirectory() as folder, started(Megatron(), seed=0):
-        chunks = model.build(MODEL, parallel=Megatron(), precision=FP32(), kernel=Torch(), vocab_size=VOCAB, sequence_length=length)
-        model.initialise(chunks, MODEL, seed=0, vocab_size=VOCAB)
-        wrapped = model.distribute(chunks, precision=FP32(), sharded_gradients=False)
-        updater = optimizer.wrapped(ADAMW, wrapped, precision=FP32(), clip=1.0, sharded=False)
         count = TOKENS_A_STEP // length
-        batches = Batches(shard(Path(folder)), sequence_length=length, global_batch=count, seed=0)
-        trainer = Trainer(wrapped, updater, CausalLM(), Constant(), batches, micro_batch=count, steps=steps, seed=0)
+        parts = {"architecture": MODEL, "optimizer": ADAMW, "objective": CausalLM(), "schedule": Constant(), "parallel": Megatron()}
+        parts |= {"precision": FP32(), "kernel": Torch(), "attention": Native()}
+        batches = Batches.of(shard(Path(folder)), CausalLM(), Vocabulary(VOCAB, 0), length=length, global_batch=count, seed=0)
+        trainer = assembled(parts, batches, global_batch=count, micro_batch=count, steps=steps)
         updates = trainer.updates(0)
         yield lambda: next(updates)
 

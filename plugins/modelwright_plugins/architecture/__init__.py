@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from modelwright.component import Component
 
 if TYPE_CHECKING:
+    from megatron.core.models.backends import BackendSpecProvider
     from megatron.core.transformer.module import MegatronModule
-    from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
     from megatron.core.transformer.transformer_config import TransformerConfig
 
 
 class Architecture(Component, ABC):
-    """What the model is: Megatron-Core modules put together from a TransformerConfig and a block spec."""
+    """What the model is: Megatron-Core modules put together from a TransformerConfig and a kernel's modules."""
+
+    family: ClassVar[str] = "decoder"
+    """What it understands; objectives name the families they train. 'decoder': tokens and positions in, the next token's logits out."""
 
     causal: ClassVar[bool] = True
     """No position sees a later one. False: attention sees both ways, for objectives that need that."""
@@ -31,13 +34,15 @@ class Architecture(Component, ABC):
 
     @abstractmethod
     def build(
-        self, config: TransformerConfig, block: TransformerBlockSubmodules, *, vocab_size: int, sequence_length: int, **stage: Any
+        self, config: TransformerConfig, modules: BackendSpecProvider, *, vocab_size: int, sequence_length: int, **stage: Any
     ) -> MegatronModule:
-        """The module of one pipeline stage (`pre_process`, `post_process`, `vp_stage` in `stage`).
+        """The module of one pipeline stage (`pre_process`, `post_process`, `vp_stage` in `stage`), from the kernel's `modules`.
 
         Called with tokens and positions [batch, length] it gives logits [batch, length, vocab_size] in `float32` or
-        lower; with `labels` too, the loss of each token [batch, length] in nats. The vocabulary may be padded inside
-        (to divide over tensor ranks), and no padding is ever seen outside or has any probability.
+        lower; with `labels` too, the loss of each token [batch, length] in nats, whatever it is where a label is below 0.
+        `attention_mask` says what each position sees (see `objective.visible`); None: all that comes before it, or all if the
+        model is not causal. The vocabulary may be padded inside (to divide over tensor ranks), and no padding is ever seen
+        outside or has any probability.
         """
 
     @abstractmethod

@@ -35,14 +35,17 @@ class GPT(GPTModel):
         self.padding = mine - min(max(tokens - first, 0), mine)  # so many of this rank's rows, the last ones
 
     def compute_language_model_loss(self, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """labels [batch, length], logits [length, batch, vocabulary of this rank] -> nats [batch, length]."""
+        """labels [batch, length], logits [length, batch, vocabulary of this rank] -> nats [batch, length]; where a label is
+        below 0 it is no target, and what stands there is to be left out."""
         if self.padding:
             real = logits.shape[-1] - self.padding
             logits = torch.cat([logits[..., :real], torch.full_like(logits[..., real:], -torch.inf)], -1)
         return super().compute_language_model_loss(labels, logits)
 
-    def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
-        out = super().forward(*inputs, **named)
+    def forward(
+        self, input_ids: torch.Tensor, position_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **named: Any
+    ) -> torch.Tensor:
+        out: torch.Tensor = super().forward(input_ids, position_ids, attention_mask, **named)
         if not self.post_process or named.get("labels") is not None or out.shape[-1] != self.vocab_size:
             return out
         return out[..., : self.tokens]  # gathered logits

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from modelwright_plugins.architecture import Architecture
 
 if TYPE_CHECKING:
+    from megatron.core.models.backends import BackendSpecProvider
     from megatron.core.transformer.module import MegatronModule
-    from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
     from megatron.core.transformer.transformer_config import TransformerConfig
 
 
@@ -81,13 +81,14 @@ class CausalDecoder(Architecture):
         )
 
     def build(
-        self, config: TransformerConfig, block: TransformerBlockSubmodules, *, vocab_size: int, sequence_length: int, **stage: Any
+        self, config: TransformerConfig, modules: BackendSpecProvider, *, vocab_size: int, sequence_length: int, **stage: Any
     ) -> MegatronModule:
         from modelwright_plugins.architecture._gpt import GPT
+        from modelwright_plugins.architecture._layers import block, layer
 
         return GPT(
             config,
-            block,
+            block(config, modules, layer(config, modules), **stage),
             tokens=vocab_size,
             max_sequence_length=self.positions or sequence_length,
             position_embedding_type={"learned": "learned_absolute", "rope": "rope"}[self.position],

@@ -9,7 +9,7 @@ from typing import Any
 from modelwright.testing import Conformance
 from modelwright_plugins.conformance.promise import close, hold, promised
 from modelwright_plugins.conformance.ranks import joined, on_ranks
-from modelwright_plugins.conformance.training import LENGTH, SEED, VOCABULARY, Case, Counting, built_in, losses
+from modelwright_plugins.conformance.training import LENGTH, SEED, VOCABULARY, Case, built_in, losses, texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +67,15 @@ def _facts(rank: int, component: Any) -> dict[str, Any]:
 
     from modelwright_plugins.engine import model
     from modelwright_plugins.engine.start import started
+    from modelwright_plugins.engine.trainer import how
 
     parts = built_in()
     joined(rank, 1)
     with started(parts["parallel"], seed=SEED):
 
         def made(seed: int) -> Any:
-            how = {name: parts[name] for name in ("parallel", "precision", "kernel")}
             torch.manual_seed(seed)
-            chunks = model.build(component, **how, vocab_size=VOCABULARY, sequence_length=LENGTH)
+            chunks = model.build(component, **how(parts), vocab_size=VOCABULARY, sequence_length=LENGTH)
             model.initialise(chunks, component, seed=seed, vocab_size=VOCABULARY)
             return chunks[0].eval()
 
@@ -83,7 +83,7 @@ def _facts(rank: int, component: Any) -> dict[str, Any]:
             return list(module.parameters())
 
         one, two, other = made(SEED), made(SEED), made(SEED + 1)
-        tokens = Counting().batch(0)[:4]
+        tokens = texts(4)
         text, labels = tokens[:, :-1], tokens[:, 1:].contiguous()
         position = torch.arange(LENGTH).expand_as(text)
         with torch.no_grad():

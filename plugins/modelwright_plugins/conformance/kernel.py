@@ -12,7 +12,7 @@ from modelwright_plugins.conformance.process import elsewhere, heavy_modules
 from modelwright_plugins.conformance.promise import hold, promised
 from modelwright_plugins.conformance.ranks import joined, on_ranks
 from modelwright_plugins.conformance.settings import unknown_settings
-from modelwright_plugins.conformance.training import LENGTH, SEED, VOCABULARY, Counting, built_in, small_decoder
+from modelwright_plugins.conformance.training import LENGTH, SEED, VOCABULARY, built_in, small_decoder, texts
 
 MODELS: dict[str, dict[str, Any]] = {
     "Llama's kind of layer": {},
@@ -53,23 +53,26 @@ def _problems(component: Any) -> tuple[list[str], list[str]]:
 def _facts(rank: int, component: Any, changes: dict[str, Any]) -> dict[str, Any]:
     import torch
 
+    from modelwright_plugins.attention.cores import Native, Reference
     from modelwright_plugins.engine import model
     from modelwright_plugins.engine.start import started
+    from modelwright_plugins.engine.trainer import how
     from modelwright_plugins.kernel.local import Torch
 
     parts, architecture = built_in(), small_decoder(**changes)
     joined(rank, 1)
     with started(parts["parallel"], seed=SEED) as device:
         found = []
-        for kernel in (Torch(attention="reference"), component):
-            how = {"parallel": parts["parallel"], "precision": parts["precision"], "kernel": kernel}
-            chunks = model.build(architecture, **how, vocab_size=VOCABULARY, sequence_length=LENGTH)
+        for kernel, attention in ((Torch(), Reference()), (component, Native())):
+            chunks = model.build(
+                architecture, **how({**parts, "kernel": kernel, "attention": attention}), vocab_size=VOCABULARY, sequence_length=LENGTH
+            )
             model.initialise(chunks, architecture, seed=SEED, vocab_size=VOCABULARY)
-            text = Counting().batch(0)[:2, :-1].to(device)
+            text = texts(2)[:, :-1].to(device)
             logits = chunks[0].to(device)(text, torch.arange(LENGTH, device=device).expand_as(text), None)
             (logits**2).sum().backward()
             gradients = torch.cat([p.grad.flatten() for p in chunks[0].parameters() if p.grad is not None])
-            found.append((logits.detach(), gradients, sorted(name for name, *_ in model._parts(chunks))))
+            found.append((logits.detach(), gradients, sorted(name for name, *_ in model.named_parts(chunks))))
         (logits, gradients, names), (ours, our_gradients, our_names) = found
         return {
             "within": 1e-4 if device.type == "cpu" else 1e-2,  # GPUs multiply FP32 in TF32, whose mantissa has 10 bits

@@ -12,7 +12,11 @@ from modelwright.component import Component
 from modelwright_plugins.conformance.ranks import joined, on_ranks
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
+
+    from modelwright_plugins.engine.batches import Batches
 
 VOCABULARY = 211  # odd: it is padded under tensor parallelism
 LENGTH, BATCH, SEED = 32, 8, 3
@@ -48,6 +52,7 @@ def train(rank: int, cases: list[Case], out: Path) -> list[list[float] | None]:
 
 
 def built_in() -> dict[str, Any]:
+    from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.objective.causal_lm import CausalLM
     from modelwright_plugins.optimizer.adam import AdamW
@@ -56,7 +61,7 @@ def built_in() -> dict[str, Any]:
     from modelwright_plugins.schedule.warmup import Constant
 
     parts = {"objective": CausalLM(), "optimizer": AdamW(), "schedule": Constant(warmup=0), "kernel": Torch(), "precision": FP32()}
-    return {**parts, "parallel": Megatron(), "architecture": small_decoder()}
+    return {**parts, "parallel": Megatron(), "architecture": small_decoder(), "attention": Native()}
 
 
 def small_decoder(**changes: Any) -> Any:
@@ -65,16 +70,35 @@ def small_decoder(**changes: Any) -> Any:
     return CausalDecoder(**{"layers": 2, "width": 32, "heads": 4, "kv_heads": 2, **changes})
 
 
+@dataclass(frozen=True)
 class Counting:
-    """Batches of sequences that count up in steps of their own: there is something to learn."""
+    """Texts that count up in steps of their own: there is something to learn. Each is one document, as token 0 is not among them."""
 
-    size, length = BATCH, LENGTH
+    lengths: tuple[int, ...] = (LENGTH + 1,)
 
-    def batch(self, number: int, part: int = 0, parts: int = 1) -> torch.Tensor:
-        import torch
+    def spans(self, number: int) -> tuple[NDArray[np.int64], ...]:
+        import numpy as np
 
-        rows = torch.arange(number * self.size, (number + 1) * self.size).chunk(parts)[part][:, None]
-        return (rows * 37 + (rows % 5 + 1) * torch.arange(self.length + 1)) % (VOCABULARY - 1) + 1
+        each = ((number + 13 * place, length) for place, length in enumerate(self.lengths))
+        return tuple((n * 37 + (n % 5 + 1) * np.arange(length)) % (VOCABULARY - 1) + 1 for n, length in each)
+
+
+def batches(objective: Any) -> Batches:
+    """Of counting texts; the objective's special tokens come after theirs."""
+    from modelwright_plugins.engine.batches import Batches
+    from modelwright_plugins.tokenizer.vocabulary import Vocabulary
+
+    special = {name: VOCABULARY + place for place, name in enumerate(objective.special_tokens)}
+    vocabulary = Vocabulary(VOCABULARY + len(special), 0, special)
+    return Batches(Counting(objective.spans(LENGTH)), objective, vocabulary, LENGTH, SEED)
+
+
+def texts(rows: int = BATCH) -> torch.Tensor:
+    """Counting texts as int64 [rows, LENGTH + 1]."""
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(np.stack([Counting().spans(number)[0] for number in range(rows)]))
 
 
 def _losses(parts: Mapping[str, Any], case: Case, folder: Path) -> list[float]:
@@ -94,14 +118,6 @@ def _losses(parts: Mapping[str, Any], case: Case, folder: Path) -> list[float]:
 
 
 def _trainer(parts: Mapping[str, Any], case: Case) -> Any:
-    from modelwright_plugins.engine import model, optimizer
-    from modelwright_plugins.engine.loop import Trainer
+    from modelwright_plugins.engine.trainer import assembled
 
-    how = {name: parts[name] for name in ("parallel", "precision", "kernel")}
-    chunks = model.build(parts["architecture"], **how, vocab_size=VOCABULARY, sequence_length=LENGTH)
-    model.initialise(chunks, parts["architecture"], seed=SEED, vocab_size=VOCABULARY)
-    sharded = parts["parallel"].distributed_optimizer
-    wrapped = model.distribute(chunks, precision=parts["precision"], sharded_gradients=sharded and parts["optimizer"].elementwise)
-    updater = optimizer.wrapped(parts["optimizer"], wrapped, precision=parts["precision"], clip=1.0, sharded=sharded)
-    batches: Any = Counting()
-    return Trainer(wrapped, updater, parts["objective"], parts["schedule"], batches, case.micro_batch, case.steps, SEED)
+    return assembled(parts, batches(parts["objective"]), global_batch=BATCH, micro_batch=case.micro_batch, steps=case.steps)

@@ -1,8 +1,8 @@
-"""Core attentions for Megatron's local layer spec: softmax(QKᵀ/√d)V over the heads that a rank holds.
+"""Core attentions for Megatron's layers: softmax(QKᵀ/√d)V over the heads that a rank holds.
 
-Megatron's own `DotProductAttention` builds the whole score matrix (62 % slower on a CPU at length 1,024).
-Both take queries [length, batch, heads, head_dim] and keys and values [length, batch, kv_heads, head_dim], where
-kv_heads divides heads (grouped-query attention, Ainslie et al. 2023), and give [length, batch, heads * head_dim].
+Megatron's own `DotProductAttention` builds the whole score matrix (62 % slower on a CPU at length 1,024) and can't keep
+documents of one sequence apart. Both take queries [length, batch, heads, head_dim] and keys and values [keys, batch, kv_heads,
+head_dim], where kv_heads divides heads (grouped-query attention, Ainslie et al. 2023), and give [length, batch, heads * head_dim].
 """
 
 from __future__ import annotations
@@ -34,27 +34,39 @@ class SDPA(MegatronModule):
         self.scale = softmax_scale
         self.dropout = config.attention_dropout if attention_dropout is None else attention_dropout
 
-    def forward(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-        """The mask that Megatron passes is not read: attention is causal over the whole sequence, or full."""
+    def forward(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None = None, *_: Any, **__: Any
+    ) -> torch.Tensor:
+        """`attention_mask` [batch, length, 2]: which keys each query sees, from the first up to before the second (see
+        `objective.visible`). None: those up to its own place if attention is causal, else all."""
         q, k, v = (t.permute(1, 2, 0, 3) for t in (query, key, value))
-        out = self.attend(q, k, v, self.dropout if self.training else 0.0)
+        mask = None if attention_mask is None else intervals(attention_mask, k.shape[2])
+        out = self.attend(q, k, v, mask, self.dropout if self.training else 0.0)
         return out.permute(2, 0, 1, 3).flatten(2)
 
-    def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dropout: float) -> torch.Tensor:
-        """[batch, heads, length, head_dim] -> the same."""
+    def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, dropout: float) -> torch.Tensor:
+        """[batch, heads, length, head_dim] -> the same; `mask` [batch, 1, length, keys] is true where a key is seen."""
+        causal = self.causal and mask is None
         return F.scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, is_causal=self.causal, scale=self.scale, enable_gqa=k.shape[1] != q.shape[1]
+            q, k, v, mask, dropout_p=dropout, is_causal=causal, scale=self.scale, enable_gqa=k.shape[1] != q.shape[1]
         )
 
 
 class Reference(SDPA):
     """The formula (Vaswani et al. 2017, equation 1) written out in FP32: slow, and what the fast ones are compared with."""
 
-    def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dropout: float) -> torch.Tensor:
+    def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, dropout: float) -> torch.Tensor:
         length, repeat = q.shape[2], q.shape[1] // k.shape[1]
         k, v = (t.repeat_interleave(repeat, 1) for t in (k, v))
         scores = q.float() @ k.float().transpose(2, 3) * (self.scale or q.shape[3] ** -0.5)
-        if self.causal:
-            later = torch.ones(length, length, dtype=torch.bool, device=q.device).triu(1)
-            scores = scores.masked_fill(later, -torch.inf)
+        if mask is None and self.causal:
+            mask = torch.ones(length, length, dtype=torch.bool, device=q.device).tril()
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
         return (F.dropout(scores.softmax(-1), dropout) @ v.float()).to(q.dtype)
+
+
+def intervals(visible: torch.Tensor, keys: int) -> torch.Tensor:
+    """[batch, length, 2] -> [batch, 1, length, keys]: true where the key is seen."""
+    key = torch.arange(keys, device=visible.device)
+    return ((key >= visible[:, :, :1]) & (key < visible[:, :, 1:])).unsqueeze(1)

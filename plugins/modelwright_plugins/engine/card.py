@@ -11,6 +11,7 @@ from modelwright.errors import ModelwrightError, nearest
 from modelwright.registry import Registry
 from modelwright.schema import conform
 from modelwright_plugins.architecture import Architecture
+from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,12 @@ class ModelCard:
     sequence_length: int
     end_of_document: int  # token id
     seed: int  # of the run that trained it: with it, which text it saw can be told
+    special_tokens: dict[str, int] = dataclasses.field(default_factory=dict)  # the objective's, by name
 
     @classmethod
-    def of(cls, architecture: Architecture, shards: Path, sequence_length: int, seed: int) -> ModelCard:
-        """For a model trained on this folder of token shards."""
-        try:
-            told = json.loads((shards / "shards.json").read_text())
-            return cls(architecture, told["vocab_size"], sequence_length, told["end_of_document"], seed)
-        except (OSError, ValueError, KeyError) as e:
-            raise ModelwrightError(f"{shards / 'shards.json'} does not tell vocab_size and end_of_document ({e.__class__.__name__})") from e
+    def of(cls, architecture: Architecture, vocabulary: Vocabulary, sequence_length: int, seed: int) -> ModelCard:
+        special = dict(vocabulary.special)
+        return cls(architecture, vocabulary.size, sequence_length, vocabulary.end_of_document, seed, special)
 
     def difference(self, other: ModelCard) -> str | None:
         """What keeps the weights of `other` from being this model's, or None."""
@@ -59,7 +57,8 @@ class ModelCard:
         try:
             card = json.loads(file.read_text())
             name, fields = card.pop("architecture").values()
-            numbers = {f.name: card.pop(f.name) for f in dataclasses.fields(cls) if f.name != "architecture"}
+            special = {str(token): int(number) for token, number in card.pop("special_tokens", {}).items()}
+            numbers = {f.name: card.pop(f.name) for f in dataclasses.fields(cls) if f.name not in ("architecture", "special_tokens")}
             fields = dict(fields)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as e:
             raise ModelwrightError(f"{file} is not the model.json of a checkpoint ({e.__class__.__name__})") from e
@@ -68,4 +67,4 @@ class ModelCard:
                 hint = "" if number in numbers else nearest(number, numbers)
                 raise ModelwrightError(f"{file}: {number} is {value!r:.60}; expected an int{hint}")
         architecture = conform(fields, registry.load("architecture", str(name)), f"{file}: architecture")
-        return cls(architecture, **numbers)
+        return cls(architecture, **numbers, special_tokens=special)

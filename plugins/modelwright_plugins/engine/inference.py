@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -13,15 +14,19 @@ import torch.nn.functional as F
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.artifacts import Checkpoint
+from modelwright_plugins.attention import Attention
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.start import started
 from modelwright_plugins.kernel import Kernel
+from modelwright_plugins.objective.visible import documents, seen
 from modelwright_plugins.parallel import Parallel
 from modelwright_plugins.precision import Precision
 
 
 @contextmanager
-def open_model(checkpoint: Checkpoint, *, parallel: Parallel, precision: Precision, kernel: Kernel, seed: int) -> Iterator[TrainedModel]:
+def open_model(
+    checkpoint: Checkpoint, *, parallel: Parallel, precision: Precision, kernel: Kernel, attention: Attention, seed: int
+) -> Iterator[TrainedModel]:
     """The model of the checkpoint's newest whole step, on all ranks of `parallel` together."""
     from modelwright_plugins.engine.checkpoint import latest, load
     from modelwright_plugins.engine.model import build
@@ -35,6 +40,7 @@ def open_model(checkpoint: Checkpoint, *, parallel: Parallel, precision: Precisi
             parallel=parallel,
             precision=precision,
             kernel=kernel,
+            attention=attention,
             vocab_size=card.vocab_size,
             sequence_length=card.sequence_length,
         )
@@ -74,12 +80,13 @@ class TrainedModel:
         length = -(-tokens.shape[1] // ranks) * ranks  # sequence parallelism splits it evenly; what comes later is never seen
         text = F.pad(tokens, (0, length - tokens.shape[1]))
         wanted = {"runtime_gather_output": True} if labels is None else {"labels": F.pad(labels, (0, length - tokens.shape[1]))}
-        position = torch.arange(length, device=self.device).expand_as(text)
+        visible = torch.from_numpy(np.stack([seen(documents(row, self.end_of_document), causal=True) for row in text.cpu().numpy()]))
+        visible, position = visible.to(self.device), torch.arange(length, device=self.device) - visible[:, :, 0].to(self.device)
         # an interleaved schedule wants as many micro-batches as pipeline ranks
         copies = self.chunks[0].config.pipeline_model_parallel_size if len(self.chunks) > 1 else 1
 
         def forward(_: Any, model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
-            return model(text, position, None, **wanted), lambda out, **_: read(out[:, : tokens.shape[1]])
+            return model(text, position, visible, **wanted), lambda out, **_: read(out[:, : tokens.shape[1]])
 
         answers = get_forward_backward_func()(
             forward_step_func=forward,

@@ -32,9 +32,10 @@ class Trainer:
     objective: Objective
     schedule: Schedule
     batches: Batches
-    micro_batch: int
+    global_batch: int  # sequences an update, over all ranks
+    micro_batch: int  # sequences a forward pass, on one rank
     steps: int
-    seed: int
+    causal: bool  # the model's attention, where an objective does not say what is seen
 
     def updates(self, done: int) -> Iterator[dict[str, float]]:
         """The metrics of update `done` + 1, `done` + 2, … up to `steps`, the same on every rank.
@@ -50,11 +51,11 @@ class Trainer:
                 group["lr"] = group["peak_lr"] * factor
             # dropout depends on the step and this rank's place alone, so resuming is exact
             place = [parallel_state.get_pipeline_model_parallel_rank(), data_rank]
-            model_parallel_cuda_manual_seed(int(np.random.SeedSequence([self.seed, step, *place]).generate_state(1)[0]))
-            tokens = self.batches.batch(step - 1, data_rank, data_ranks).to(device)
-            loss = self._accumulate(tokens)
+            model_parallel_cuda_manual_seed(int(np.random.SeedSequence([self.batches.seed, step, *place]).generate_state(1)[0]))
+            batch = self.batches.batch((step - 1) * self.global_batch, self.global_batch, data_rank, data_ranks)
+            loss = self._accumulate(batch, device)
             _, grad_norm, _ = self.optimizer.step()
-            count = self.batches.size * self.batches.length
+            count = self.global_batch * self.batches.length
             if not (math.isfinite(loss) and math.isfinite(grad_norm)):  # before anything is saved
                 raise ModelwrightError(
                     f"the loss is {loss} and the gradient's norm {float(grad_norm)} at step {step}; a lower optimizer.lr or a longer "
@@ -69,9 +70,9 @@ class Trainer:
                 "tokens_per_second": count / (time.perf_counter() - began),
             }
 
-    def _accumulate(self, tokens: torch.Tensor) -> float:
+    def _accumulate(self, batch: dict[str, torch.Tensor], device: torch.device) -> float:
         """Gradients of this global batch into the buffers; its mean loss, on every rank."""
-        micro = [self.objective.inputs(rows) for rows in tokens.split(self.micro_batch)]
+        micro = [self._placed(rows, device) for rows in split(batch, self.micro_batch)]
         for chunk in self.chunks:
             chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
@@ -84,7 +85,13 @@ class Trainer:
             micro_batch_size=self.micro_batch,
             forward_only=False,
         )
-        return mean_loss(outputs, tokens.device)
+        return mean_loss(outputs, device)
+
+    def _placed(self, inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor | None]:
+        """On the device; what is seen is left out where the model sees it anyway, which is faster."""
+        visible = inputs.get("attention_mask")
+        plain = visible is not None and torch.equal(visible, everything(visible, causal=self.causal))
+        return {name: None if plain and name == "attention_mask" else value.to(device) for name, value in inputs.items()}
 
     def _forward(self, data: Iterator[dict[str, torch.Tensor]], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
         inputs = next(data)
@@ -94,7 +101,21 @@ class Trainer:
             # the schedule may scale `total` in place: what is reported must not share its memory
             return total, count, {"loss": torch.stack([total.detach().double(), count.double()])}
 
-        return model(**inputs, attention_mask=None), loss
+        return model(**{name: value for name, value in inputs.items() if not name.startswith("loss_")}), loss
+
+
+def split(batch: dict[str, torch.Tensor], size: int) -> Iterator[dict[str, torch.Tensor]]:
+    """Rows [rows, …] of each tensor, `size` at a time."""
+    count = len(next(iter(batch.values())))
+    for first in range(0, count, size):
+        yield {name: value[first : first + size] for name, value in batch.items()}
+
+
+def everything(visible: torch.Tensor, *, causal: bool) -> torch.Tensor:
+    """What positions see if nothing is kept apart, in the form of `visible` [batch, length, 2]."""
+    length = visible.shape[1]
+    last = torch.arange(1, length + 1) if causal else torch.full((length,), length)
+    return torch.stack([torch.zeros_like(last), last], 1).expand_as(visible)
 
 
 def mean_loss(outputs: list[dict[str, torch.Tensor]], device: torch.device) -> float:

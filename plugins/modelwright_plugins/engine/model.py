@@ -11,16 +11,23 @@ from megatron.core import parallel_state
 from megatron.core.dist_checkpointing.mapping import ShardedTensor, ShardedTensorFactory
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
 from megatron.core.transformer.module import MegatronModule
-from megatron.core.transformer.transformer_block import TransformerBlockSubmodules, get_num_layers_to_build
 
 from modelwright_plugins.architecture import Architecture
+from modelwright_plugins.attention import Attention
 from modelwright_plugins.kernel import Kernel
 from modelwright_plugins.parallel import Parallel
 from modelwright_plugins.precision import Precision
 
 
 def build(
-    architecture: Architecture, *, parallel: Parallel, precision: Precision, kernel: Kernel, vocab_size: int, sequence_length: int
+    architecture: Architecture,
+    *,
+    parallel: Parallel,
+    precision: Precision,
+    kernel: Kernel,
+    attention: Attention,
+    vocab_size: int,
+    sequence_length: int,
 ) -> list[MegatronModule]:
     """The modules that this rank holds, one for each virtual pipeline stage. Their weights are not set: see `initialise`."""
 
@@ -38,13 +45,15 @@ def build(
         calculate_per_token_loss=True,  # the loss is a sum; gradients are divided once, by the tokens of the global batch
         finalize_model_grads_func=finalize_model_grads,  # without it shared and sequence-parallel gradients are silently not reduced
     )
+    modules = kernel.modules()
+    core_attention = attention.module(modules.core_attention())
+    modules.core_attention = lambda: core_attention
     chunks = []
     for stage in range(parallel.virtual or 1):
         at = {"ignore_virtual": False, "vp_stage": stage} if parallel.virtual else {}
-        layers = get_num_layers_to_build(config, vp_stage=stage if parallel.virtual else None)
         module = architecture.build(
             config,
-            TransformerBlockSubmodules(layer_specs=[kernel.layer(config)] * layers, layer_norm=kernel.norm()),
+            modules,
             vocab_size=vocab_size,
             sequence_length=sequence_length,
             pre_process=parallel_state.is_pipeline_first_stage(**at),
@@ -68,27 +77,25 @@ def initialise(chunks: list[MegatronModule], architecture: Architecture, *, seed
     """Set initial weights that depend on `seed` and on nothing of the layout.
 
     Each whole matrix is drawn from a generator of its own, seeded by the seed, its name in the checkpoint and its
-    layer; each rank keeps its part. Biases are 0; what the architecture leaves out stays as its module made it.
+    layer (and expert); each rank keeps its part. Biases are 0; what the architecture leaves out stays as its module made it.
     """
-    for name, data, whole, offset in _parts(chunks):
+    for name, data, whole, offset in named_parts(chunks):
         if name.endswith(".bias"):
             data.zero_()
         if (std := architecture.initial_std(name)) is None:
             continue
-        *layer, _, _ = offset
+        layer, place = list(offset[: -len(whole)]), offset[-len(whole) :]
         digest = hashlib.sha256(repr((seed, name, layer)).encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") % 2**63)
-        rows, columns = whole
         if "word_embeddings" in name or "output_layer" in name:
-            rows = vocab_size  # how much padding there is depends on the layout
-        drawn = torch.randn(rows, columns, generator=generator).mul_(std)
-        row, column = offset[-2:]
-        mine = drawn[row : row + data.shape[0], column : column + data.shape[1]]
+            whole = (vocab_size, *whole[1:])  # how much padding there is depends on the layout
+        drawn = torch.randn(whole, generator=generator).mul_(std)
+        mine = drawn[tuple(slice(start, start + size) for start, size in zip(place, data.shape, strict=True))]
         data.zero_()
         data[: mine.shape[0]].copy_(mine)
 
 
-def _parts(chunks: list[MegatronModule]) -> Iterator[tuple[str, torch.Tensor, tuple[int, ...], tuple[int, ...]]]:
+def named_parts(chunks: list[MegatronModule]) -> Iterator[tuple[str, torch.Tensor, tuple[int, ...], tuple[int, ...]]]:
     """(global name, this rank's part, shape of the whole, offset of the part: layer first if there are layers)."""
 
     def flat(value: Any) -> Iterator[ShardedTensor]:

@@ -70,10 +70,9 @@ def seen_spans(shards: TokenShards, trained: int, *, sequence_length: int, seed:
     twice is there once, and sequences that follow each other in the text are one stretch, as no model of them need know of the cut."""
     import numpy as np
 
-    from modelwright_plugins.engine.batches import Batches
+    from modelwright_plugins.engine.batches import ShardTexts
 
-    batches = Batches(shards.path / "train", sequence_length=sequence_length, global_batch=1, seed=seed)
-    batches.sequence(0)  # shuffles the first epoch
-    drawn = np.sort(batches.order[: trained // sequence_length])  # of a second epoch nothing is new
+    texts = ShardTexts(shards.path / "train", (sequence_length + 1,), seed=seed)
+    drawn = np.sort(texts.orders(0)[0][: trained // sequence_length])  # of a second epoch nothing is new
     runs = np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1)
-    return [batches.tokens[run[0] * sequence_length : (run[-1] + 1) * sequence_length + 1] for run in runs if len(run)]
+    return [texts.tokens[run[0] * sequence_length : (run[-1] + 1) * sequence_length + 1] for run in runs if len(run)]

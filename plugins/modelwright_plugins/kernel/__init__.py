@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright.component import Component
 
 if TYPE_CHECKING:
-    from megatron.core.transformer.spec_utils import ModuleSpec
-    from megatron.core.transformer.transformer_config import TransformerConfig
+    from megatron.core.models.backends import BackendSpecProvider
 
 
 class Kernel(Component, ABC):
@@ -20,12 +19,8 @@ class Kernel(Component, ABC):
         """Fields of Megatron's TransformerConfig."""
 
     @abstractmethod
-    def layer(self, config: TransformerConfig) -> ModuleSpec:
-        """The spec of one transformer layer."""
-
-    @abstractmethod
-    def norm(self) -> Any:
-        """The module of the final norm."""
+    def modules(self) -> BackendSpecProvider:
+        """The modules that architectures build layers from: linear layers, norms, core attention, experts."""
 
     def problems(self) -> list[str]:
         """Why it can't run on this machine, one line each. Imports nothing heavy."""

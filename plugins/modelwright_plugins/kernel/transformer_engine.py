@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright_plugins.kernel import Kernel
 
 if TYPE_CHECKING:
-    from megatron.core.transformer.spec_utils import ModuleSpec
-    from megatron.core.transformer.transformer_config import TransformerConfig
+    from megatron.core.models.backends import BackendSpecProvider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +19,10 @@ class TransformerEngine(Kernel):
     def settings(self) -> dict[str, Any]:
         return {"bias_dropout_fusion": True, "bias_activation_fusion": True, "gradient_accumulation_fusion": False}
 
-    def layer(self, config: TransformerConfig) -> ModuleSpec:
-        from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_with_transformer_engine_spec
+    def modules(self) -> BackendSpecProvider:
+        from megatron.core.extensions.transformer_engine_spec_provider import TESpecProvider
 
-        return get_gpt_layer_with_transformer_engine_spec(qk_layernorm=config.qk_layernorm)
-
-    def norm(self) -> Any:
-        from megatron.core.extensions.transformer_engine import TENorm
-
-        return TENorm
+        return TESpecProvider()
 
     def problems(self) -> list[str]:
         if find_spec("transformer_engine") is None:

@@ -1,27 +1,74 @@
-"""Objectives: what the model is trained to do with a batch."""
+"""Objectives: what the model is trained to do with a text."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from modelwright.component import Component
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
+
+    from modelwright_plugins.architecture import Architecture
+    from modelwright_plugins.tokenizer.vocabulary import Vocabulary
+
+Example: TypeAlias = "dict[str, NDArray[np.generic]]"
+"""Named arrays, of one sequence."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What one training sequence is made of."""
+
+    spans: tuple[NDArray[np.int64], ...]  # stretches of the training text, as long as the objective's `spans` says
+    length: int  # positions of the sequence
+    vocabulary: Vocabulary
+    random: np.random.Generator  # depends on the run's seed and the sequence's number alone: all chance must come from here
+
+    @property
+    def tokens(self) -> NDArray[np.int64]:
+        """The first stretch, often the only one."""
+        return self.spans[0]
 
 
 class Objective(Component, ABC):
-    """What the model is trained to do with a batch: its inputs, and the loss of what comes out."""
+    """What the model is trained to do with a text: its inputs, and the loss of what comes out."""
 
-    architecture: ClassVar[str] = "causal_decoder"
-    """The name of an architecture that understands `inputs`: a small one of it is what conformance trains."""
+    architectures: ClassVar[tuple[str, ...]] = ("decoder",)
+    """The families of architectures that understand its inputs (`Architecture.family`); the first is what conformance trains."""
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Tokens that it needs beside the text's; those that the tokenizer lacks get the numbers after its own."""
+        return ()
+
+    def spans(self, length: int) -> tuple[int, ...]:
+        """How long the stretches of text are that a sequence of `length` positions is made of, in tokens. Each is drawn from
+        all of the text, independently of the others, and may reach over several documents."""
+        return (length + 1,)
 
     @abstractmethod
-    def inputs(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Named arguments of the model for token ids [batch, length + 1]."""
+    def example(self, passage: Passage) -> Example:
+        """Named inputs of the model for one sequence, each an array of the same shape for every passage: the engine stacks them.
+
+        `input_ids`, `position_ids` and `labels` [length] are int64; `attention_mask` [length, 2] says which positions each
+        one sees (see `visible`); a label below 0 is no target. What begins with `loss_` is for `loss` alone.
+        """
 
     @abstractmethod
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """(sum of the loss over this microbatch's targets, how many targets): the engine divides by the count of the
-        whole global batch, so that no layout and no micro-batch size changes what is learned."""
+        whole global batch, so that no layout and no micro-batch size changes what is learned. `inputs` are examples, stacked."""
+
+    def problems(self, architecture: Architecture) -> list[str]:
+        """Why it can't train this model, one line each. Pure arithmetic."""
+        if architecture.family in self.architectures:
+            return []
+        return [
+            f"objective.{type(self).__name__} trains {' or '.join(self.architectures)}, and architecture "
+            f"{type(architecture).__name__} is of the family {architecture.family}"
+        ]

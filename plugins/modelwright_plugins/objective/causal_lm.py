@@ -6,23 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelwright_plugins.objective import Objective
+from modelwright_plugins.objective.visible import documents, positions, seen
 
 if TYPE_CHECKING:
     import torch
 
+    from modelwright_plugins.objective import Example, Passage
+
 
 @dataclass(frozen=True, kw_only=True)
 class CausalLM(Objective):
-    """Cross-entropy of each next token, in nats, the mean over the tokens of the global batch."""
+    """Cross-entropy of each next token, in nats, the mean over the tokens of the global batch.
 
-    def inputs(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
-        import torch
+    A sequence may hold several documents, whose tokens don't see each other.
+    """
 
-        text = tokens[:, :-1]
-        position = torch.arange(text.shape[1], device=tokens.device).expand_as(text)
-        return {"input_ids": text, "position_ids": position, "labels": tokens[:, 1:].contiguous()}
+    def example(self, passage: Passage) -> Example:
+        text, labels = passage.tokens[:-1], passage.tokens[1:]
+        visible = seen(documents(text, passage.vocabulary.end_of_document), causal=True)
+        return {"input_ids": text, "position_ids": positions(visible), "attention_mask": visible, "labels": labels}
 
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
+        from modelwright_plugins.objective._targets import sum_over_targets
 
-        return output.float().sum(), torch.tensor(output.numel(), dtype=torch.int, device=output.device)
+        return sum_over_targets(output, inputs["labels"])

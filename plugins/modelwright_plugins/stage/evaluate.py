@@ -26,7 +26,7 @@ class Evaluate(Stage):
     fitted twice: on the training text that the model saw, and on all of it.
     """
 
-    uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "generator")
+    uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "attention", "generator")
     takes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, TokenShards, Tokenizer, Metrics)
     makes: ClassVar[tuple[type[Artifact], ...]] = (Evaluation,)
 
@@ -56,7 +56,7 @@ class Evaluate(Stage):
         return ranks
 
     def problems(self, parts: Parts) -> list[str]:
-        found: list[str] = parts["kernel"].problems()
+        found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
         return found
 
     def run(self, job: Job) -> Mapping[str, float] | None:
@@ -77,7 +77,7 @@ class Evaluate(Stage):
         from modelwright_plugins.progress import progress
 
         parts, fast = job.parts, Fast.from_file(str(job.take(Tokenizer).path / "tokenizer.json"))
-        where = {kind: parts[kind] for kind in ("parallel", "precision", "kernel")}
+        where = {kind: parts[kind] for kind in ("parallel", "precision", "kernel", "attention")}
         with open_model(job.take(Checkpoint), **where, seed=job.seed) as model:
             length, end = model.sequence_length, model.end_of_document
             stride = self.stride or max(1, length // 2)

@@ -23,7 +23,8 @@ class Train(Stage):
     """Train a model with Megatron-Core on token shards, in any parallel layout."""
 
     uses: ClassVar[tuple[str, ...]] = (
-        "architecture", "objective", "optimizer", "schedule", "parallel", "precision", "kernel", "tracker", "tokenizer",
+        "architecture", "objective", "optimizer", "schedule", "parallel", "precision", "kernel", "attention",
+        "tracker", "tokenizer",
     )  # fmt: skip
     takes: ClassVar[tuple[type[Artifact], ...]] = (TokenShards, Tokenizer)
     makes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, Metrics)
@@ -68,7 +69,7 @@ class Train(Stage):
             found.append(f"train.sequence_length={self.sequence_length} is more than architecture.positions={positions}")
         if self.init_from is not None and not (self.init_from / "model.json").is_file():
             found.append(f"train.init_from={self.init_from}: there is no model.json; a checkpoint folder has one")
-        return found + parts["kernel"].problems()
+        return found + parts["objective"].problems(parts["architecture"]) + parts["kernel"].problems() + parts["attention"].problems()
 
     def forecast(self, parts: Parts) -> dict[str, Any]:
         from modelwright_plugins.engine.forecast import forecast
@@ -124,39 +125,38 @@ class Train(Stage):
         import torch.distributed as dist
 
         from modelwright.errors import ModelwrightError
-        from modelwright_plugins.engine import checkpoint, model, optimizer
+        from modelwright_plugins.engine import checkpoint
         from modelwright_plugins.engine.batches import Batches
         from modelwright_plugins.engine.card import ModelCard
-        from modelwright_plugins.engine.loop import Trainer
+        from modelwright_plugins.engine.trainer import assembled
+        from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
         parts, shards = job.parts, job.take(TokenShards).path
-        card = ModelCard.of(parts["architecture"], shards, self.sequence_length, job.seed)
-        chunks = model.build(
-            parts["architecture"],
-            parallel=parts["parallel"],
-            precision=parts["precision"],
-            kernel=parts["kernel"],
-            vocab_size=card.vocab_size,
-            sequence_length=self.sequence_length,
-        )
+        vocabulary = Vocabulary.of(job.take(Tokenizer).path, shards, parts["objective"].special_tokens)
+        card = ModelCard.of(parts["architecture"], vocabulary, self.sequence_length, job.seed)
+        sizes = {"length": self.sequence_length, "global_batch": self.global_batch}
+        batches = Batches.of(shards / "train", parts["objective"], vocabulary, **sizes, seed=job.seed)
         done = checkpoint.latest(folder) or 0
-        if not done and self.init_from is not None:
+
+        def given(chunks: list[Any]) -> None:
+            assert self.init_from is not None
             if why := card.difference(ModelCard.read(self.init_from / "model.json", job.hooks.registry)):
                 raise ModelwrightError(f"train.init_from={self.init_from}: {why}")
             if (step := checkpoint.latest(self.init_from)) is None:
                 raise ModelwrightError(f"train.init_from={self.init_from} holds no whole checkpoint")
             checkpoint.load(self.init_from, step, chunks, None)
-        elif not done:
-            model.initialise(chunks, parts["architecture"], seed=job.seed, vocab_size=card.vocab_size)
-        sharded = parts["parallel"].distributed_optimizer
-        wrapped = model.distribute(chunks, precision=parts["precision"], sharded_gradients=sharded and parts["optimizer"].elementwise)
-        updater = optimizer.wrapped(parts["optimizer"], wrapped, precision=parts["precision"], clip=self.clip, sharded=sharded)
+
+        trainer = assembled(
+            parts,
+            batches,
+            global_batch=self.global_batch,
+            micro_batch=self.micro_batch,
+            steps=self.steps,
+            clip=self.clip,
+            weights=given if self.init_from and not done else None,
+        )
         if done:
-            checkpoint.load(folder, done, chunks, updater)
+            checkpoint.load(folder, done, [chunk.module for chunk in trainer.chunks], trainer.optimizer)
         elif dist.get_rank() == 0:
             card.write(folder / "model.json", job.hooks.registry)
-        batches = Batches(shards / "train", sequence_length=self.sequence_length, global_batch=self.global_batch, seed=job.seed)
-        trainer = Trainer(
-            wrapped, updater, parts["objective"], parts["schedule"], batches, micro_batch=self.micro_batch, steps=self.steps, seed=job.seed
-        )
         return trainer, min(done, self.steps)

@@ -95,6 +95,14 @@ def __getattr__(name: str) -> Any:
                 return super().forward(*given, **named) * 1.01
 
         return Scaled
+    if name == "Blind":
+        from modelwright_plugins.engine.attention import SDPA
+
+        class Blind(SDPA):
+            def forward(self, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Any:
+                return super().forward(query, key, value)
+
+        return Blind
     if name == "Biased":
         from modelwright_plugins.engine.norm import Norm
 

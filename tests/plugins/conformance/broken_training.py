@@ -13,6 +13,7 @@ from broken_table import breaks
 from modelwright.component import Artifact, Command
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.decoder import CausalDecoder
+from modelwright_plugins.attention.cores import Native
 from modelwright_plugins.conformance.examples.generator.generator import MinP
 from modelwright_plugins.conformance.examples.stage.stage import CountWords, WordCounts
 from modelwright_plugins.conformance.examples.tracker.tracker import Table
@@ -94,30 +95,42 @@ class Counting(Built):
 # ---- objectives
 
 
-@breaks("objective", "it gives dict")
+@breaks("objective", "it says (1,)")
+class Spanless(CausalLM):
+    def spans(self, length: int) -> tuple[int, ...]:
+        return (1,)
+
+
+@breaks("objective", "it gives {}")
 class Inputless(CausalLM):
-    def inputs(self, tokens: Any) -> Any:
+    def example(self, passage: Any) -> Any:
         return {}
 
 
-@breaks("objective", "position_ids has no row")
-class Rowless(CausalLM):
-    def inputs(self, tokens: Any) -> Any:
-        return super().inputs(tokens) | {"position_ids": super().inputs(tokens)["position_ids"][0]}
+@breaks("objective", "labels is a list")
+class Listed(CausalLM):
+    def example(self, passage: Any) -> Any:
+        found = super().example(passage)
+        return found | {"labels": found["labels"].tolist()}
+
+
+@breaks("objective", "labels has the shapes")
+class Ragged(CausalLM):
+    def example(self, passage: Any) -> Any:
+        found = super().example(passage)
+        return found | {"labels": found["labels"][: 20 + passage.random.integers(10)]}
 
 
 @breaks("objective", "labels is another the second time")
 class Dicing(CausalLM):
-    def inputs(self, tokens: Any) -> Any:
-        found = super().inputs(tokens)
+    def example(self, passage: Any) -> Any:
+        found = super().example(passage)
         return found | {"labels": found["labels"] + next(COUNT)}
 
 
-@breaks("objective", "labels of two rows is another")
-class Neighbourly(CausalLM):
-    def inputs(self, tokens: Any) -> Any:
-        found = super().inputs(tokens)
-        return found | {"labels": (found["labels"] + len(tokens)) % 200}
+@breaks("objective", "no architecture that is registered is of ornament")
+class Strange(CausalLM):
+    architectures = ("ornament",)
 
 
 @breaks("objective", "they have shapes (8, 32)")
@@ -151,8 +164,8 @@ class Squared(CausalLM):
 
 
 class Small(CausalDecoder):
-    def build(self, config: Any, block: Any, **how: Any) -> Any:
-        module = super().build(config, block, **how)
+    def build(self, config: Any, modules: Any, **how: Any) -> Any:
+        module = super().build(config, modules, **how)
         return self.changed(module) or module
 
     def changed(self, module: Any) -> Any: ...
@@ -160,8 +173,8 @@ class Small(CausalDecoder):
 
 @breaks("architecture", "they are [4, 32, 212]")
 class Wider(CausalDecoder):
-    def build(self, config: Any, block: Any, *, vocab_size: int, **how: Any) -> Any:
-        return super().build(config, block, vocab_size=vocab_size + 1, **how)
+    def build(self, config: Any, modules: Any, *, vocab_size: int, **how: Any) -> Any:
+        return super().build(config, modules, vocab_size=vocab_size + 1, **how)
 
 
 @breaks("architecture", "some are not finite")
@@ -180,12 +193,12 @@ class Doubled(Small):
 
 @breaks("architecture", "a later token changes earlier logits")
 class Leaking(CausalDecoder):
-    def build(self, config: Any, block: Any, **how: Any) -> Any:
-        from megatron.core.transformer.enums import AttnMaskType
-
-        for layer in block.layer_specs:
-            layer.submodules.self_attention.params["attn_mask_type"] = AttnMaskType.no_mask
-        return super().build(config, block, **how)
+    def build(self, config: Any, modules: Any, **how: Any) -> Any:
+        module = super().build(config, modules, **how)
+        for each in module.modules():
+            if hasattr(each, "attend"):
+                each.causal = False
+        return module
 
 
 @breaks("architecture", "no later token changes")
@@ -342,20 +355,55 @@ class Fusing(Torch):
 
 @breaks("kernel", "logits differ")
 class Inexact(Torch):
-    def layer(self, config: Any) -> Any:
+    def modules(self) -> Any:
         from broken_torch import Scaled
 
-        spec = super().layer(config)
-        spec.submodules.self_attention.submodules.core_attention = Scaled
-        return spec
+        modules: Any = super().modules()
+        modules.core_attention = lambda: Scaled
+        return modules
 
 
 @breaks("kernel", "parameters are")
 class Renaming(Torch):
-    def norm(self) -> Any:
+    def modules(self) -> Any:
         from broken_torch import Biased
 
-        return Biased
+        modules: Any = super().modules()
+        modules.layer_norm = lambda *_, **__: Biased
+        return modules
+
+
+# ---- attentions
+
+
+@breaks("attention", "it is None")
+class Quiet(Native):
+    def problems(self) -> Any:
+        return None
+
+
+@breaks("attention", "it imports torch")
+class Fetching(Native):
+    def problems(self) -> list[str]:
+        import torch  # noqa: F401
+
+        return []
+
+
+@breaks("attention", "causal, 4 heads and 4 of keys: it is softmax")
+class Scaling(Native):
+    def module(self, own: Any) -> Any:
+        from broken_torch import Scaled
+
+        return Scaled
+
+
+@breaks("attention", "documents apart, causal, 4 heads and 4 of keys: it is softmax")
+class Joining(Native):
+    def module(self, own: Any) -> Any:
+        from broken_torch import Blind
+
+        return Blind
 
 
 # ---- trackers

@@ -15,7 +15,7 @@ from modelwright.hooks import discover
 
 pytestmark = pytest.mark.slow
 
-RANKS = {"architecture", "kernel", "parallel", "precision"}
+RANKS = {"architecture", "attention", "kernel", "parallel", "precision"}
 ON_RANKS = {broken_training.Squared, broken_training.Splitting, broken_training.Counting}
 
 

@@ -19,7 +19,7 @@ KINDS = REGISTRY.names("conformance")
 ENTRIES = [
     f"{e.kind}/{e.name}" for e in REGISTRY.entries.values() if e.plugin == "builtin" and (e.kind in KINDS or e.kind == "conformance")
 ]
-RANKS = ("architecture", "objective", "optimizer", "parallel", "precision", "kernel")  # what is trained on ranks
+RANKS = ("architecture", "objective", "optimizer", "parallel", "precision", "kernel", "attention")  # what is trained on ranks
 SLOW = ("source/python_library", "filter/gopher_quality", "filter/gopher_repetition", "filter/c4_quality", "stage/train", "tracker/wandb")
 
 

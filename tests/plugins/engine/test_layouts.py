@@ -49,10 +49,10 @@ def shards(folder: Path, vocab_size: int) -> Path:
 def train(rank: int, cases: list[dict[str, Any]], data: str) -> list[list[dict[str, float]] | None]:
     """Metrics of each case's steps on this rank, or None where it has no part."""
     from modelwright_plugins.architecture.decoder import CausalDecoder
-    from modelwright_plugins.engine import model, optimizer
+    from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.engine.batches import Batches
-    from modelwright_plugins.engine.loop import Trainer
     from modelwright_plugins.engine.start import started
+    from modelwright_plugins.engine.trainer import assembled
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.objective.causal_lm import CausalLM
     from modelwright_plugins.optimizer.adam import AdamW
@@ -60,6 +60,7 @@ def train(rank: int, cases: list[dict[str, Any]], data: str) -> list[list[dict[s
     from modelwright_plugins.parallel.megatron import Megatron
     from modelwright_plugins.precision.floats import BF16, FP32
     from modelwright_plugins.schedule.warmup import Cosine
+    from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
     found: list[list[dict[str, float]] | None] = []
     for number, case in enumerate(cases):
@@ -72,22 +73,18 @@ def train(rank: int, cases: list[dict[str, Any]], data: str) -> list[list[dict[s
         component = {"muon": Muon(), "adamw": AdamW()}[case["optimizer"]]
         precision = {"fp32": FP32(), "bf16": BF16()}[case.get("precision", "fp32")]
         with started(layout, seed=3):
-            chunks = model.build(
-                architecture, parallel=layout, precision=precision, kernel=Torch(), vocab_size=case["vocab_size"], sequence_length=32
-            )
-            model.initialise(chunks, architecture, seed=3, vocab_size=case["vocab_size"])
-            sharded = layout.distributed_optimizer
-            wrapped = model.distribute(chunks, precision=precision, sharded_gradients=sharded and component.elementwise)
-            updater = optimizer.wrapped(component, wrapped, precision=precision, clip=1.0, sharded=sharded)
-            batches = Batches(Path(data) / "train", sequence_length=32, global_batch=16, seed=3)
-            trainer = Trainer(wrapped, updater, CausalLM(), Cosine(), batches, micro_batch=2, steps=STEPS, seed=3)
-            found.append(list(trainer.updates(0)))
+            parts = {"architecture": architecture, "parallel": layout, "precision": precision, "optimizer": component}
+            parts |= {"kernel": Torch(), "attention": Native(), "objective": CausalLM(), "schedule": Cosine()}
+            vocabulary = Vocabulary(case["vocab_size"], 0)
+            batches = Batches.of(Path(data) / "train", CausalLM(), vocabulary, length=32, global_batch=16, seed=3)
+            found.append(list(assembled(parts, batches, global_batch=16, micro_batch=2, steps=STEPS).updates(0)))
     return found
 
 
 def initial(rank: int, layouts: list[dict[str, Any]]) -> list[list[tuple[str, Any, Any]] | None]:
     """(global name, offset, values) of each part of the initial weights that this rank holds."""
     from modelwright_plugins.architecture.decoder import CausalDecoder
+    from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.engine import model
     from modelwright_plugins.engine.start import started
     from modelwright_plugins.kernel.local import Torch
@@ -103,9 +100,11 @@ def initial(rank: int, layouts: list[dict[str, Any]]) -> list[list[tuple[str, An
             continue
         joined(rank, layout.ranks(None), number)
         with started(layout, seed=rank):
-            chunks = model.build(architecture, parallel=layout, precision=FP32(), kernel=Torch(), vocab_size=211, sequence_length=32)
+            chunks = model.build(
+                architecture, parallel=layout, precision=FP32(), kernel=Torch(), attention=Native(), vocab_size=211, sequence_length=32
+            )
             model.initialise(chunks, architecture, seed=3, vocab_size=211)
-            found.append([(name, offset, data.detach().numpy().copy()) for name, data, _, offset in model._parts(chunks)])
+            found.append([(name, offset, data.detach().numpy().copy()) for name, data, _, offset in model.named_parts(chunks)])
     return found
 
 

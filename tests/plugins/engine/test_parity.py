@@ -16,15 +16,22 @@ def _model(layout: dict[str, Any], attention: str = "sdpa", **fields: Any) -> An
     import torch
 
     from modelwright_plugins.architecture.decoder import CausalDecoder
+    from modelwright_plugins.attention.cores import Native, Reference
     from modelwright_plugins.engine import model
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.parallel.megatron import Megatron
     from modelwright_plugins.precision.floats import FP32
 
     architecture = CausalDecoder(layers=LAYERS, width=WIDTH, heads=HEADS, initializer_std=0.08, **fields)
-    kernel = Torch(attention=attention)  # type: ignore[arg-type]
+    core = {"sdpa": Native(), "reference": Reference()}[attention]
     (gpt,) = model.build(
-        architecture, parallel=Megatron(**layout), precision=FP32(), kernel=kernel, vocab_size=VOCAB, sequence_length=LENGTH
+        architecture,
+        parallel=Megatron(**layout),
+        precision=FP32(),
+        kernel=Torch(),
+        attention=core,
+        vocab_size=VOCAB,
+        sequence_length=LENGTH,
     )
     model.initialise([gpt], architecture, seed=1, vocab_size=VOCAB)
     generator = torch.Generator().manual_seed(2)

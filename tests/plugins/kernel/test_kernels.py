@@ -31,7 +31,7 @@ def attend(rank: int) -> dict[str, float]:
     found = {}
     for kind in (SDPA, Reference):
         for mask in (AttnMaskType.causal, AttnMaskType.no_mask):
-            out = kind(config, 1, mask, "self")(q, k, v, None)
+            out = kind(config, 1, mask, "self")(q, k, v)
             expected = torch.empty(length, batch, heads, size, dtype=torch.float64)
             for b in range(batch):
                 for h in range(heads):

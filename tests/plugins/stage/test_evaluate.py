@@ -143,11 +143,11 @@ def test_a_model_worse_than_a_bigram_is_said_to_be(job: Job, monkeypatch: pytest
 
 
 def test_the_ngrams_of_what_was_seen_are_fitted_on_just_that(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    from modelwright_plugins.engine.batches import Batches
+    from modelwright_plugins.engine.batches import ShardTexts
 
     found = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
-    batches = Batches(job.take(TokenShards).path / "train", sequence_length=LENGTH, global_batch=4, seed=SEED)
-    rows = np.concatenate([batches.batch(number).numpy() for number in range(1024 // LENGTH // 4)])
+    texts = ShardTexts(job.take(TokenShards).path / "train", (LENGTH + 1,), seed=SEED)
+    rows = np.stack([texts.spans(number)[0] for number in range(1024 // LENGTH)])
     # Which places of the text those rows are: looked up by content, in a text where each row occurs once.
     everything = np.concatenate(documents(60, 1))
     starts = sorted(next(i for i in range(0, len(everything), LENGTH) if (everything[i : i + LENGTH + 1] == row).all()) for row in rows)

@@ -1,39 +1,29 @@
-"""Attention in blocks of queries."""
+"""Layers whose norms are computed in a wider format."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelwright_plugins.kernel import Kernel
 from modelwright_plugins.kernel.local import Torch
 
 if TYPE_CHECKING:
-    from megatron.core.transformer.spec_utils import ModuleSpec
-    from megatron.core.transformer.transformer_config import TransformerConfig
+    from megatron.core.models.backends import BackendSpecProvider
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockedAttention(Kernel):
-    """Megatron's local layers with attention computed block by block: scores of one block at a time are in memory."""
+class WideNorms(Kernel):
+    """Megatron's local layers with norms computed in a wide format, whatever the precision of the rest."""
 
-    block: int = 128  # queries at a time
-
-    def __post_init__(self) -> None:
-        if self.block < 1:
-            raise ValueError(f"block is {self.block}; it is 1 or more")
+    format: Literal["fp32", "fp64"] = "fp32"  # that norms are computed in
 
     def settings(self) -> dict[str, Any]:
         return Torch().settings()
 
-    def layer(self, config: TransformerConfig) -> ModuleSpec:
-        from megatron.core.transformer.spec_utils import ModuleSpec
+    def modules(self) -> BackendSpecProvider:
+        import torch
 
-        from modelwright_plugins.conformance.examples.kernel._kernel import Blocked
+        from modelwright_plugins.conformance.examples.kernel import _kernel
 
-        spec = Torch().layer(config)
-        spec.submodules.self_attention.submodules.core_attention = ModuleSpec(module=Blocked, params={"block": self.block})
-        return spec
-
-    def norm(self) -> Any:
-        return Torch().norm()
+        return _kernel.WideNorms({"fp32": torch.float32, "fp64": torch.float64}[self.format])

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelwright_plugins.objective import Objective
+from modelwright_plugins.objective.visible import documents, positions, seen
 
 if TYPE_CHECKING:
     import torch
+
+    from modelwright_plugins.objective import Example, Passage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +24,10 @@ class Focal(Objective):
         if self.gamma < 0:
             raise ValueError(f"gamma is {self.gamma}; it is 0 or more")
 
-    def inputs(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
-        import torch
-
-        text = tokens[:, :-1]
-        position = torch.arange(text.shape[1], device=tokens.device).expand_as(text)
-        return {"input_ids": text, "position_ids": position, "labels": tokens[:, 1:].contiguous()}
+    def example(self, passage: Passage) -> Example:
+        text, labels = passage.tokens[:-1], passage.tokens[1:]
+        visible = seen(documents(text, passage.vocabulary.end_of_document), causal=True)
+        return {"input_ids": text, "position_ids": positions(visible), "attention_mask": visible, "labels": labels}
 
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         import torch

@@ -1,0 +1,1 @@
+"""A small attention to begin with."""

@@ -1,0 +1,45 @@
+"""A trainer, put together from the components of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from megatron.core.transformer.module import MegatronModule
+
+from modelwright_plugins.engine import model, optimizer
+from modelwright_plugins.engine.batches import Batches
+from modelwright_plugins.engine.loop import Trainer
+
+HOW = ("parallel", "precision", "kernel", "attention")
+"""The kinds that say how a model is computed, and not what it is."""
+
+
+def how(parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {kind: parts[kind] for kind in HOW}
+
+
+def assembled(
+    parts: Mapping[str, Any],
+    batches: Batches,
+    *,
+    global_batch: int,
+    micro_batch: int,
+    steps: int,
+    clip: float = 1.0,
+    weights: Callable[[list[MegatronModule]], None] | None = None,
+) -> Trainer:
+    """`weights` sets the first weights; None: they are drawn, from the seed of `batches`."""
+    architecture, size = parts["architecture"], batches.vocabulary.size
+    chunks = model.build(architecture, **how(parts), vocab_size=size, sequence_length=batches.length)
+    if weights is None:
+        model.initialise(chunks, architecture, seed=batches.seed, vocab_size=size)
+    else:
+        weights(chunks)
+    sharded = parts["parallel"].distributed_optimizer
+    elementwise = parts["optimizer"].elementwise
+    wrapped = model.distribute(chunks, precision=parts["precision"], sharded_gradients=sharded and elementwise)
+    updater = optimizer.wrapped(parts["optimizer"], wrapped, precision=parts["precision"], clip=clip, sharded=sharded)
+    return Trainer(
+        wrapped, updater, parts["objective"], parts["schedule"], batches, global_batch, micro_batch, steps, causal=architecture.causal
+    )
