@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from megatron.core.optimizer.grad_scaler import DynamicGradScaler
 
+from modelwright.errors import ModelwrightError
+
 
 class LossScaler(DynamicGradScaler):
     """Megatron's dynamic scale, shared by the optimizers that are updated together.
@@ -20,7 +22,12 @@ class LossScaler(DynamicGradScaler):
         self.overflowed |= found_inf
 
     def settle(self) -> None:
-        """All have: the scale is now what the next update uses."""
+        """All have: the scale is now what the next update uses. ModelwrightError: it would be lower than the lowest."""
+        if self.overflowed and self._scale <= self.min_scale:
+            raise ModelwrightError(
+                f"a gradient overflows FP16 even at the smallest loss scale, precision.min_scale={float(self.min_scale):g}; "
+                "a lower optimizer.lr or a longer schedule.warmup may help, and precision=bf16 has the range of FP32"
+            )
         super().update(self.overflowed)
         self.overflowed = False
 

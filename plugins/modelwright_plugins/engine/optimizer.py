@@ -29,15 +29,20 @@ class TrainingOptimizer(ChainedOptimizer):
     """
 
     def __init__(self, optimizers: list[MegatronOptimizer], scaler: LossScaler | None) -> None:
-        super().__init__(optimizers)
+        ChainedOptimizer.__init__(self, optimizers)  # not the next class of a subclass, which would wrap and share them out itself
         self.scaler = scaler  # of the loss, under FP16
 
     def prepare_grads(self) -> bool:
         """Whether a gradient has overflowed: then nothing is updated, and `step` returns (False, None, None)."""
         overflowed = bool(super().prepare_grads())
         if self.scaler:
-            self.scaler.settle()
+            self.scaler.settle()  # ModelwrightError where the scale can't be lowered
         return overflowed
+
+    @property
+    def loss_scale(self) -> float | None:
+        """What the next loss is multiplied with; None where none ever is."""
+        return float(self.scaler.scale) if self.scaler else None
 
 
 def wrapped(
@@ -53,14 +58,15 @@ def wrapped(
         lr=component.lr,
         clip_grad=clip,
         bf16=settings.get("bf16", False),
+        fp16=settings.get("fp16", False),
         params_dtype=settings["params_dtype"],
         use_distributed_optimizer=sharded and component.elementwise,
     )
-    scaler = None
+    scaler = precision.loss_scaler()
 
     def whole(inner: torch.optim.Optimizer, group: Any) -> MegatronOptimizer:
         """`group`: the ranks over which its gradients' norm is summed; None for all."""
-        if config.bf16:
+        if config.bf16 or config.fp16:
             wrapper: MegatronOptimizer = Float16OptimizerWithFloat16Params(inner, config, scaler, allocate_state)
         else:
             wrapper = FP32Optimizer(inner, config, allocate_state)
@@ -78,6 +84,11 @@ def wrapped(
         found = TrainingOptimizer([whole(inner, parallel_state.get_model_parallel_group())], scaler)
     for single in found.chained_optimizers:
         single.tp_group = parallel_state.get_tensor_model_parallel_group()
+    if scaler:
+        for chunk in chunks:
+            # the schedule multiplies the loss with it. Megatron leaves that to its caller: without it gradients are divided by a scale
+            # that they never had, which Adam hides
+            chunk.config.grad_scale_func = found.scale_loss
     return found
 
 

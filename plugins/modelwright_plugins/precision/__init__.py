@@ -10,6 +10,9 @@ from modelwright.component import Component
 if TYPE_CHECKING:
     import torch
 
+    from modelwright_plugins.engine.loss_scale import LossScaler
+    from modelwright_plugins.kernel import Kernel
+
 
 class Precision(Component, ABC):
     """In which number formats a model is computed and trained."""
@@ -27,3 +30,11 @@ class Precision(Component, ABC):
     @abstractmethod
     def bytes_per_parameter(self) -> tuple[int, int, int]:
         """(weight, gradient, FP32 main copy) in bytes."""
+
+    def loss_scaler(self) -> LossScaler | None:
+        """Of what the loss is multiplied with before the backward pass, and gradients divided by after it. None: with nothing."""
+        return None
+
+    def problems(self, kernel: Kernel) -> list[str]:
+        """Why it can't be trained in with this kernel on this machine, one line each. Imports nothing heavy."""
+        return []
