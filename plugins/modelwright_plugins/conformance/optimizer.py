@@ -53,9 +53,9 @@ class Optimizers(Conformance):
     def _steps(self, component: Any) -> None:
         import torch
 
-        with promised(component, "a step changes every parameter, to finite numbers, also when a group is empty"):
+        with promised(component, "two steps change every parameter, to finite numbers, also when a group is empty"):
             before, after = _parameters(), _parameters()
-            _run(component, after, 1, empty="embedding")
+            _run(component, after, 2, empty="embedding")
             for role in ("matrix", "vector"):
                 for old, new in zip(before[role], after[role], strict=True):
                     hold(not torch.equal(old, new), f"a {role} of shape {tuple(new.shape)} is as it was")
@@ -93,13 +93,15 @@ class Optimizers(Conformance):
     def _claims(self, component: Any) -> None:
         import torch
 
-        with promised(component, "state_bytes(role) is what it keeps for each element"):
+        with promised(component, "state_bytes(role) is what it keeps for each element, and matrix_bytes(role, shape) for a whole matrix"):
             parameters = _parameters()
-            optimizer = _run(component, parameters, 1)
+            optimizer = _run(component, parameters, 2)
             for role, of_role in parameters.items():
-                kept = [t for p in of_role for t in optimizer.state[p].values() if isinstance(t, torch.Tensor) and t.numel() > 1]
-                found = sum(t.numel() * t.element_size() for t in kept) / sum(p.numel() for p in of_role)
+                found = sum(_size(optimizer.state[p].values()) for p in of_role) / sum(p.numel() for p in of_role)
                 hold(abs(found - component.state_bytes(role)) < 1, f"{role}: it keeps {found:g} bytes, not {component.state_bytes(role)}")
+                for p in of_role:
+                    found, said = _size(optimizer.state[p].get("matrix", {}).values()), component.matrix_bytes(role, tuple(p.shape))
+                    hold(found == said, f"a {role} of shape {tuple(p.shape)}: it keeps {found} bytes of the whole, not {said}")
         if not component.elementwise:
             return
         with promised(component, "it is elementwise: halves of a parameter that are updated apart become what the whole becomes"):
@@ -132,12 +134,19 @@ class Optimizers(Conformance):
             for name, other in zip(names[1:], others, strict=True):
                 hold(close(one, other, 1e-5), f"{name}: losses of 4 steps are {_told(other)}, and on one rank {_told(one)}")
         with promised(
-            component, "saved in a checkpoint and loaded it goes on exactly (kept: `step`, and tensors of the parameter's shape)"
+            component, "saved in a checkpoint and loaded it goes on exactly (kept: `step`, tensors of the parameter's shape, and `matrix`)"
         ):
             cases = [Case(parts=case.parts, resume_at=resume_at) for case in (cases[0], cases[3]) for resume_at in (None, 2)]
             found = losses(cases, folder / "resumed", ranks=2)
             for name, straight, resumed in zip((names[0], names[3]), found[::2], found[1::2], strict=True):
                 hold(straight == resumed, f"{name}: losses are {_told(straight)}, and saved after 2 steps {_told(resumed)}")
+
+
+def _size(values: Any) -> int:
+    """Bytes of the tensors among them; a scalar may be a count."""
+    import torch
+
+    return sum(t.numel() * t.element_size() for t in values if isinstance(t, torch.Tensor) and t.dim())
 
 
 def _parameters() -> dict[str, list[torch.Tensor]]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from modelwright_plugins.optimizer._split import Split
+
 # coefficients of the quintic that takes singular values to about 1 in five steps (Jordan et al. 2024)
 QUINTIC = (3.4445, -4.7750, 2.0315)
 
@@ -51,8 +53,10 @@ class MuonAdamW(torch.optim.Optimizer):
             gradient, momentum = parameter.grad, state["momentum"]
             momentum.lerp_(gradient, 1 - group["momentum"])
             direction = gradient.lerp(momentum, group["momentum"]) if group["nesterov"] else momentum
-            update = _whole_matrix_update(parameter, direction, group["ns_steps"])
-            rows, columns = _whole_shape(parameter)
+            split = Split.of(parameter, group)
+            whole = split.whole(direction)
+            update = split.part(orthogonalised(whole.flatten(1), group["ns_steps"]).view_as(whole))
+            rows, columns = split.shape(parameter)
             scale = max(1.0, rows / columns) ** 0.5 if group["scale"] == "shape" else 0.2 * max(rows, columns) ** 0.5
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.add_(update, alpha=-group["lr"] * scale)
@@ -83,33 +87,3 @@ class MuonAdamW(torch.optim.Optimizer):
             eps=group["eps"],
             maximize=False,
         )
-
-
-def _tensor_ranks(parameter: Tensor) -> int:
-    if not getattr(parameter, "tensor_model_parallel", False):
-        return 1
-    from megatron.core import parallel_state
-
-    return parallel_state.get_tensor_model_parallel_world_size()
-
-
-def _whole_shape(parameter: Tensor) -> tuple[int, int]:
-    shape = list(parameter.shape)
-    if (ranks := _tensor_ranks(parameter)) > 1:
-        shape[parameter.partition_dim] *= ranks  # type: ignore[attr-defined]
-    return shape[0], shape[1]
-
-
-def _whole_matrix_update(parameter: Tensor, direction: Tensor, steps: int) -> Tensor:
-    """This rank's part of the orthogonalised whole. Gathered parts may stand in another order than one rank would hold
-    them (SwiGLU's gate and up): the iteration commutes with permutations of rows and columns, so nothing changes."""
-    ranks = _tensor_ranks(parameter)
-    if ranks == 1:
-        return orthogonalised(direction, steps)
-    from megatron.core import parallel_state
-
-    parts = [torch.empty_like(direction) for _ in range(ranks)]
-    torch.distributed.all_gather(parts, direction.contiguous(), group=parallel_state.get_tensor_model_parallel_group())
-    along: int = parameter.partition_dim  # type: ignore[attr-defined]
-    whole = orthogonalised(torch.cat(parts, along), steps)
-    return whole.chunk(ranks, along)[parallel_state.get_tensor_model_parallel_rank()]

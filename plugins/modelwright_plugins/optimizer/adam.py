@@ -1,4 +1,4 @@
-"""Adam and its relatives."""
+"""Adam and AdamW."""
 
 from __future__ import annotations
 
@@ -6,9 +6,36 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelwright_plugins.optimizer import Optimizer
+from modelwright_plugins.optimizer._settings import decays, not_negative, with_rates
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1). Its weight decay is L2: added to the gradient, and so scaled as
+    gradients are; `adamw` is what language models are trained with."""
+
+    elementwise: ClassVar[bool] = True
+
+    lr: float = 1e-3  # peak learning rate, a step
+    betas: tuple[float, float] = (0.9, 0.999)  # decay of the mean of gradients and of their squares, a step
+    epsilon: float = 1e-8  # added to the root of the second
+    weight_decay: float = 0.0  # times the weight, added to the gradient; norms and biases have none
+
+    def __post_init__(self) -> None:
+        not_negative(self, "lr", "epsilon", "weight_decay")
+        decays(self, "betas")
+
+    def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        import torch
+
+        groups = with_rates(groups, lr=self.lr, weight_decay=self.weight_decay)
+        return torch.optim.Adam(groups, betas=self.betas, eps=self.epsilon, fused=True)
+
+    def state_bytes(self, role: str) -> int:
+        return 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +50,13 @@ class AdamW(Optimizer):
     weight_decay: float = 0.1  # decoupled, times the learning rate; norms and biases have none
 
     def __post_init__(self) -> None:
-        for name in ("lr", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is 0 or more")
+        not_negative(self, "lr", "epsilon", "weight_decay")
+        decays(self, "betas")
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         import torch
 
-        for group in groups:
-            group |= {"lr": self.lr, "weight_decay": 0.0 if group["role"] == "vector" else self.weight_decay}
+        groups = with_rates(groups, lr=self.lr, weight_decay=self.weight_decay)
         return torch.optim.AdamW(groups, betas=self.betas, eps=self.epsilon, fused=True)
 
     def state_bytes(self, role: str) -> int:

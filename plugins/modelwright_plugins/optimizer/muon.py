@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from modelwright_plugins.optimizer import Optimizer
+from modelwright_plugins.optimizer._settings import decays, not_negative
 
 if TYPE_CHECKING:
     import torch
@@ -33,9 +34,10 @@ class Muon(Optimizer):
     adamw_epsilon: float = 1e-8  # AdamW's, for the rest
 
     def __post_init__(self) -> None:
-        for name in ("lr", "adamw_lr", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is 0 or more")
+        not_negative(self, "lr", "adamw_lr", "adamw_epsilon", "weight_decay")
+        decays(self, "momentum", "adamw_betas")
+        if self.ns_steps < 1:
+            raise ValueError(f"ns_steps is {self.ns_steps}; it is 1 or more")
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         from modelwright_plugins.optimizer._muon import MuonAdamW
