@@ -73,15 +73,19 @@ def wrapped(
         wrapper.grad_stats_parallel_group = group
         return wrapper
 
-    inner = component.build(parameter_groups(chunks))
-    for group in inner.param_groups:
+    # the gradients of experts that expert ranks share out are summed over other ranks than the rest: a Megatron optimizer of their own
+    kinds = (False, True) if chunks[0].config.expert_model_parallel_size > 1 else (False,)
+    inners = [component.build(parameter_groups(chunks, expert=expert)) for expert in kinds]
+    for group in (group for inner in inners for group in inner.param_groups):
         group["peak_lr"] = group["lr"]
     if sharded and component.elementwise:
-        found = TrainingOptimizer([CutOptimizer(inner, config, scaler, chunks)], scaler)
+        cut: list[MegatronOptimizer] = [CutOptimizer(inner, config, scaler, chunks, e) for inner, e in zip(inners, kinds, strict=True)]
+        found = TrainingOptimizer(cut, scaler)
     elif sharded:
-        found = SharedOutOptimizer([inner], whole, scaler)
+        found = SharedOutOptimizer(inners, whole, scaler)
     else:
-        found = TrainingOptimizer([whole(inner, parallel_state.get_model_parallel_group())], scaler)
+        groups = [parallel_state.get_model_parallel_group(), parallel_state.get_expert_tensor_model_pipeline_parallel_group()]
+        found = TrainingOptimizer([whole(inner, group) for inner, group in zip(inners, groups, strict=False)], scaler)
     for single in found.chained_optimizers:
         single.tp_group = parallel_state.get_tensor_model_parallel_group()
     if scaler:
@@ -92,15 +96,16 @@ def wrapped(
     return found
 
 
-def parameter_groups(chunks: list[DistributedDataParallel]) -> list[dict[str, Any]]:
-    """One group for each role, on every rank, empty or not: checkpoints want the same groups everywhere. The four
-    multipliers are how Megatron tells groups apart when it loads; nothing reads them otherwise."""
+def parameter_groups(chunks: list[DistributedDataParallel], *, expert: bool = False) -> list[dict[str, Any]]:
+    """One group for each role, on every rank, empty or not. `expert`: of the parameters that expert ranks share out, else of the
+    others. Megatron shares out whole parameters by `is_expert_parallel`; it tells groups apart by that and the three multipliers when
+    it loads, which we don't let it."""
     parameters: dict[str, list[torch.nn.Parameter]] = {role: [] for role in ROLES}
     for chunk in chunks:
         for parameter in chunk.parameters():
-            if parameter.requires_grad:
+            if parameter.requires_grad and getattr(parameter, "allreduce", True) is not expert:
                 parameters[role_of(parameter)].append(parameter)
-    identity = {"is_expert_parallel": False, "lr_mult": 1.0}
+    identity = {"is_expert_parallel": expert, "lr_mult": 1.0}
     return [
         {"params": parameters[role], "role": role, "wd_mult": float(role != "vector"), "is_decoupled_lr": role == "embedding", **identity}
         for role in ROLES
@@ -138,8 +143,17 @@ class CutOptimizer(DistributedOptimizer):
     """
 
     def __init__(
-        self, inner: torch.optim.Optimizer, config: OptimizerConfig, scaler: LossScaler | None, chunks: list[DistributedDataParallel]
+        self,
+        inner: torch.optim.Optimizer,
+        config: OptimizerConfig,
+        scaler: LossScaler | None,
+        chunks: list[DistributedDataParallel],
+        expert: bool,
     ) -> None:
+        if expert:
+            group, model = parallel_state.get_expert_data_parallel_group(), parallel_state.get_expert_tensor_model_pipeline_parallel_group()
+        else:
+            group, model = parallel_state.get_data_parallel_group(with_context_parallel=True), parallel_state.get_model_parallel_group()
         only = distrib_optimizer.Adam
         distrib_optimizer.Adam = torch.optim.Optimizer
         try:
@@ -149,10 +163,10 @@ class CutOptimizer(DistributedOptimizer):
                 scaler,
                 allocate_state,
                 model_chunks=chunks,
-                per_model_buffers={i: chunk.buffers for i, chunk in enumerate(chunks)},
-                data_parallel_group=parallel_state.get_data_parallel_group(with_context_parallel=True),
+                per_model_buffers={i: chunk.expert_parallel_buffers if expert else chunk.buffers for i, chunk in enumerate(chunks)},
+                data_parallel_group=group,
                 data_parallel_group_gloo=None,
-                data_parallel_group_idx=dist.get_rank(parallel_state.get_model_parallel_group()),
+                data_parallel_group_idx=dist.get_rank(model),
                 distributed_optimizer_instance_id=0,
             )
         finally:

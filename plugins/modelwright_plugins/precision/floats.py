@@ -49,12 +49,12 @@ class BF16(Precision):
 
 @dataclass(frozen=True, kw_only=True)
 class FP16(Precision):
-    """Weights and activations in 16-bit floats of 5 bits of exponent; the optimizer updates an FP32 copy (Micikevicius et al. 2018,
-    arXiv:1710.03740).
+    """Weights and activations in 16-bit floats, with a scale for the loss; the optimizer updates an FP32 copy.
 
-    Gradients smaller than 6e-8 would be zero, so the loss is multiplied by a scale (section 3.2): lowered when a gradient overflows
-    65,504, and that batch's update left out; raised after a number of updates without. Here the loss is the sum over the targets of a
-    micro-batch, where others take the mean: the same gradients have a scale that is smaller by the number of those targets.
+    Micikevicius et al. 2018 (arXiv:1710.03740). Gradients smaller than 6e-8 would be zero, so the loss is multiplied by a scale
+    (section 3.2): lowered when a gradient overflows 65,504, and that batch's update left out; raised after a number of updates
+    without. Here the loss is the sum over the targets of a micro-batch, where others take the mean: the same gradients have a scale
+    that is smaller by the number of those targets.
     """
 
     grad_reduce_fp32: bool = True  # gradients are summed over micro-batches and ranks in FP32
