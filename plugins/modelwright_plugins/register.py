@@ -70,6 +70,7 @@ def modelwright_register(registry: Registry) -> None:
     add("schedule", "warmup", cosine="Cosine", linear="Linear", constant="Constant")
     add("parallel", "megatron", megatron="Megatron")
     add("precision", "floats", fp32="FP32", bf16="BF16", fp16="FP16")
+    add("precision", "fp8", fp8_delayed="FP8Delayed", fp8_current="FP8Current", fp8_blockwise="FP8Blockwise", mxfp8="MXFP8")
     add("kernel", "local", torch="Torch")
     add("kernel", "transformer_engine", transformer_engine="TransformerEngine")
     add("attention", "cores", native="Native", sdpa="SDPA", reference="Reference")

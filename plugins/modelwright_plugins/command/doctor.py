@@ -44,6 +44,8 @@ def checkup() -> Iterator[str]:
         "" if os.access(".", os.W_OK) else " (not writable)"
     )
     yield from _devices()
+    yield "precisions"
+    yield from _precisions()
     yield "plugins"
     broken = discover().registry.broken
     yield from (f"  {name:<20} {found}" + (f"  BROKEN: {broken[name]}" if name in broken else "") for name, found in plugins().items())
@@ -69,3 +71,18 @@ def _devices() -> Iterator[str]:
     for index in range(count):
         found = torch.cuda.get_device_properties(index)
         yield f"  cuda:{index} {found.name}, {found.total_memory / 2**30:.0f} GiB, compute capability {found.major}.{found.minor}"
+
+
+def _precisions() -> Iterator[str]:
+    """Which number formats can be trained in here, with the kernel that suits each."""
+    registry = discover().registry
+    kernels = [registry.load("kernel", name)() for name in registry.names("kernel")]
+    for name in registry.names("precision"):
+        try:
+            precision = registry.load("precision", name)()
+            kernel = min(kernels, key=lambda kernel: (len(precision.problems(kernel)), len(kernel.problems())))
+            why = precision.problems(kernel) + kernel.problems()
+        except Exception as e:  # a plugin's, which may be broken; the rest is still told
+            yield f"  {name:<20} can't be asked: {' '.join(f'{type(e).__name__}: {e}'.split())}"
+            continue
+        yield f"  {name:<20} {'; '.join(why) if why else 'can be trained in here'}"
