@@ -40,6 +40,7 @@ def modelwright_register(registry: Registry) -> None:
     kind("precision", "Precision", default="fp32")
     kind("kernel", "Kernel", default="torch")
     kind("attention", "Attention", default="native")
+    kind("stability", "Stability", default="finite")
     kind("tracker", "Tracker", many=True, default="jsonl")
     kind("generator", "Generator", default="sampling")
 
@@ -73,6 +74,7 @@ def modelwright_register(registry: Registry) -> None:
     add("precision", "fp8", fp8_delayed="FP8Delayed", fp8_current="FP8Current", fp8_blockwise="FP8Blockwise", mxfp8="MXFP8")
     add("kernel", "local", torch="Torch")
     add("kernel", "transformer_engine", transformer_engine="TransformerEngine")
+    add("stability", "spikes", finite="Finite", z_score="ZScore")
     add("attention", "cores", native="Native", sdpa="SDPA", reference="Reference")
     add("tracker", "jsonl", jsonl="Jsonl")
     add("tracker", "wandb", wandb="WandB")
@@ -109,6 +111,7 @@ def modelwright_register(registry: Registry) -> None:
     add("conformance", "precision", precision="Precisions")
     add("conformance", "kernel", kernel="Kernels")
     add("conformance", "attention", attention="Attentions")
+    add("conformance", "stability", stability="Stabilities")
     add("conformance", "tracker", tracker="Trackers")
     add("conformance", "generator", generator="Generators")
     add("conformance", "stage", stage="Stages")

@@ -11,7 +11,8 @@ from typing import Any
 
 def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers that the stages of a run returned, as `stage.name`."""
-    return {f"{stage}.{name}": value for stage, record in manifest["stages"].items() for name, value in record.get("results", {}).items()}
+    results = ((stage, record.get("results", {})) for stage, record in manifest["stages"].items())
+    return {f"{stage}.{name}": value for stage, found in results for name, value in found.items() if isinstance(value, int | float)}
 
 
 def farewell(manifest: Mapping[str, Any], folder: Path | None) -> None:

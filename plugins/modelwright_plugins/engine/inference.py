@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ def open_model(
     from modelwright_plugins.engine.model import build
 
     card = ModelCard.read(checkpoint.path / "model.json", discover().registry)
+    if parallel.context > 1:  # an answer needs no sequence split: these ranks answer as data ranks do
+        parallel = replace(parallel, context=1)  # type: ignore[type-var]
     with started(parallel, seed=seed) as device:
         if (step := latest(checkpoint.path)) is None:
             raise ModelwrightError(f"{checkpoint.path} holds no whole checkpoint")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,25 @@ import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
 from megatron.core.distributed import DistributedDataParallel
-from megatron.core.optimizer.optimizer import MegatronOptimizer
 from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.engine import context
 from modelwright_plugins.engine.batches import Batches
+from modelwright_plugins.engine.optimizer import TrainingOptimizer
+from modelwright_plugins.engine.position import Position, Ramp
 from modelwright_plugins.objective import Objective
 from modelwright_plugins.schedule import Schedule
+from modelwright_plugins.stability import Stability
+
+
+class Spike(ModelwrightError):
+    """An update whose loss is a spike; the weights are spoilt."""
+
+    def __init__(self, why: str, step: int, drawn: int) -> None:
+        super().__init__(f"{why} at step {step}; a lower optimizer.lr or a longer schedule.warmup may help")
+        self.why, self.step, self.drawn = why, step, drawn  # sequences drawn, those of this update among them
 
 
 @dataclass(frozen=True)
@@ -28,51 +39,66 @@ class Trainer:
     """All that one update needs, on one rank."""
 
     chunks: list[DistributedDataParallel]
-    optimizer: MegatronOptimizer
+    optimizer: TrainingOptimizer
     objective: Objective
     schedule: Schedule
     batches: Batches
-    global_batch: int  # sequences an update, over all ranks
+    ramp: Ramp  # sequences an update, over all ranks
     micro_batch: int  # sequences a forward pass, on one rank
     steps: int
     causal: bool  # the model's attention, where an objective does not say what is seen
+    stability: Stability
 
-    def updates(self, done: int) -> Iterator[dict[str, float]]:
-        """The metrics of update `done` + 1, `done` + 2, … up to `steps`, the same on every rank.
+    def updates(self, done: int | Position = 0) -> Iterator[dict[str, float]]:
+        """The metrics of each update up to `steps`, the same on every rank; `done` is where training stands, and moves on (a number:
+        so many updates are done, and nothing was skipped).
 
-        step, tokens (seen up to here), loss (nats a token), grad_norm (before clipping), lr, tokens_per_second.
+        step, tokens (seen up to here), loss (nats a token), grad_norm (before clipping; not of an update that FP16 lets pass), lr,
+        tokens_per_second; loss_scale under FP16. Raises Spike, with `done` as before the update.
         """
+        position = Position.after(done, self.ramp) if isinstance(done, int) else done
         device = next(self.chunks[0].parameters()).device
+        with ThreadPoolExecutor(1) as ahead:  # the next batch is made while this one is computed
+            batch = ahead.submit(self._batch, position.drawn, position.trained)
+            while position.updates < self.steps:
+                began, step, size = time.perf_counter(), position.updates + 1, self.ramp.size(position.trained)
+                factor = self.schedule.factor(step, self.steps)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = group["peak_lr"] * factor
+                self._seed(step)
+                rows = batch.result()
+                if step < self.steps:
+                    batch = ahead.submit(self._batch, position.drawn + size, position.trained + size)
+                loss = self._accumulate(rows, device)
+                scale = self.optimizer.loss_scale
+                updated, norm, _ = self.optimizer.step()
+                grad_norm = float(norm) if updated else 0.0  # FP16 lets an update pass whose gradient overflows
+                if why := self.stability.spike(position.losses, loss, grad_norm):  # before anything is saved
+                    raise Spike(why, step, position.drawn + size)
+                position.updated(size, loss, self.stability.window)
+                yield {
+                    "step": step,
+                    "tokens": position.trained * self.batches.length,
+                    "loss": loss,
+                    **({"grad_norm": grad_norm} if updated else {}),
+                    "lr": self.optimizer.param_groups[0]["peak_lr"] * factor,
+                    "tokens_per_second": size * self.batches.length / (time.perf_counter() - began),
+                    **({"loss_scale": scale} if scale else {}),
+                }
+
+    def _seed(self, step: int) -> None:
+        """Dropout depends on the step and this rank's place alone, so resuming is exact; ranks with other tokens have other places."""
+        place = [parallel_state.get_pipeline_model_parallel_rank(), parallel_state.get_data_parallel_rank(with_context_parallel=True)]
+        model_parallel_cuda_manual_seed(int(np.random.SeedSequence([self.batches.seed, step, *place]).generate_state(1)[0]))
+
+    def _batch(self, drawn: int, trained: int) -> dict[str, torch.Tensor]:
+        """This rank's part of the next global batch."""
         data_rank, data_ranks = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
-        for step in range(done + 1, self.steps + 1):
-            began = time.perf_counter()
-            factor = self.schedule.factor(step, self.steps)
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * factor
-            # dropout depends on the step and this rank's place alone, so resuming is exact
-            place = [parallel_state.get_pipeline_model_parallel_rank(), data_rank]
-            model_parallel_cuda_manual_seed(int(np.random.SeedSequence([self.batches.seed, step, *place]).generate_state(1)[0]))
-            batch = self.batches.batch((step - 1) * self.global_batch, self.global_batch, data_rank, data_ranks)
-            loss = self._accumulate(batch, device)
-            _, grad_norm, _ = self.optimizer.step()
-            count = self.global_batch * self.batches.length
-            if not (math.isfinite(loss) and math.isfinite(grad_norm)):  # before anything is saved
-                raise ModelwrightError(
-                    f"the loss is {loss} and the gradient's norm {float(grad_norm)} at step {step}; a lower optimizer.lr or a longer "
-                    "schedule.warmup may help"
-                )
-            yield {
-                "step": step,
-                "tokens": step * count,
-                "loss": loss,
-                "grad_norm": float(grad_norm),
-                "lr": self.optimizer.param_groups[0]["peak_lr"] * factor,
-                "tokens_per_second": count / (time.perf_counter() - began),
-            }
+        return self.batches.batch(drawn, self.ramp.size(trained), data_rank, data_ranks)
 
     def _accumulate(self, batch: dict[str, torch.Tensor], device: torch.device) -> float:
         """Gradients of this global batch into the buffers; its mean loss, on every rank."""
-        micro = [self._placed(rows, device) for rows in split(batch, self.micro_batch)]
+        micro = [context.split(self._placed(rows, device)) for rows in split(batch, self.micro_batch)]
         for chunk in self.chunks:
             chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
@@ -123,6 +149,6 @@ def mean_loss(outputs: list[dict[str, torch.Tensor]], device: torch.device) -> f
     sums = torch.zeros(2, dtype=torch.float64, device=device)
     for output in outputs:
         sums += output["loss"]
-    dist.all_reduce(sums, group=parallel_state.get_data_parallel_group())
+    dist.all_reduce(sums, group=parallel_state.get_data_parallel_group(with_context_parallel=True))
     dist.broadcast(sums, parallel_state.get_pipeline_model_parallel_last_rank(), parallel_state.get_pipeline_model_parallel_group())
     return (sums[0] / sums[1]).item()

@@ -10,6 +10,8 @@ from megatron.core.transformer.module import MegatronModule
 from modelwright_plugins.engine import model, optimizer
 from modelwright_plugins.engine.batches import Batches
 from modelwright_plugins.engine.loop import Trainer
+from modelwright_plugins.engine.position import Ramp
+from modelwright_plugins.stability.spikes import Finite
 
 HOW = ("parallel", "precision", "kernel", "attention")
 """The kinds that say how a model is computed, and not what it is."""
@@ -23,7 +25,7 @@ def assembled(
     parts: Mapping[str, Any],
     batches: Batches,
     *,
-    global_batch: int,
+    global_batch: int | Ramp,
     micro_batch: int,
     steps: int,
     clip: float = 1.0,
@@ -41,5 +43,14 @@ def assembled(
     wrapped = model.distribute(chunks, precision=parts["precision"], sharded_gradients=sharded and elementwise)
     updater = optimizer.wrapped(parts["optimizer"], wrapped, precision=parts["precision"], clip=clip, sharded=sharded)
     return Trainer(
-        wrapped, updater, parts["objective"], parts["schedule"], batches, global_batch, micro_batch, steps, causal=architecture.causal
+        wrapped,
+        updater,
+        parts["objective"],
+        parts["schedule"],
+        batches,
+        ramp=Ramp(global_batch) if isinstance(global_batch, int) else global_batch,
+        micro_batch=micro_batch,
+        steps=steps,
+        causal=architecture.causal,
+        stability=parts.get("stability", Finite()),
     )

@@ -1,0 +1,1 @@
+"""A small way to find loss spikes, to begin with."""
