@@ -79,6 +79,7 @@ def main() -> None:
     from megatron.core import dist_checkpointing
 
     from modelwright_plugins.architecture.decoder import CausalDecoder
+    from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.engine import checkpoint, model
     from modelwright_plugins.engine.start import started
     from modelwright_plugins.kernel.local import Torch
@@ -91,7 +92,9 @@ def main() -> None:
     os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     layout, architecture, told = Megatron(), CausalDecoder(layers=1, width=16, heads=2, kv_heads=2), {}
     with started(layout, seed=3):
-        chunks = model.build(architecture, parallel=layout, precision=FP32(), kernel=Torch(), vocab_size=64, sequence_length=8)
+        chunks = model.build(
+            architecture, parallel=layout, precision=FP32(), kernel=Torch(), attention=Native(), vocab_size=64, sequence_length=8
+        )
         model.initialise(chunks, architecture, seed=3, vocab_size=64)
         checkpoint.save(FOLDER, 1, chunks, None, keep_last=None)  # type: ignore[arg-type]
         whole = FOLDER / "step_00000001"

@@ -108,15 +108,15 @@ def test_scales_of_transformer_engine_are_rewritten(tmp_path: Path) -> None:
         assert not canary.exists()
 
 
-def test_latest_and_sizes_of_the_wrong_form(tmp_path: Path) -> None:
+def test_latest_and_files_of_the_wrong_form(tmp_path: Path) -> None:
     from modelwright_plugins.engine.checkpoint import damage, latest
 
     for said in ('{"step": {"_target_": "os.system"}}', '{"step": "../../x"}', '{"step": null}', "[]", '"x"', "x"):
         (tmp_path / "latest.json").write_text(said)
         assert latest(tmp_path) is None
     for said in ("[1]", "3", '"x"', "null"):
-        (tmp_path / "sizes.json").write_text(said)
-        assert "sizes.json" in (damage(tmp_path) or "")
+        (tmp_path / "files.json").write_text(said)
+        assert "files.json" in (damage(tmp_path) or "")
 
 
 def test_a_pickle_changes_no_class() -> None:

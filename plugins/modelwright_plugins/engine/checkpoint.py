@@ -1,86 +1,128 @@
-"""Checkpoints: saved atomically, torn ones skipped, loaded into any layout.
+"""Checkpoints: saved atomically, also while training goes on; damaged ones skipped; loaded into any layout.
 
-A checkpoint folder holds `step_00000200/` (Megatron's `torch_dist` format: tensors by their global names), `latest.json`
-with {"step": 200}, and `model.json`. A step is written as `step_00000200.tmp`, with `sizes.json` (the size of each
-file) last, made durable, then renamed; `latest.json` is replaced after that.
-
-Nothing in a checkpoint is ever run: what torch and Megatron would unpickle freely is read by `safe_pickle`.
+Tensors are kept by their global names in Megatron's `torch_dist` format; `checkpoint_files` says what is in a folder. Nothing in a
+checkpoint is ever run (`safe_load`).
 """
 
 from __future__ import annotations
 
-import errno
-import io
-import json
+import functools
 import os
-import pickle
-import shutil
-import warnings
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as torch_checkpoint
 from megatron.core import dist_checkpointing
-from megatron.core.dist_checkpointing.mapping import ShardedBase, ShardedTensor
-from megatron.core.dist_checkpointing.strategies import common as common_strategies
-from megatron.core.dist_checkpointing.strategies import torch as strategies
 from megatron.core.optimizer.optimizer import MegatronOptimizer
 from megatron.core.transformer.module import MegatronModule
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.engine import safe_pickle
+from modelwright_plugins.engine.checkpoint_files import damage, keep, latest, step_folder, steps
 from modelwright_plugins.engine.optimizer_state import load_state, named_metadata, sharded_state
+from modelwright_plugins.engine.safe_load import SafeCommonLoad, SafeLoad, without_code
+from modelwright_plugins.engine.writing import Buffers, Writing
+
+__all__ = ["Checkpoints", "damage", "latest", "load", "save", "step_folder", "steps"]
+
+Progress = Mapping[str, Any]  # how far training is, as plain values, the same on every rank: {"updates": 200}
 
 
-def save(folder: Path, step: int, chunks: list[MegatronModule], optimizer: MegatronOptimizer, *, keep_last: int | None) -> Path:
-    """Write step `step`, on all ranks together; older ones than the last `keep_last` are removed. The folder of the step."""
-    done = step_folder(folder, step)
-    partial = done.with_name(done.name + ".tmp")
-    if dist.get_rank() == 0:
-        for left in (partial, done):
-            shutil.rmtree(left, ignore_errors=True)
-        partial.mkdir(parents=True)
-    dist.barrier()
-    state = _state(chunks, optimizer, step=step)
-    try:
-        dist_checkpointing.save(state, str(partial), sharded_strategy=InProcessSave("torch_dist", 1))
-    except (RuntimeError, torch_checkpoint.CheckpointException) as e:
-        if shutil.disk_usage(folder).free < _size(state):  # torch says "unexpected pos" when it can't write
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(partial)) from e
-        raise
-    if dist.get_rank() == 0:
-        _write(partial / "sizes.json", {p.name: p.stat().st_size for p in sorted(partial.iterdir())})
-        for file in partial.iterdir():
-            _make_durable(file)
-        _make_durable(partial)
-        partial.rename(done)
-        _make_durable(folder)
-        _replace(folder / "latest.json", {"step": step})
-        for old in steps(folder)[: -keep_last if keep_last else 0]:
-            shutil.rmtree(step_folder(folder, old))
-    dist.barrier()
-    return done
+class Checkpoints:
+    """The checkpoints of a run that trains, on one rank. All ranks call each method together.
+
+    `save` returns when later updates can't change what is saved. What was begun moves on at `settle`, which ranks call after each
+    update, and `finish`, which waits. Both give the steps that became whole, and raise OSError where a rank could not write.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        chunks: list[MegatronModule],
+        optimizer: MegatronOptimizer | None,
+        *,
+        keep_last: int | None = None,
+        keep_every: int | None = None,
+        asynchronous: bool = True,
+    ) -> None:
+        """`keep_last`: the newest that are kept, None: all; `keep_every`: of older ones, the steps that it divides are kept too.
+        `asynchronous`: training may go on while a checkpoint is written, which costs this rank's memory for one copy of its part.
+        """
+        self.folder, self.chunks, self.optimizer = folder, chunks, optimizer
+        self.keep_last, self.keep_every = keep_last, keep_every
+        self.buffers: Buffers | None = {} if asynchronous else None
+        self.threads = ThreadPoolExecutor(1, "checkpoint")
+        self.writing: Writing | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.threads.shutdown(cancel_futures=True)  # after an error, what a thread does by itself is all that is done
+
+    def save(self, step: int, progress: Progress | None = None) -> list[int]:
+        """Begin to save; what was begun before is finished first. Without `asynchronous` it is whole on return."""
+        whole = self.finish()
+        state = {**_state(self.chunks, self.optimizer), "progress": {"updates": step, **(progress or {})}}
+        tidy = functools.partial(keep, self.folder, step, last=self.keep_last, every=self.keep_every)
+        self.writing = Writing(self.folder, step, state, self.threads, buffers=self.buffers, then=tidy)
+        return whole if self.buffers is not None else whole + self.finish()
+
+    def settle(self, stop: bool = False) -> tuple[list[int], bool]:
+        """Move on as far as is possible without waiting. The steps that became whole, and whether any rank says `stop`."""
+        work = self.writing
+        resting, failed = work is None or work.resting, work is not None and work.resting and work.error() is not None
+        if dist.get_world_size() > 1:
+            said = torch.tensor([stop, not resting, failed], dtype=torch.int32, device=torch.cuda.current_device())
+            dist.all_reduce(said, dist.ReduceOp.MAX)
+            stop, busy, failed = (bool(each) for each in said.tolist())
+            resting = not busy
+        return (self._move_on(failed) if work is not None and resting else []), stop
+
+    def finish(self) -> list[int]:
+        """Wait until what was begun is whole."""
+        whole: list[int] = []
+        while self.writing is not None:
+            self.writing.wait()
+            whole += self.settle()[0]
+        return whole
+
+    def _move_on(self, failed: bool) -> list[int]:
+        """No rank's thread has work."""
+        assert self.writing is not None
+        if failed:
+            raise self._failure(self.writing)
+        if not self.writing.gathered:
+            self.writing.gather()
+            return []
+        step, self.writing = self.writing.step, None
+        return [step]
+
+    def _failure(self, work: Writing) -> BaseException:
+        """What the first rank that failed has met, on every rank."""
+        mine, self.writing = work.error(), None
+        told: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(told, mine and (getattr(mine, "errno", None), str(mine), getattr(mine, "filename", None)))
+        number, text, file = next(each for each in told if each)
+        return mine or (OSError(number, os.strerror(number), file) if number else RuntimeError(text))
 
 
-def latest(folder: Path) -> int | None:
-    """The newest whole step, or None if there is none. One that is damaged is skipped with a warning."""
-    found = steps(folder)
-    try:
-        named = [int(json.loads((folder / "latest.json").read_text())["step"])]
-    except (OSError, ValueError, KeyError, TypeError):
-        named = []
-    # a step is whole before latest.json names it, so a later one than it names is as good
-    for step in sorted({*found, *named}, reverse=True):
-        if (why := damage(step_folder(folder, step))) is None:
-            return step
-        warnings.warn(f"{step_folder(folder, step)} is skipped: {why}", stacklevel=2)
-    return None
+def save(
+    folder: Path, step: int, chunks: list[MegatronModule], optimizer: MegatronOptimizer | None, *,
+    keep_last: int | None, keep_every: int | None = None, progress: Progress | None = None,
+) -> Path:  # fmt: skip
+    """Write step `step`, on all ranks together, and wait until it is whole. The folder of the step."""
+    with Checkpoints(folder, chunks, optimizer, keep_last=keep_last, keep_every=keep_every, asynchronous=False) as checkpoints:
+        checkpoints.save(step, progress)
+    return step_folder(folder, step)
 
 
-def load(folder: Path, step: int, chunks: list[MegatronModule], optimizer: MegatronOptimizer | None) -> None:
-    """Load weights, and the optimizer's state if one is given, into this layout, whichever they were saved from."""
+def load(folder: Path, step: int, chunks: list[MegatronModule], optimizer: MegatronOptimizer | None) -> dict[str, Any]:
+    """Load weights, and the optimizer's state if one is given, into this layout, whichever they were saved from. The progress saved."""
     template = _state(chunks, optimizer, loading=True)
     try:
         state = dist_checkpointing.load(template, str(step_folder(folder, step)), SafeLoad(), SafeCommonLoad())
@@ -94,167 +136,19 @@ def load(folder: Path, step: int, chunks: list[MegatronModule], optimizer: Megat
             raise ModelwrightError(f"{step_folder(folder, step)} {why}") from e
         raise
     for name, chunk in _named(chunks):
-        chunk.load_state_dict(_without_code(state[name], step_folder(folder, step)))
+        chunk.load_state_dict(without_code(state[name], step_folder(folder, step)))
+    progress: dict[str, Any] = state["progress"]
     if optimizer is not None:
-        load_state(optimizer, chunks, state["optimizer"], step=state["updates"])
-
-
-def step_folder(folder: Path, step: int) -> Path:
-    return folder / f"step_{step:08d}"
-
-
-def steps(folder: Path) -> list[int]:
-    """The steps that are there, oldest first, whole or not."""
-    return sorted(int(p.name[5:]) for p in folder.glob("step_*") if p.name[5:].isdigit())
-
-
-def damage(step: Path) -> str | None:
-    """Why this step's folder can't be loaded, or None."""
-    try:
-        sizes: dict[str, int] = dict(json.loads((step / "sizes.json").read_text()))
-    except (OSError, ValueError, TypeError) as e:
-        return f"sizes.json is not readable ({e.__class__.__name__})"
-    for name, size in sizes.items():
-        if not (step / name).is_file():
-            return f"{name} is missing"
-        if (found := (step / name).stat().st_size) != size:
-            return f"{name} has {found} bytes, not {size}"
-    return None
-
-
-class InProcessSave(strategies.TorchDistSaveShardedStrategy):
-    """Writes from this process. Megatron's own forks writers even for a synchronous save: they hold a copy of the
-    memory, outlive a killed rank, and hide why a write failed."""
-
-    def save(self, sharded_state_dict: Any, checkpoint_dir: Path) -> None:
-        renamed, _, _ = strategies._replace_state_dict_keys_with_sharded_keys(sharded_state_dict, self.keep_only_main_replica)
-        torch_checkpoint.save(
-            strategies.mcore_to_pyt_state_dict(renamed, False),
-            storage_writer=torch_checkpoint.FileSystemWriter(checkpoint_dir),
-            planner=strategies.MCoreSavePlanner(dedup_replicated_tensors=not self.keep_only_main_replica, flatten_state_dict=False),
-        )
-
-
-class SafeLoad(strategies.TorchDistLoadShardedStrategy):
-    """As Megatron's, which unpickles the index and each object freely, with readers that don't."""
-
-    def load(self, sharded_state_dict: Any, checkpoint_dir: Path) -> Any:
-        renamed, places, names = strategies._replace_state_dict_keys_with_sharded_keys(sharded_state_dict)
-        wanted = strategies.mcore_to_pyt_state_dict(renamed, True)
-        tensors = [part for parts in renamed.values() for part in parts if isinstance(part, ShardedTensor)]
-        torch_checkpoint.load(
-            wanted,
-            storage_reader=SafeReader(Path(checkpoint_dir)),
-            planner=SafePlanner(
-                shapes_validation_sharded_tensors=[part for part in tensors if not part.allow_shape_mismatch],
-                allow_shape_mismatch_sharded_tensors={part.key: part for part in tensors if part.allow_shape_mismatch},
-            ),
-        )
-        found = {name: strategies._unwrap_pyt_sharded_tensor(value) for name, value in wanted.items()}
-        found = strategies._replace_sharded_keys_with_state_dict_keys(found, places, names)
-        strategies._restore_dict_types(found, sharded_state_dict)
-        return found
-
-
-class SafeCommonLoad(common_strategies.TorchCommonLoadStrategy):
-    """As Megatron's, whatever TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD says."""
-
-    def load_common(self, checkpoint_dir: Path | str) -> Any:
-        file = Path(checkpoint_dir) / common_strategies.COMMON_STATE_FNAME
-        if not isinstance(found := safe_pickle.weights(file, file), dict):
-            raise ModelwrightError(f"{file} holds no settings of a checkpoint, but a {type(found).__name__}")
-        return found
-
-
-class SafeReader(torch_checkpoint.FileSystemReader):
-    """Reads the index (`.metadata`) and the shards (`.distcp`) of a checkpoint, and nothing outside of its folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        file = folder / ".metadata"
-        self.index = safe_pickle.read(file.read_bytes(), file, safe_pickle.INDEX)
-        self.shard = ""  # the file that is being read
-        if not isinstance(self.index, torch_checkpoint.Metadata) or not isinstance(self.index.storage_data, dict):
-            raise ModelwrightError(f"{file} is not the index of a checkpoint, but a {type(self.index).__name__}")
-        for place in self.index.storage_data.values():
-            if Path(place.relative_path).name != place.relative_path:
-                raise ModelwrightError(f"{file} is refused: it names a file outside of the checkpoint, {place.relative_path}")
-
-    def read_metadata(self, *args: Any, **kwargs: Any) -> torch_checkpoint.Metadata:
-        self.index.storage_meta = torch_checkpoint.metadata.StorageMeta(load_id=self.load_id)
-        return self.index
-
-    def _slice_file(self, file: Any, sinfo: Any) -> Any:
-        self.shard = sinfo.relative_path
-        return super()._slice_file(file, sinfo)
-
-    def read_data(self, plan: Any, planner: Any) -> Any:
-        try:
-            return super().read_data(plan, planner)
-        except (pickle.UnpicklingError, EOFError) as e:
-            raise safe_pickle.refused(e, Path(self.path) / self.shard) from e
-
-
-class SafePlanner(strategies.MCoreLoadPlanner):
-    """Objects that are not tensors come in as tensors do."""
-
-    def load_bytes(self, read_item: Any, value: io.BytesIO) -> None:
-        plain = io.BytesIO()
-        torch.save(torch.load(value, map_location="cpu", weights_only=True), plain)  # what follows loads it freely
-        plain.seek(0)
-        super().load_bytes(read_item, plain)
-
-
-def _without_code(state: dict[str, Any], where: Path) -> dict[str, Any]:
-    """The weights of a chunk; what a module would unpickle itself (Transformer Engine its FP8 scales) is read here first."""
-    extra = {name for name in state if name.endswith("_extra_state")}
-    for name in extra:
-        value = state[name]
-        if isinstance(value, torch.Tensor) and value.numel():
-            state[name] = safe_pickle.sanitized(value, f"{where}: {name}")
-        elif isinstance(value, io.BytesIO):
-            raise ModelwrightError(f"{where}: {name} is refused: Transformer Engine before 2.0 wrote it, as a pickle")
-    return state
+        load_state(optimizer, chunks, state["optimizer"], step=progress["updates"])
+    return progress
 
 
 def _named(chunks: list[MegatronModule]) -> list[tuple[str, MegatronModule]]:
     return [(f"chunk{i}", chunk) for i, chunk in enumerate(chunks)]
 
 
-def _state(
-    chunks: list[MegatronModule], optimizer: MegatronOptimizer | None, *, loading: bool = False, step: int | None = None
-) -> dict[str, Any]:
+def _state(chunks: list[MegatronModule], optimizer: MegatronOptimizer | None, *, loading: bool = False) -> dict[str, Any]:
     state: dict[str, Any] = {name: chunk.sharded_state_dict(metadata=named_metadata()) for name, chunk in _named(chunks)}
     if optimizer is not None:
         state["optimizer"] = sharded_state(optimizer, chunks, dict(state), loading=loading)
-    if step is not None:
-        state["updates"] = step
     return state
-
-
-def _size(state: Any) -> int:
-    """Bytes of the tensors of this rank."""
-    if isinstance(state, ShardedBase):
-        return state.data.nbytes if state.data is not None else 0
-    return sum(_size(each) for each in state.values()) if isinstance(state, dict) else 0
-
-
-def _write(file: Path, value: Any) -> None:
-    file.write_text(json.dumps(value, indent=1))
-
-
-def _replace(file: Path, value: Any) -> None:
-    """Replace a JSON file so that a reader, or a crash, sees the old one or the new one."""
-    partial = file.with_name(file.name + ".tmp")
-    _write(partial, value)
-    _make_durable(partial)
-    partial.replace(file)
-    _make_durable(file.parent)
-
-
-def _make_durable(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

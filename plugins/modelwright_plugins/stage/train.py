@@ -37,12 +37,16 @@ class Train(Stage):
     clip: float = 1.0  # largest norm of the gradient; 0 leaves it as it is
     checkpoint_every: int | None = 500  # steps between checkpoints, from which a stopped run goes on; None: only at the end
     keep_last: int | None = 2  # checkpoints kept; None: all
+    keep_every: int | None = None  # steps; checkpoints at multiples of it are kept beside them
+    asynchronous_checkpoints: bool = True  # train on while a checkpoint is written; takes memory for a copy of what is saved
     init_from: Path | None = None  # a checkpoint folder to take the first weights from, of the same architecture
 
     def __post_init__(self) -> None:
-        for name in ("steps", "sequence_length", "global_batch", "micro_batch", "checkpoint_every", "keep_last"):
+        for name in ("steps", "sequence_length", "global_batch", "micro_batch", "checkpoint_every", "keep_last", "keep_every"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
+        if self.keep_every and (not self.checkpoint_every or self.keep_every % self.checkpoint_every):
+            raise ValueError(f"keep_every is {self.keep_every}; it is a multiple of checkpoint_every={self.checkpoint_every}, or null")
 
     def fingerprint(self) -> str:
         """Which weights `init_from` holds."""
@@ -86,12 +90,18 @@ class Train(Stage):
         import torch.distributed as dist
 
         from modelwright_plugins.engine import checkpoint
+        from modelwright_plugins.engine.termination import Terminated, Termination
         from modelwright_plugins.progress import progress
 
         folder = job.make(Checkpoint).path
         trainer, done = self._prepare(job, folder)
         chunks = [chunk.module for chunk in trainer.chunks]
-        first, metrics = dist.get_rank() == 0, {}
+        first, metrics, stop = dist.get_rank() == 0, {}, False
+
+        def tell(whole: list[int]) -> None:
+            for step in whole if first else ():
+                job.hooks.call("on_checkpoint", step=step, path=checkpoint.step_folder(folder, step))
+
         with ExitStack() as closing:
             logs = []
             if first:
@@ -103,6 +113,10 @@ class Train(Stage):
                 each = self.global_batch * self.sequence_length
                 bar = closing.enter_context(progress("training", self.steps * each, "tok"))
                 bar.update(done * each)
+            kept = {"keep_last": self.keep_last, "keep_every": self.keep_every}
+            saving = checkpoint.Checkpoints(folder, chunks, trainer.optimizer, **kept, asynchronous=self.asynchronous_checkpoints)
+            closing.enter_context(saving)
+            termination = closing.enter_context(Termination())
             for metrics in trainer.updates(done):
                 step = int(metrics["step"])
                 if first:
@@ -112,10 +126,15 @@ class Train(Stage):
                     bar.set_postfix_str(f"loss {metrics['loss']:.3f}", refresh=False)
                     bar.update(each)
                     job.hooks.call("on_step_end", step=step, metrics=metrics)
-                if step == self.steps or (self.checkpoint_every and step % self.checkpoint_every == 0):
-                    saved = checkpoint.save(folder, step, chunks, trainer.optimizer, keep_last=self.keep_last)
-                    if first:
-                        job.hooks.call("on_checkpoint", step=step, path=saved)
+                whole, stop = saving.settle(termination.asked)
+                if stop or step == self.steps or (self.checkpoint_every and step % self.checkpoint_every == 0):
+                    whole += saving.save(step, {"tokens": metrics["tokens"]})
+                tell(whole)
+                if stop:
+                    break
+            tell(saving.finish())
+        if stop and step < self.steps:
+            raise Terminated(f"SIGTERM: stopped after step {step}, which is saved; to go on: modelwright resume {job.run}")
         if first and not metrics:  # a resumed run with nothing left to train
             metrics = json.loads(job.make(Metrics).path.read_text().splitlines()[-1])
         return {name: metrics[name] for name in ("loss", "tokens") if name in metrics}

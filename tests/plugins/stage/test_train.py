@@ -57,6 +57,7 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
     from modelwright.component import Job
     from modelwright_plugins.architecture.decoder import CausalDecoder
     from modelwright_plugins.artifacts import Tokenizer, TokenShards
+    from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.objective.causal_lm import CausalLM
     from modelwright_plugins.optimizer.adam import AdamW
@@ -86,11 +87,12 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
             "parallel": layout,
             "precision": {"fp32": FP32(), "bf16": BF16()}[job.get("precision", "fp32")],
             "kernel": Torch(),
+            "attention": Native(),
             "tracker": {"jsonl": Jsonl()},
         }
         stage = Train(
             steps=STEPS, sequence_length=32, global_batch=8, micro_batch=2, checkpoint_every=SAVED, keep_last=1,
-            init_from=Path(job["init_from"]) if "init_from" in job else None,
+            init_from=Path(job["init_from"]) if "init_from" in job else None, asynchronous_checkpoints=job.get("asynchronous", False),
         )  # fmt: skip
         hooks = Hooks()
         inputs = {TokenShards: TokenShards(Path(data)), Tokenizer: Tokenizer(Path(data))}
@@ -119,7 +121,7 @@ def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
     names = ["straight", "killed", "torn", "fresh", "weights"]
     out = {name: str(tmp_path / name) for name in names}
     jobs = [
-        {"out": out["straight"], "dropout": 0.1},
+        {"out": out["straight"], "dropout": 0.1, "asynchronous": True},
         {"out": out["killed"], "dropout": 0.1, "until": SAVED + 2},
         {"out": out["killed"], "dropout": 0.1},
         {"out": out["straight"], "dropout": 0.1},  # nothing is left to do
@@ -131,7 +133,8 @@ def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
     assert straight["lines"][1]["lr"] == pytest.approx(0.02)  # warmed up
     assert straight["results"]["loss"] == straight["lines"][-1]["loss"] < straight["lines"][0]["loss"]
     assert straight["steps"] == ["latest.json", "model.json", f"step_{STEPS:08d}"]
-    assert straight["hooks"][SAVED] == ("on_checkpoint", SAVED)
+    assert [step for hook, step in straight["hooks"] if hook == "on_checkpoint"] == [SAVED, STEPS]  # each when it is whole
+    assert killed["hooks"][SAVED] == ("on_checkpoint", SAVED)
     assert len(killed["lines"]) == SAVED + 2
     assert losses(resumed) == losses(straight)  # to the last bit, dropout too
     assert resumed["hooks"][0] == ("on_step_end", SAVED + 1)
