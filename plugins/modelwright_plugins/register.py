@@ -61,6 +61,7 @@ def modelwright_register(registry: Registry) -> None:
     add("tokenizer", "bpe", byte_level_bpe="ByteLevelBPE")
     add("architecture", "decoder", causal_decoder="CausalDecoder")
     add("objective", "causal_lm", causal_lm="CausalLM")
+    add("objective", "fill_in_the_middle", fill_in_the_middle="FillInTheMiddle")
     add("optimizer", "adam", adam="Adam", adamw="AdamW")
     add("optimizer", "sgd", sgd="SGD")
     add("optimizer", "adafactor", adafactor="Adafactor")
