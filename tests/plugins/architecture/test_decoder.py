@@ -23,6 +23,7 @@ LLAMA3 = {"layers": 32, "width": 4096, "heads": 32, "kv_heads": 8, "feed_forward
 
 def count(rank: int, cases: list[dict[str, Any]], built: list[dict[str, Any]]) -> dict[str, Any]:
     """Forecast counts of each case by pipeline stage; and for each of `built`, the count of the modules of this rank."""
+    from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.engine import model
     from modelwright_plugins.engine.forecast import sizes
     from modelwright_plugins.engine.start import started
@@ -31,7 +32,8 @@ def count(rank: int, cases: list[dict[str, Any]], built: list[dict[str, Any]]) -
     from modelwright_plugins.precision.floats import BF16
 
     def options(case: dict[str, Any]) -> dict[str, Any]:
-        return {"precision": BF16(), "kernel": Torch(), "vocab_size": case["vocab"], "sequence_length": 64}
+        parts = {"precision": BF16(), "kernel": Torch(), "attention": Native()}
+        return {**parts, "vocab_size": case["vocab"], "sequence_length": 64}
 
     found: dict[str, Any] = {"forecast": [], "built": []}
     for case in cases:
