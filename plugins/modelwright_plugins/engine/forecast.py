@@ -28,7 +28,8 @@ def forecast(stage: Train, parts: Parts, *, ranks: int) -> dict[str, str]:
     options = {
         "precision": parts["precision"],
         "kernel": parts["kernel"],
-        "vocab_size": parts["tokenizer"].vocab_size,
+        "attention": parts["attention"],
+        "vocab_size": parts["tokenizer"].vocab_size + len(parts["objective"].special_tokens),
         "sequence_length": stage.sequence_length,
     }
     whole = sizes(architecture, type(layout)(), 0, **options)

@@ -53,14 +53,14 @@ def activations(stage: Train, parts: Parts, place: int, data: int) -> float:
     tensor, pipeline, virtual = layout.tensor, layout.pipeline, layout.virtual or 1
     tokens = stage.micro_batch * stage.sequence_length // layout.context
     whole = tensor if layout.settings().get("sequence_parallel") else 1
-    head = getattr(a, "head_dim", None) or a.width // a.heads
     recomputed = layout.settings().get("recompute_granularity")
     if recomputed == "full":
         a_layer = tokens * width * a.width / whole
     else:
         norms = 2 if recomputed == "selective" else 4
         a_layer = tokens * width * norms * a.width / whole
-        a_layer += tokens * width * (2 * a.heads + 2 * (a.kv_heads or a.heads) * layout.context) * head / tensor
+        queries, keys, latent = _attention(parts)
+        a_layer += tokens * width * ((queries + keys * layout.context) / tensor + latent)
         a_layer += tokens * width * _feed_forward(parts) / tensor
     in_flight = min(pipeline - place, stage.global_batch // (stage.micro_batch * data))
     interleaved = 1 + (pipeline - 1) / (pipeline * virtual) if virtual > 1 else 1
@@ -79,16 +79,26 @@ def layers_of(layout: Parallel, layers: int, place: int) -> int:
     return (layers - sum(told.values())) // (layout.pipeline - len(told))
 
 
-def _feed_forward(parts: Parts) -> float:
-    """Elements kept for a token in a layer's feed-forward part; in a mixture of experts the mean over layers with and without."""
+def _attention(parts: Parts) -> tuple[int, int, int]:
+    """Elements kept for a token in a layer's attention: of queries and the output, of keys and values, and, under multi-head latent
+    attention, of what every tensor rank has."""
     a = parts["architecture"]
-    each = 3 if getattr(a, "activation", "") in ("swiglu", "geglu", "reglu") else 2
+    head = getattr(a, "head_dim", None) or a.width // a.heads
+    if (rank := getattr(a, "kv_rank", None)) is None:
+        return 2 * a.heads * head, 2 * (a.kv_heads or a.heads) * head, 0
+    key, value = head + a.rope_head_dim, a.value_head_dim or head
+    return a.heads * (key + value), a.heads * (key + value), rank + a.rope_head_dim + (a.q_rank or 0)
+
+
+def _feed_forward(parts: Parts) -> float:
+    """Elements kept for a token in a layer's feed-forward part: the mean over layers with and without experts."""
+    a = parts["architecture"]
+    each = 3 if "glu" in getattr(a, "activation", "") else 2
     dense = each * getattr(a, "feed_forward_size", 4 * a.width)
-    if (experts := getattr(a, "experts", None)) is None:
+    if getattr(a, "experts", None) is None:
         return float(dense)
-    routed = min(getattr(a, "experts_per_token", 1), experts)
-    size = getattr(a, "expert_feed_forward_size", None) or getattr(a, "feed_forward_size", 4 * a.width)
-    return float(routed * (2 * a.width + each * size) + each * (getattr(a, "shared_expert_feed_forward", None) or 0))
+    routed = a.experts_per_token * (2 * a.width + each * a.expert_feed_forward_size) + each * (a.shared_expert_feed_forward or 0)
+    return float(routed + (dense - routed) * a.first_dense_layers / a.layers)
 
 
 def _units(held: dict[str, int]) -> dict[str, int]:
