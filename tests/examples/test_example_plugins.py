@@ -25,7 +25,9 @@ PARTS = {
     ],
     "modelwright-math-text": ["filter/math_text", "filter/math_text_recall", "filter/math_text_strict", "filter/whole_latex"],
 }  # fmt: skip
-NEEDED = {  # what a stage on ranks, and a test, can't do without today, though no page calls it public
+NEEDED = {  # what an architecture, a stage on ranks, and a test, can't do without today, though no page calls it public
+    ("modelwright_plugins.architecture._layers", "block"),
+    ("modelwright_plugins.architecture._layers", "layer"),
     ("modelwright_plugins.engine.inference", "open_model"),
     ("modelwright_plugins.parallel.available", "available"),
     ("modelwright_plugins.progress", "progress"),

@@ -1,15 +1,12 @@
-"""Megatron's GPTModel with full attention, and a row of the embedding for masked tokens."""
+"""Megatron's GPTModel with a row of the embedding for masked tokens."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 from typing import Any
 
 import torch
 from megatron.core import parallel_state
 from megatron.core.models.gpt.gpt_model import GPTModel
-from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
 from megatron.core.transformer.transformer_config import TransformerConfig
 
@@ -22,7 +19,7 @@ class MaskPredictor(GPTModel):
 
     def __init__(self, config: TransformerConfig, block: TransformerBlockSubmodules, *, tokens: int, **model: Any) -> None:
         ranks = config.tensor_model_parallel_size
-        super().__init__(config, full_attention(block), vocab_size=-(-(tokens + 1) // ranks) * ranks, **model)
+        super().__init__(config, block, vocab_size=-(-(tokens + 1) // ranks) * ranks, **model)
         self.tokens = tokens
         mine = self.vocab_size // ranks
         first = mine * parallel_state.get_tensor_model_parallel_rank()
@@ -40,15 +37,3 @@ class MaskPredictor(GPTModel):
         if not self.post_process or named.get("labels") is not None or out.shape[-1] != self.vocab_size:
             return out
         return out[..., : self.tokens]  # gathered logits
-
-
-def full_attention(block: TransformerBlockSubmodules) -> TransformerBlockSubmodules:
-    """The same block without the causal mask, whichever kernel made it."""
-
-    def full(layer: Any) -> Any:
-        layer = copy.deepcopy(layer)
-        attention = layer.submodules.self_attention
-        attention.params = {**(attention.params or {}), "attn_mask_type": AttnMaskType.no_mask}
-        return layer
-
-    return dataclasses.replace(block, layer_specs=[full(layer) for layer in block.layer_specs])

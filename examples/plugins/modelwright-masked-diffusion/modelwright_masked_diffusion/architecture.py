@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from modelwright_plugins.architecture import Architecture
 
 if TYPE_CHECKING:
+    from megatron.core.models.backends import BackendSpecProvider
     from megatron.core.transformer.module import MegatronModule
-    from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
     from megatron.core.transformer.transformer_config import TransformerConfig
 
 
@@ -22,6 +22,7 @@ class BidirectionalDecoder(Architecture):
     The ratio of masked tokens is no input (LLaDA, section 2.1).
     """
 
+    family: ClassVar[str] = "bidirectional_decoder"
     causal: ClassVar[bool] = False
 
     layers: int = 12  # transformer layers
@@ -71,13 +72,14 @@ class BidirectionalDecoder(Architecture):
         )
 
     def build(
-        self, config: TransformerConfig, block: TransformerBlockSubmodules, *, vocab_size: int, sequence_length: int, **stage: Any
+        self, config: TransformerConfig, modules: BackendSpecProvider, *, vocab_size: int, sequence_length: int, **stage: Any
     ) -> MegatronModule:
         from modelwright_masked_diffusion._model import MaskPredictor
+        from modelwright_plugins.architecture._layers import block, layer
 
         return MaskPredictor(
             config,
-            block,
+            block(config, modules, layer(config, modules, causal=False), **stage),
             tokens=vocab_size,
             max_sequence_length=sequence_length,
             position_embedding_type="rope",

@@ -27,7 +27,7 @@ class Samples(Artifact):
 class Denoise(Stage):
     """Write samples with a masked diffusion model: prompts, and masked tokens that the denoiser fills in."""
 
-    uses: ClassVar[tuple[str, ...]] = ("denoiser", "parallel", "precision", "kernel")
+    uses: ClassVar[tuple[str, ...]] = ("denoiser", "parallel", "precision", "kernel", "attention")
     takes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, Tokenizer)
     makes: ClassVar[tuple[type[Artifact], ...]] = (Samples,)
 
@@ -49,7 +49,7 @@ class Denoise(Stage):
         return ranks
 
     def problems(self, parts: Parts) -> list[str]:
-        found: list[str] = parts["kernel"].problems()
+        found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
         layout = parts["parallel"]
         if layout.pipeline > 1:
             found.append(
@@ -67,7 +67,7 @@ class Denoise(Stage):
         from modelwright_plugins.progress import progress
 
         tokenizer = Fast.from_file(str(job.take(Tokenizer).path / "tokenizer.json"))
-        where = {kind: job.parts[kind] for kind in ("parallel", "precision", "kernel")}
+        where = {kind: job.parts[kind] for kind in ("parallel", "precision", "kernel", "attention")}
         with open_model(job.take(Checkpoint), **where, seed=job.seed) as model:
             if not isinstance(model.chunks[0], MaskPredictor):
                 raise ModelwrightError(

@@ -14,7 +14,7 @@ from modelwright.hooks import discover
 from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.engine.inference import open_model
 
-KINDS = {"parallel": "megatron", "precision": "fp32", "kernel": "torch"}
+KINDS = {"parallel": "megatron", "precision": "fp32", "kernel": "torch", "attention": "sdpa"}
 
 
 def ask(run: Path) -> dict[str, Any]:

@@ -11,13 +11,23 @@ import torch
 from modelwright_masked_diffusion.denoiser import MASK
 from modelwright_masked_diffusion.objective import MaskedDiffusion
 
+from modelwright_plugins.objective import Passage
+
 LENGTH = 4
 NATS = np.random.default_rng(0).uniform(0.1, 3.0, (2**LENGTH, LENGTH))  # what a model would lose on each token, given which are masked
 
 
-def sequences(count: int, seed: int = 0) -> torch.Tensor:
-    """Token ids [count, LENGTH + 1]; hardly any two are the same."""
-    return torch.randint(0, 50_000, (count, LENGTH + 1), generator=torch.Generator().manual_seed(seed))
+def examples(objective: MaskedDiffusion, count: int, length: int = LENGTH) -> dict[str, torch.Tensor]:
+    """Of random texts, stacked as the engine does it."""
+    (needed,) = objective.spans(length)
+    texts = np.random.default_rng(0).integers(0, 50_000, (count, needed))
+    found = [objective.example(passage(text, number)) for number, text in enumerate(texts)]
+    return {name: torch.from_numpy(np.stack([each[name] for each in found])) for name in found[0]}
+
+
+def passage(text: np.ndarray, number: int) -> Passage:
+    vocabulary = None  # it is not asked
+    return Passage((text,), len(text), vocabulary, np.random.default_rng([1, number]))  # type: ignore[arg-type]
 
 
 def patterns(inputs: dict[str, torch.Tensor]) -> np.ndarray:
@@ -49,10 +59,10 @@ def exactly_so_many() -> float:
 
 @pytest.mark.parametrize("smallest", [1e-3, 0.3])
 def test_the_expected_loss_is_the_formula(smallest: float) -> None:
-    objective, tokens = MaskedDiffusion(min_ratio=smallest), sequences(60_000)
-    inputs = objective.inputs(tokens)
+    objective = MaskedDiffusion(min_ratio=smallest)
+    inputs = examples(objective, 60_000)
     output = torch.from_numpy(NATS[patterns(inputs)]).float()
-    each = (output * inputs["loss_mask"]).sum(1)
+    each = (output * inputs["loss_weight"]).sum(1)
     total, count = objective.loss(output, inputs)
     assert count.item() == 60_000 * LENGTH  # a token of the text, masked or not
     assert total.item() == pytest.approx(each.double().sum().item(), rel=1e-3)
@@ -64,41 +74,33 @@ def test_both_forms_of_the_formula_agree() -> None:
     assert expected(0.0) == pytest.approx(exactly_so_many(), rel=1e-12)
 
 
-def test_tokens_and_weights_are_right() -> None:
-    tokens = sequences(300)
-    inputs = MaskedDiffusion().inputs(tokens)
-    ratio, masked = MaskedDiffusion().drawn(tokens[:, :-1])
-    assert torch.equal(inputs["labels"], tokens[:, :-1])
-    assert torch.equal(inputs["input_ids"], torch.where(masked, MASK, tokens[:, :-1]))
-    assert torch.equal(inputs["loss_mask"], torch.where(masked, 1 / ratio, torch.zeros(())))
+def test_nothing_of_the_text_is_lost() -> None:
+    inputs = examples(MaskedDiffusion(), 300)
+    masked = inputs["input_ids"] == MASK
+    assert masked.any() and not masked.all()
+    assert torch.equal(torch.where(masked, inputs["labels"], inputs["input_ids"]), inputs["labels"])
+    assert torch.equal(inputs["labels"], torch.from_numpy(np.random.default_rng(0).integers(0, 50_000, (300, LENGTH))))
     assert torch.equal(inputs["position_ids"][7], torch.arange(LENGTH))
 
 
 def test_ratios_are_uniform_and_masks_independent() -> None:
-    long = torch.randint(0, 50_000, (4000, 129), generator=torch.Generator().manual_seed(1))
-    ratio, masked = MaskedDiffusion(min_ratio=0.1).drawn(long[:, :-1])
-    deciles = torch.quantile(ratio[:, 0], torch.linspace(0.1, 0.9, 9))
+    inputs = examples(MaskedDiffusion(min_ratio=0.1), 4000, length=128)
+    masked, weights = inputs["input_ids"] == MASK, inputs["loss_weight"]
+    assert torch.equal(weights > 0, masked)
+    ratio = 1 / weights.amax(1)  # of 128 tokens with a ratio of 0.1 or more some are masked
+    assert torch.equal(torch.where(masked, weights, torch.inf).amin(1), weights.amax(1))  # one ratio a sequence
+    deciles = torch.quantile(ratio, torch.linspace(0.1, 0.9, 9))
     assert (deciles - (0.1 + 0.9 * torch.linspace(0.1, 0.9, 9))).abs().max() < 0.03
-    left = masked.float() - ratio
+    left = masked.float() - ratio[:, None]
     assert left.mean().abs() < 0.005  # each is masked with the ratio's probability,
     assert (left[:, :-1] * left[:, 1:]).mean().abs() < 0.005  # whatever its neighbour is
-    assert ratio.min() >= 0.1 and ratio.max() <= 1
+    assert ratio.min() >= 0.1 - 1e-6 and ratio.max() <= 1
 
 
-def test_a_row_s_mask_is_the_row_s_own() -> None:
-    """Whatever batch it stands in, and whatever the layout: the same. Another token or seed: another."""
-    objective, tokens = MaskedDiffusion(), sequences(64, seed=3)
-    whole = objective.inputs(tokens)
-    parts = [objective.inputs(part) for part in tokens.flip(0).split(5)]
-    for name, value in whole.items():
-        assert torch.equal(torch.cat([part[name] for part in parts]).flip(0), value), name
-    last = tokens.clone()
-    last[:, -1] += 1  # belongs to the next sequence
-    assert torch.equal(objective.inputs(last)["input_ids"], whole["input_ids"])
-    other = tokens.clone()
-    other[:, 0] += 1
-    assert (patterns(objective.inputs(other)) != patterns(whole)).any()
-    assert (patterns(MaskedDiffusion(mask_seed=1).inputs(tokens)) != patterns(whole)).any()
+def test_the_same_passage_is_masked_the_same_way() -> None:
+    objective, text = MaskedDiffusion(), np.arange(64)
+    one, again, other = (objective.example(passage(text, number))["input_ids"].tolist() for number in (3, 3, 4))
+    assert one == again != other
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, -1.0])
