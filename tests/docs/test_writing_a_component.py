@@ -30,27 +30,27 @@ def modelwright(plugin: Path, *words: str) -> str:
 
 
 def test_its_components_are_listed_shown_and_planned(plugin):
-    assert "lion" in (said := modelwright(plugin, "list", "optimizer")) and "Lion (Chen et al. 2023" in said
+    assert "signum" in (said := modelwright(plugin, "list", "optimizer")) and "Signum (Bernstein et al. 2018" in said
     assert "max_capitals: float = 0.5\n      share of the letters" in modelwright(plugin, "show", "filter/no_shouting")
     commands = re.findall(r"^    modelwright (plan .*)$", PAGE.read_text(), re.M)
     assert "strict_shouting" in modelwright(plugin, *commands[0].replace("'", "").split())
 
 
-def test_its_optimizer_is_lion_and_its_filter_filters(plugin):
+def test_its_optimizer_is_signum_and_its_filter_filters(plugin):
     code = """
 import torch
 from datatrove.data import Document
-from my_plugin.lion import Lion
+from my_plugin.signum import Signum
 from my_plugin.shouting import NoShouting
 p = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
-optimizer = Lion(lr=0.1, weight_decay=0.5).build([{"params": [p], "role": "matrix"}])
+optimizer = Signum(lr=0.1, weight_decay=0.5).build([{"params": [p], "role": "matrix"}])
 p.grad = torch.tensor([3.0, -1.0]); optimizer.step()
 # by hand: decay by 1 - 0.1 * 0.5, then 0.1 * sign(0.1 * gradient)
 assert torch.allclose(p, torch.tensor([0.95 - 0.1, -1.9 + 0.1])), p
-assert torch.allclose(optimizer.state[p]["momentum"], torch.tensor([0.03, -0.01]))
-p.grad = torch.tensor([-0.02, 0.0]); optimizer.step()
-# 0.9 * 0.03 - 0.1 * 0.02 > 0 and 0.9 * -0.01 < 0
-assert torch.allclose(p, torch.tensor([0.85 * 0.95 - 0.1, -1.8 * 0.95 + 0.1])), p
+assert torch.allclose(optimizer.state[p]["momentum"], torch.tensor([0.3, -0.1]))
+p.grad = torch.tensor([-4.0, 0.0]); optimizer.step()
+# 0.9 * 0.3 - 0.1 * 4 < 0 and 0.9 * -0.1 < 0
+assert torch.allclose(p, torch.tensor([0.85 * 0.95 + 0.1, -1.8 * 0.95 + 0.1])), p
 keep = NoShouting().build()
 assert keep.filter(Document(text="Quiet words", id="1")) == (True, "")
 assert keep.filter(Document(text="LOUD words", id="2")) == (True, "")
@@ -63,7 +63,7 @@ assert keep.filter(Document(text="LOUD WORDs", id="3")) == (False, "shouting")
 
 @pytest.mark.slow
 def test_its_components_hold_what_their_kinds_promise(plugin):
-    code = "from modelwright.testing import assert_conforms as a; a('optimizer/lion'); a('filter/no_shouting')"
+    code = "from modelwright.testing import assert_conforms as a; a('optimizer/signum'); a('filter/no_shouting')"
     env = {**os.environ, "PYTHONPATH": str(plugin)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -26,7 +26,7 @@ class Passage:
 
     spans: tuple[NDArray[np.int64], ...]  # stretches of the training text, as long as the objective's `spans` says
     length: int  # positions of the sequence
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary  # of the run: the tokenizer's tokens and the special ones
     random: np.random.Generator  # depends on the run's seed and the sequence's number alone: all chance must come from here
 
     @property

@@ -95,7 +95,7 @@ def test_a_plugin_imports_public_names_only(kind: str, tmp_path: Path) -> None:
     found = set(re.findall(r"^ *(?:from|import) (modelwright[\w.]*)", text, re.M))
     inner = "|".join(["artifacts", *KINDS])
     assert {n for n in found if not re.fullmatch(rf"modelwright\.(api|testing)|modelwright_plugins\.({inner})(\.[a-z]\w*)?", n)} == set()
-    assert "xample" not in text.replace("for example", "")
+    assert "xample" not in text.replace("for example", "").replace("def example(self, passage", "")  # the method of an objective
 
 
 @pytest.mark.parametrize(

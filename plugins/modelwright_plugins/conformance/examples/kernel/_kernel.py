@@ -1,4 +1,4 @@
-"""The modules that layers are built from: imported by the method that names them."""
+"""The module of the norms: imported by the method that names it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from megatron.core.transformer.transformer_config import TransformerConfig
-
-from modelwright_plugins.kernel._local import LocalModules
 
 
 class WideNorm(torch.nn.Module):
@@ -27,16 +25,3 @@ class WideNorm(torch.nn.Module):
         if self.bias is None:
             return F.rms_norm(wide, self.shape, weight, self.eps).to(x.dtype)
         return F.layer_norm(wide, self.shape, weight, self.bias.to(self.dtype), self.eps).to(x.dtype)
-
-
-class WideNorms(LocalModules):
-    """Megatron's local modules with such norms."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-
-    def layer_norm(self, rms_norm: bool = False, for_qk: bool = False) -> Any:
-        def norm(config: TransformerConfig, hidden_size: int, eps: float = 1e-5, **_: Any) -> WideNorm:
-            return WideNorm(config, hidden_size, eps, dtype=self.dtype)
-
-        return norm

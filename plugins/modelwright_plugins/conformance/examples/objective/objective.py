@@ -9,9 +9,11 @@ from modelwright_plugins.objective import Objective
 from modelwright_plugins.objective.visible import documents, positions, seen
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
-    from modelwright_plugins.objective import Example, Passage
+    from modelwright_plugins.objective import Passage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class Focal(Objective):
         if self.gamma < 0:
             raise ValueError(f"gamma is {self.gamma}; it is 0 or more")
 
-    def example(self, passage: Passage) -> Example:
+    def example(self, passage: Passage) -> dict[str, NDArray[np.generic]]:
         text, labels = passage.tokens[:-1], passage.tokens[1:]
         visible = seen(documents(text, passage.vocabulary.end_of_document), causal=True)
         return {"input_ids": text, "position_ids": positions(visible), "attention_mask": visible, "labels": labels}
