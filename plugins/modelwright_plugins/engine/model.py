@@ -14,6 +14,7 @@ from megatron.core.transformer.module import MegatronModule
 
 from modelwright_plugins.architecture import Architecture
 from modelwright_plugins.attention import Attention
+from modelwright_plugins.engine.fully_sharded import FullySharded
 from modelwright_plugins.kernel import Kernel
 from modelwright_plugins.parallel import Parallel
 from modelwright_plugins.precision import Precision
@@ -64,8 +65,15 @@ def build(
     return chunks
 
 
-def distribute(chunks: list[MegatronModule], *, precision: Precision, sharded_gradients: bool) -> list[DistributedDataParallel]:
-    """The modules with gradient buffers that data ranks reduce; `sharded_gradients` for Megatron's distributed optimizer."""
+def distribute(
+    chunks: list[MegatronModule], *, precision: Precision, sharded_gradients: bool, fully_sharded: bool = False
+) -> list[DistributedDataParallel] | list[FullySharded]:
+    """The modules with gradient buffers that data ranks reduce; `sharded_gradients` for Megatron's distributed optimizer.
+
+    `fully_sharded`: with parameters and gradients that data ranks share out.
+    """
+    if fully_sharded:
+        return [FullySharded(chunk.cuda(), precision.dtype()) for chunk in chunks]
     config = DistributedDataParallelConfig(
         grad_reduce_in_fp32=precision.grad_reduce_fp32, use_distributed_optimizer=sharded_gradients, overlap_grad_reduce=False
     )

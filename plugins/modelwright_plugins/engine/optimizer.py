@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,11 +16,14 @@ from megatron.core.optimizer.optimizer import ChainedOptimizer, Float16Optimizer
 from megatron.core.optimizer.optimizer_config import OptimizerConfig
 from megatron.core.process_groups_config import ProcessGroupCollection
 
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.engine.fully_sharded import FullySharded, Rows, sharded_rows
 from modelwright_plugins.engine.loss_scale import LossScaler
 from modelwright_plugins.optimizer import Optimizer
 from modelwright_plugins.precision import Precision
 
 ROLES = ("matrix", "embedding", "vector")
+Chunks = list[DistributedDataParallel] | list[FullySharded]
 
 
 class TrainingOptimizer(ChainedOptimizer):
@@ -28,12 +32,15 @@ class TrainingOptimizer(ChainedOptimizer):
     They have one gradient norm, which is computed also without clipping, and one loss scale.
     """
 
-    def __init__(self, optimizers: list[MegatronOptimizer], scaler: LossScaler | None) -> None:
+    def __init__(self, optimizers: list[MegatronOptimizer], scaler: LossScaler | None, rows: Sequence[Rows] = ()) -> None:
         ChainedOptimizer.__init__(self, optimizers)  # not the next class of a subclass, which would wrap and share them out itself
         self.scaler = scaler  # of the loss, under FP16
+        self.rows = rows  # what is updated of fully sharded modules
 
     def prepare_grads(self) -> bool:
         """Whether a gradient has overflowed: then nothing is updated, and `step` returns (False, None, None)."""
+        for rows in self.rows:
+            rows.give_gradients()
         overflowed = bool(super().prepare_grads())
         if self.scaler:
             self.scaler.settle()  # ModelwrightError where the scale can't be lowered
@@ -45,9 +52,7 @@ class TrainingOptimizer(ChainedOptimizer):
         return float(self.scaler.scale) if self.scaler else None
 
 
-def wrapped(
-    component: Optimizer, chunks: list[DistributedDataParallel], *, precision: Precision, clip: float, sharded: bool
-) -> TrainingOptimizer:
+def wrapped(component: Optimizer, chunks: Chunks, *, precision: Precision, clip: float, sharded: bool) -> TrainingOptimizer:
     """Megatron's optimizers around the component's. `clip` is the largest norm of the whole gradient; 0 leaves it as it is.
 
     `sharded`: data ranks share out the optimizer's state: cut anywhere if the optimizer is elementwise, else by whole parameters.
@@ -78,7 +83,13 @@ def wrapped(
     inners = [component.build(parameter_groups(chunks, expert=expert)) for expert in kinds]
     for group in (group for inner in inners for group in inner.param_groups):
         group["peak_lr"] = group["lr"]
-    if sharded and component.elementwise:
+    if rows := list(sharded_rows([chunk.module for chunk in chunks])):
+        if not component.elementwise:
+            raise ModelwrightError(
+                "parallel.fully_sharded=true cuts matrices into rows, and this optimizer wants them whole; adamw does not"
+            )
+        found = TrainingOptimizer([whole(inner, None) for inner in inners], scaler, rows)
+    elif sharded and component.elementwise:
         cut: list[MegatronOptimizer] = [CutOptimizer(inner, config, scaler, chunks, e) for inner, e in zip(inners, kinds, strict=True)]
         found = TrainingOptimizer(cut, scaler)
     elif sharded:
@@ -96,15 +107,18 @@ def wrapped(
     return found
 
 
-def parameter_groups(chunks: list[DistributedDataParallel], *, expert: bool = False) -> list[dict[str, Any]]:
+def parameter_groups(chunks: Chunks, *, expert: bool = False) -> list[dict[str, Any]]:
     """One group for each role, on every rank, empty or not. `expert`: of the parameters that expert ranks share out, else of the
     others. Megatron shares out whole parameters by `is_expert_parallel`; it tells groups apart by that and the three multipliers when
-    it loads, which we don't let it."""
+    it loads, which we don't let it. Of what is fully sharded, the rows of this rank."""
+    local = {parameter: own for rows in sharded_rows([chunk.module for chunk in chunks]) for parameter, own in rows.local.items()}
     parameters: dict[str, list[torch.nn.Parameter]] = {role: [] for role in ROLES}
     for chunk in chunks:
         for parameter in chunk.parameters():
             if parameter.requires_grad and getattr(parameter, "allreduce", True) is not expert:
-                parameters[role_of(parameter)].append(parameter)
+                own = local.get(parameter, parameter)
+                if own.numel():
+                    parameters[role_of(parameter)].append(own)
     identity = {"is_expert_parallel": expert, "lr_mult": 1.0}
     return [
         {"params": parameters[role], "role": role, "wd_mult": float(role != "vector"), "is_decoupled_lr": role == "embedding", **identity}
@@ -147,7 +161,7 @@ class CutOptimizer(DistributedOptimizer):
         inner: torch.optim.Optimizer,
         config: OptimizerConfig,
         scaler: LossScaler | None,
-        chunks: list[DistributedDataParallel],
+        chunks: Chunks,
         expert: bool,
     ) -> None:
         if expert:

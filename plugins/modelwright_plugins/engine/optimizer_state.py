@@ -20,6 +20,7 @@ from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 from megatron.core.transformer.module import MegatronModule
 
 from modelwright_plugins.engine.cut import Cut, of_distributed_optimizer
+from modelwright_plugins.engine.fully_sharded import sharded_rows
 from modelwright_plugins.engine.optimizer import SharedOutOptimizer, TrainingOptimizer, allocate_state
 
 
@@ -29,6 +30,7 @@ def sharded_state(optimizer: TrainingOptimizer, chunks: list[MegatronModule], na
         for single in optimizer.chained_optimizers:
             allocate_state(single.optimizer)
     parts = {id(part.data): part for part in _flat(named)}
+    parts |= {id(parameter): part for rows in sharded_rows(chunks) for parameter, part in rows.parts.items()}
     tensors: dict[str, Any] = {}
     for number, place in enumerate(_places(optimizer, chunks)):
         whole = {what: place.whole(tensor, loading) for what, tensor in place.tensors(loading).items()}
@@ -74,12 +76,13 @@ class Place:
     state: dict[str, Any]
     cut: Cut | None  # how data ranks have cut it up, if they have
     alone: bool  # no other data rank has it
+    weights: torch.dtype  # of the weights in a checkpoint
 
     def tensors(self, loading: bool) -> dict[str, torch.Tensor]:
         """By what they are, in the same order on every rank."""
         found = {what: value for what, value in sorted(self.state.items()) if isinstance(value, torch.Tensor) and value.dim()}
         found = {what: value for what, value in found.items() if value.shape == self.main.shape}
-        if loading and self.main.dtype == self.parameter.dtype:  # these are the weights, which are loaded as such
+        if loading and self.main.dtype == self.weights:  # these are the weights, which are loaded as such
             return found
         return {"param": self.main, **found}
 
@@ -108,13 +111,19 @@ def _places(optimizer: TrainingOptimizer, chunks: list[MegatronModule]) -> Itera
                 if parameter in single.model_param_group_index_map:
                     group, number = single.model_param_group_index_map[parameter]
                     main = inner.param_groups[group]["params"][number]
-                    found[parameter] = Place(parameter, main, inner.state[main], cut, True)
+                    found[parameter] = Place(parameter, main, inner.state[main], cut, True, parameter.dtype)
             continue
+        for rows in optimizer.rows:
+            for parameter, cut in rows.cuts.items():
+                if (main := rows.local[parameter]).numel():
+                    found[parameter] = Place(parameter, main, inner.state[main], cut, True, rows.dtype)
         updated = {id(p) for group in inner.param_groups for p in group["params"]}
         for parameter in (parameter for chunk in chunks for parameter in chunk.parameters()):
             main = getattr(parameter, "main_param", parameter)
             if id(main) in updated:
-                found[parameter] = Place(parameter, main, inner.state[main], None, isinstance(optimizer, SharedOutOptimizer))
+                found[parameter] = Place(
+                    parameter, main, inner.state[main], None, isinstance(optimizer, SharedOutOptimizer), parameter.dtype
+                )
     for chunk in chunks:
         for parameter in chunk.parameters():
             if parameter in found:
