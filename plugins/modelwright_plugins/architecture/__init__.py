@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from modelwright.component import Component
 
 if TYPE_CHECKING:
+    import torch
     from megatron.core.models.backends import BackendSpecProvider
     from megatron.core.transformer.module import MegatronModule
     from megatron.core.transformer.transformer_config import TransformerConfig
@@ -46,8 +47,9 @@ class Architecture(Component, ABC):
         """
 
     @abstractmethod
-    def initial_std(self, parameter: str) -> float | None:
-        """Standard deviation of the initial weights of a matrix, by its name in the checkpoint; None: as its module made it."""
+    def initial_std(self, parameter: str) -> float | torch.Tensor | None:
+        """Standard deviation of the initial weights of a matrix, by its name in the checkpoint, or of each of its rows [rows, 1];
+        None: as its module made it."""
 
     @abstractmethod
     def flops_per_token(self, parameters: int, sequence_length: int) -> float:
