@@ -77,6 +77,7 @@ def _latent(a: CausalDecoder) -> dict[str, Any]:
         "mscale_all_dim": a.yarn_mscale_all,
     }
     return {
+        "multi_latent_attention": True,  # in a class with two bases the default is the first one's
         "q_lora_rank": a.q_rank,
         "kv_lora_rank": a.kv_rank,
         "qk_head_dim": a.head_dim or a.width // a.heads,
