@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,12 +11,6 @@ from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.parallel.megatron import Megatron
 
 MODEL = CausalDecoder(layers=4, width=96, heads=4, kv_heads=2, feed_forward=256)
-
-
-class Mixture(CausalDecoder):
-    """A model of which the arithmetic knows that it has eight experts."""
-
-    experts, expert_feed_forward_size = 8, 128
 
 
 def problems(layout: dict[str, Any], world: int | None = None, model: CausalDecoder = MODEL, **batch: int) -> list[str]:
@@ -35,7 +30,7 @@ def test_what_works_has_no_problems() -> None:
 
 
 def test_experts_that_fit_have_no_problems() -> None:
-    model = Mixture(layers=4, width=96, heads=4, kv_heads=2, feed_forward=256)
+    model = replace(MODEL, experts=8, expert_feed_forward=128)
     tensor = {"tensor": 2, "sequence": True}
     for layout in ({}, {"expert": 2}, {"expert": 4, "data": 4}, {"expert": 2, "context": 2}, {"expert": 2, "data": 2, **tensor}):
         assert problems(layout, model=model) == [], layout
@@ -53,7 +48,7 @@ def test_experts_that_fit_have_no_problems() -> None:
     ],
 )
 def test_experts_that_do_not_fit(layout: dict[str, Any], said: str) -> None:
-    model = Mixture(layers=4, width=96, heads=4, kv_heads=2, feed_forward=256)
+    model = replace(MODEL, experts=8, expert_feed_forward=128)
     found = problems(layout, model=model, global_batch=24, micro_batch=1)
     assert len(found) == 1 and said in found[0], found
 
