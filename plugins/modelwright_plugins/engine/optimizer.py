@@ -195,9 +195,3 @@ class SharedOutOptimizer(TrainingOptimizer, LayerWiseDistributedOptimizer):
         self.pg_collection = ProcessGroupCollection.use_mpu_process_groups()
         self.shard_params(inners)  # their groups now hold this rank's parameters; main copies are made of these only
         TrainingOptimizer.__init__(self, [wrap(inner, None) for inner in inners], scaler)
-
-    def allgather_params(self) -> None:
-        if dist.get_backend() == "gloo":  # its all-gather refuses parts of uneven size
-            self.broadcast_params()
-        else:
-            super().allgather_params()
