@@ -71,6 +71,8 @@ def modelwright_register(registry: Registry) -> None:
     add("optimizer", "soap", soap="SOAP")
     add("optimizer", "sophia", sophia="Sophia")
     add("schedule", "warmup", cosine="Cosine", linear="Linear", constant="Constant")
+    add("schedule", "inverse_sqrt", inverse_sqrt="InverseSqrt")
+    add("schedule", "wsd", wsd="WSD")
     add("parallel", "megatron", megatron="Megatron")
     add("precision", "floats", fp32="FP32", bf16="BF16", fp16="FP16")
     add("precision", "fp8", fp8_delayed="FP8Delayed", fp8_current="FP8Current", fp8_blockwise="FP8Blockwise", mxfp8="MXFP8")

@@ -16,7 +16,7 @@ class WarmUp(Schedule):
     warmup: float = 0.03  # steps if 1 or more, else the fraction of the run
 
     def __post_init__(self) -> None:
-        if self.warmup < 0:
+        if not self.warmup >= 0:
             raise ValueError(f"warmup is {self.warmup}; it is a fraction of the run below 1, or a number of steps from 1 up")
 
     def warmup_steps(self, steps: int) -> int:
