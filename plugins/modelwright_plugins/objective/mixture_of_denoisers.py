@@ -1,0 +1,40 @@
+"""UL2's mixture of denoisers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from modelwright_plugins.objective.span_corruption import Denoising
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureOfDenoisers(Denoising):
+    """Each document is denoised in one of seven ways, each as likely, and begins with the token of its mode (Tay et al. 2022,
+    arXiv:2205.05131, section 3.1 and table 1): [R] regular spans (mean length 3 or 8, 15 % taken out), [X] extreme ones (3, 8 or 64
+    at 50 %, 64 at 15 %), [S] the last quarter, told from what comes before it. What stands twice is drawn twice as often.
+
+    A sequence is made of as many tokens of text as it has positions; where its documents need more room than there is (with
+    family=prefix_decoder, when sentinels are many), the last one is cut before it is corrupted.
+    """
+
+    regular: tuple[tuple[float, float], ...] = ((0.15, 3), (0.15, 8))  # (share of tokens taken out, mean length of a span) of [R]
+    sequential: tuple[float, ...] = (0.25,)  # share of the document, its end, that is taken out in [S]
+    extreme: tuple[tuple[float, float], ...] = ((0.5, 3), (0.5, 8), (0.15, 64), (0.5, 64))  # as regular, of [X]
+    sentinels: int = 200  # <extra_id_0> to <extra_id_199>; a document has no more spans
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.denoisers:
+            raise ValueError("regular, sequential and extreme are all empty; one of them has something")
+        for density, mean, mode in self.denoisers:
+            if not 0 < density < 1 or not mean >= 1:
+                raise ValueError(f"{mode} has a share of {density} and a mean length of {mean}; above 0 and below 1, and 1 token or more")
+
+    @property
+    def denoisers(self) -> tuple[tuple[float, float, str | None], ...]:
+        return (
+            *((density, mean, "[R]") for density, mean in self.regular),
+            *((density, math.inf, "[S]") for density in self.sequential),
+            *((density, mean, "[X]") for density, mean in self.extreme),
+        )
