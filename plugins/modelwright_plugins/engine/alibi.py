@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
+from megatron.core import parallel_state
+from megatron.core.transformer.transformer_config import TransformerConfig
 
 
 def slopes(heads: int) -> list[float]:
@@ -15,7 +17,15 @@ def slopes(heads: int) -> list[float]:
     return found if below == heads else found + slopes(2 * below)[0::2][: heads - below]
 
 
+def own_slopes(config: TransformerConfig) -> list[float]:
+    """Those of the heads that this tensor rank holds."""
+    mine = config.num_attention_heads // config.tensor_model_parallel_size
+    first = mine * parallel_state.get_tensor_model_parallel_rank()
+    return slopes(config.num_attention_heads)[first : first + mine]
+
+
 def biases(slope: torch.Tensor, places: torch.Tensor, keys: int) -> torch.Tensor:
-    """Slopes [heads], and the places of queries [length] in a sequence of `keys` -> [1, heads, length, keys], in the slopes' type."""
-    distance = torch.arange(keys, device=places.device) - places[:, None]
-    return (slope[:, None, None] * distance).unsqueeze(0)
+    """Slopes [heads], and the places of queries [length] in a sequence of `keys` -> [1, heads, length, keys], in the slopes' type.
+    Keys ahead, which the paper's models don't see, are as far as those behind."""
+    distance = (torch.arange(keys, device=places.device) - places[:, None]).abs()
+    return -(slope[:, None, None] * distance).unsqueeze(0)

@@ -18,12 +18,14 @@ from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 def ranks() -> int:
     """How many ranks share each sequence."""
     count: int = parallel_state.get_context_parallel_world_size()
-    return count
+    return count or 1  # 0: no process group
 
 
 def places(length: int, device: torch.device | None = None) -> torch.Tensor:
     """Places in the sequence of the `length` tokens that this rank holds: int64 [length], rising."""
-    return _places(length, ranks(), device)[parallel_state.get_context_parallel_rank()]
+    if (count := ranks()) == 1:
+        return torch.arange(length, device=device)
+    return _places(length, count, device)[parallel_state.get_context_parallel_rank()]
 
 
 def split(inputs: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor | None]:

@@ -34,7 +34,7 @@ def open_model(
 
     card = ModelCard.read(checkpoint.path / "model.json", discover().registry)
     if parallel.context > 1:  # an answer needs no sequence split: these ranks answer as data ranks do
-        parallel = replace(parallel, context=1)  # type: ignore[type-var]
+        parallel = replace(parallel, context=1)  # type: ignore[call-arg]
     with started(parallel, seed=seed) as device:
         if (step := latest(checkpoint.path)) is None:
             raise ModelwrightError(f"{checkpoint.path} holds no whole checkpoint")

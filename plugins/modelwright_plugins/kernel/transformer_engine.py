@@ -20,9 +20,9 @@ class TransformerEngine(Kernel):
         return {"bias_dropout_fusion": True, "bias_activation_fusion": True, "gradient_accumulation_fusion": False}
 
     def modules(self) -> BackendSpecProvider:
-        from megatron.core.extensions.transformer_engine_spec_provider import TESpecProvider
+        from modelwright_plugins.kernel._transformer_engine import TransformerEngineModules
 
-        return TESpecProvider()
+        return TransformerEngineModules()
 
     def problems(self) -> list[str]:
         if find_spec("transformer_engine") is None:

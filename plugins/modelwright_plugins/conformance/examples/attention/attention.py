@@ -9,7 +9,6 @@ from modelwright_plugins.attention import Attention
 
 if TYPE_CHECKING:
     from megatron.core.transformer.module import MegatronModule
-    from megatron.core.transformer.spec_utils import ModuleSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +21,7 @@ class BlockedAttention(Attention):
         if self.block < 1:
             raise ValueError(f"block is {self.block}; it is 1 or more")
 
-    def module(self, own: type[MegatronModule]) -> type[MegatronModule] | ModuleSpec:
-        from megatron.core.transformer.spec_utils import ModuleSpec
-
+    def module(self, own: type[MegatronModule]) -> type[MegatronModule]:
         from modelwright_plugins.conformance.examples.attention._attention import Blocked
 
-        return ModuleSpec(module=Blocked, params={"block": self.block})
+        return type("Blocked", (Blocked,), {"block": self.block})

@@ -7,7 +7,7 @@ from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.transformer_config import TransformerConfig
 
 from modelwright.testing import assert_conforms
-from modelwright_plugins.conformance.examples.attention._attention import Blocked
+from modelwright_plugins.conformance.examples.attention.attention import BlockedAttention
 
 
 @pytest.mark.parametrize("block", [5, 128])
@@ -24,6 +24,6 @@ def test_it_is_torchs_attention(block, causal):
     k, v = torch.randn(2, length, batch, kv_heads, size, generator=random)
     config = TransformerConfig(num_layers=1, hidden_size=heads * size, num_attention_heads=heads, attention_dropout=0.0)
     mask = AttnMaskType.causal if causal else AttnMaskType.no_mask
-    ours = Blocked(config, 1, mask, "self", block=block)(q, k, v, None)
+    ours = BlockedAttention(block=block).module(torch.nn.Module)(config, 1, mask, "self")(q, k, v, None)
     theirs = F.scaled_dot_product_attention(*(t.permute(1, 2, 0, 3) for t in (q, k, v)), is_causal=causal, enable_gqa=True)
     torch.testing.assert_close(ours, theirs.permute(2, 0, 1, 3).flatten(2))

@@ -1,4 +1,4 @@
-"""The module of the norms: imported by the method that names it."""
+"""The modules of the norms: imported by the method that names them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from megatron.core.transformer.transformer_config import TransformerConfig
 
 
 class WideNorm(torch.nn.Module):
-    """LayerNorm or RMSNorm of the last dimension, computed in FP32 or FP64 whatever the model's format is."""
+    """LayerNorm or RMSNorm of the last dimension, computed in FP32 whatever the model's format is."""
 
-    def __init__(self, config: TransformerConfig, hidden_size: int, eps: float = 1e-5, *, dtype: torch.dtype, **_: Any) -> None:
+    dtype = torch.float32
+
+    def __init__(self, config: TransformerConfig, hidden_size: int, eps: float = 1e-5, **_: Any) -> None:
         super().__init__()
-        self.shape, self.eps, self.dtype = (hidden_size,), eps, dtype
+        self.shape, self.eps = (hidden_size,), eps
         self.weight = torch.nn.Parameter(torch.ones(hidden_size, dtype=config.params_dtype))
         self.bias = torch.nn.Parameter(torch.zeros_like(self.weight)) if config.normalization == "LayerNorm" else None
         for parameter in self.parameters():  # each tensor rank sees its part of the sequence: their gradients are to be summed
@@ -25,3 +27,9 @@ class WideNorm(torch.nn.Module):
         if self.bias is None:
             return F.rms_norm(wide, self.shape, weight, self.eps).to(x.dtype)
         return F.layer_norm(wide, self.shape, weight, self.bias.to(self.dtype), self.eps).to(x.dtype)
+
+
+class WiderNorm(WideNorm):
+    """The same in FP64."""
+
+    dtype = torch.float64

@@ -5,7 +5,7 @@ import torch
 from megatron.core.transformer.transformer_config import TransformerConfig
 
 from modelwright.testing import assert_conforms
-from modelwright_plugins.conformance.examples.kernel._kernel import WideNorm
+from modelwright_plugins.conformance.examples.kernel._kernel import WiderNorm
 
 
 @pytest.mark.parametrize("format", ["fp32", "fp64"])
@@ -16,7 +16,7 @@ def test_it_holds_what_a_kernel_promises(format):
 @pytest.mark.parametrize("normalization", ["LayerNorm", "RMSNorm"])
 def test_its_norms_by_formula(normalization):
     config = TransformerConfig(num_layers=1, hidden_size=8, num_attention_heads=2, normalization=normalization)
-    norm = WideNorm(config, 8, 1e-3, dtype=torch.float64)
+    norm = WiderNorm(config, 8, 1e-3)
     x = torch.randn(3, 8, dtype=torch.bfloat16, generator=torch.Generator().manual_seed(0))
     wide = x.double()
     centred = wide - wide.mean(-1, keepdim=True) if normalization == "LayerNorm" else wide

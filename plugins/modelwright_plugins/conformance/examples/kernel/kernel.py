@@ -22,13 +22,9 @@ class WideNorms(Kernel):
         return Torch().settings()
 
     def modules(self) -> BackendSpecProvider:
-        import functools
+        from modelwright_plugins.conformance.examples.kernel._kernel import WideNorm, WiderNorm
 
-        import torch
-
-        from modelwright_plugins.conformance.examples.kernel._kernel import WideNorm
-
-        norm = functools.partial(WideNorm, dtype={"fp32": torch.float32, "fp64": torch.float64}[self.format])
+        norm = {"fp32": WideNorm, "fp64": WiderNorm}[self.format]
         modules = Torch().modules()
         modules.layer_norm = lambda rms_norm=False, for_qk=False: norm  # the others stay as they are
         return modules
