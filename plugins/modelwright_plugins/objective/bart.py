@@ -17,7 +17,7 @@ MASK = "<mask>"
 
 @dataclass(frozen=True, kw_only=True)
 class BART(Objective):
-    """Sentence permutation and text infilling (Lewis et al. 2019, arXiv:1910.13461, sections 2.2 and 4; both are on in the paper's model).
+    """Sentence permutation and text infilling (Lewis et al. 2019, arXiv:1910.13461, section 2.2; its model has both).
 
     The sentences of a document come in a random order; then spans of its tokens, with lengths drawn from a Poisson distribution until they
     make up `mask_rate` of the document (the last is cut to that), become one <mask> each, and a span of length 0 inserts one. Every way to

@@ -18,9 +18,10 @@ PREFIX, MIDDLE, SUFFIX = "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"
 
 @dataclass(frozen=True, kw_only=True)
 class FillInTheMiddle(Objective):
-    """Next-token prediction of documents that are, with a chance of `rate`, cut in three at two random places and put together as
-    PREFIX prefix SUFFIX suffix MIDDLE middle (PSM) or PREFIX SUFFIX suffix MIDDLE prefix middle (SPM, the variant that the paper trains
-    together with PSM); Bavarian et al. 2022 (arXiv:2207.14255), sections 3 and 4.
+    """Next-token prediction of documents whose middle comes last (Bavarian et al. 2022, arXiv:2207.14255).
+
+    With a chance of `rate` a document is cut in three at two random places and put together as PREFIX prefix SUFFIX suffix MIDDLE middle
+    (PSM), or as PREFIX SUFFIX suffix MIDDLE prefix middle (SPM, the variant that the paper trains together with PSM); sections 3 and 4.
 
     Each document of a passage is rearranged on its own, after it was cut to the passage (the paper's context level): the three tokens take
     room, and what they push out at the end is cut off before the last document is rearranged, so that none is ever without its end.

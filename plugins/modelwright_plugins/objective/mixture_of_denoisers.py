@@ -10,8 +10,9 @@ from modelwright_plugins.objective.span_corruption import Denoising
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureOfDenoisers(Denoising):
-    """Each document is denoised in one of seven ways, each as likely, and begins with the token of its mode (Tay et al. 2022,
-    arXiv:2205.05131, section 3.1 and table 1): [R] regular spans (mean length 3 or 8, 15 % taken out), [X] extreme ones (3, 8 or 64
+    """Each document is denoised in one of seven ways and begins with its mode (UL2, Tay et al. 2022, arXiv:2205.05131).
+
+    All are as likely (section 3.1 and table 1): [R] regular spans (mean length 3 or 8, 15 % taken out), [X] extreme ones (3, 8 or 64
     at 50 %, 64 at 15 %), [S] the last quarter, told from what comes before it. What stands twice is drawn twice as often.
 
     A sequence is made of as many tokens of text as it has positions; where its documents need more room than there is (with

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Denoising(Objective):
-    """Spans are taken out of each document, leave a sentinel each, and are the targets, each after its sentinel; both sides are closed by
-    the end of document. Documents of one passage are corrupted each on its own and don't see each other."""
+    """Spans are taken out of each document and leave a sentinel each.
+
+    They are the targets, each after its sentinel; both sides are closed by the end of document. Documents of one passage are corrupted
+    each on its own and don't see each other.
+    """
 
     architectures: ClassVar[tuple[str, ...]] = ("encoder_decoder", "prefix_decoder")
 

