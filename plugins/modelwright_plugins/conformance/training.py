@@ -59,9 +59,10 @@ def built_in() -> dict[str, Any]:
     from modelwright_plugins.parallel.megatron import Megatron
     from modelwright_plugins.precision.floats import FP32
     from modelwright_plugins.schedule.warmup import Constant
+    from modelwright_plugins.stability.spikes import Finite
 
     parts = {"objective": CausalLM(), "optimizer": AdamW(), "schedule": Constant(warmup=0), "kernel": Torch(), "precision": FP32()}
-    return {**parts, "parallel": Megatron(), "architecture": small_decoder(), "attention": Native()}
+    return {**parts, "parallel": Megatron(), "architecture": small_decoder(), "attention": Native(), "stability": Finite()}
 
 
 def small_decoder(**changes: Any) -> Any:

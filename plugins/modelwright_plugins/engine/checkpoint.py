@@ -22,12 +22,12 @@ from megatron.core.optimizer.optimizer import MegatronOptimizer
 from megatron.core.transformer.module import MegatronModule
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.engine.checkpoint_files import damage, keep, latest, step_folder, steps
+from modelwright_plugins.engine.checkpoint_files import damage, keep, latest, oldest, step_folder, steps
 from modelwright_plugins.engine.optimizer_state import load_state, named_metadata, sharded_state
 from modelwright_plugins.engine.safe_load import SafeCommonLoad, SafeLoad, without_code
 from modelwright_plugins.engine.writing import Buffers, Writing
 
-__all__ = ["Checkpoints", "damage", "latest", "load", "save", "step_folder", "steps"]
+__all__ = ["Checkpoints", "damage", "latest", "load", "oldest", "save", "step_folder", "steps"]
 
 Progress = Mapping[str, Any]  # how far training is, as plain values, the same on every rank: {"updates": 200}
 
@@ -57,6 +57,7 @@ class Checkpoints:
         self.buffers: Buffers | None = {} if asynchronous else None
         self.threads = ThreadPoolExecutor(1, "checkpoint")
         self.writing: Writing | None = None
+        self.check = True
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +70,8 @@ class Checkpoints:
         whole = self.finish()
         state = {**_state(self.chunks, self.optimizer), "progress": {"updates": step, **(progress or {})}}
         tidy = functools.partial(keep, self.folder, step, last=self.keep_last, every=self.keep_every)
-        self.writing = Writing(self.folder, step, state, self.threads, buffers=self.buffers, then=tidy)
+        self.writing = Writing(self.folder, step, state, self.threads, buffers=self.buffers, check=self.check, then=tidy)
+        self.check = False  # the next one has the same tensors
         return whole if self.buffers is not None else whole + self.finish()
 
     def settle(self, stop: bool = False) -> tuple[list[int], bool]:

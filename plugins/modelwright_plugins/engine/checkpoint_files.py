@@ -36,7 +36,16 @@ def latest(folder: Path, *, below: int | None = None) -> int | None:
 
     Each file is read and hashed, once. Where there are several ranks all call this, share the files out, and get the same answer.
     """
-    candidates = [sorted(_named(folder), reverse=True)]
+    return _first_whole(folder, below, newest=True)
+
+
+def oldest(folder: Path, *, below: int) -> int | None:
+    """The oldest whole step before step `below`, or None, as `latest`."""
+    return _first_whole(folder, below, newest=False)
+
+
+def _first_whole(folder: Path, below: int | None, *, newest: bool) -> int | None:
+    candidates = [sorted(_named(folder), reverse=newest)]
     if _ranks() > 1:
         dist.broadcast_object_list(candidates)  # a file system may show ranks different folders
     for step in candidates[0]:
@@ -45,7 +54,7 @@ def latest(folder: Path, *, below: int | None = None) -> int | None:
         if (why := _damage_of_any(step_folder(folder, step))) is None:
             return step
         if not dist.is_initialized() or dist.get_rank() == 0:
-            warnings.warn(f"{step_folder(folder, step)} is skipped: {why}", stacklevel=2)
+            warnings.warn(f"{step_folder(folder, step)} is skipped: {why}", stacklevel=3)
     return None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,11 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright_plugins.artifacts import Checkpoint, Metrics, Tokenizer, TokenShards
 from modelwright_plugins.parallel.available import available
-from modelwright_plugins.tracker import forgiving
-from modelwright_plugins.tracker.jsonl import Jsonl
 
 if TYPE_CHECKING:
-    from modelwright_plugins.engine.loop import Trainer
+    from modelwright_plugins.engine.position import Ramp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +20,7 @@ class Train(Stage):
 
     uses: ClassVar[tuple[str, ...]] = (
         "architecture", "objective", "optimizer", "schedule", "parallel", "precision", "kernel", "attention",
-        "tracker", "tokenizer",
+        "stability", "tracker", "tokenizer",
     )  # fmt: skip
     takes: ClassVar[tuple[type[Artifact], ...]] = (TokenShards, Tokenizer)
     makes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, Metrics)
@@ -33,6 +29,7 @@ class Train(Stage):
     steps: int = 1000  # updates
     sequence_length: int = 1024  # tokens a sequence
     global_batch: int = 32  # sequences an update, over all ranks
+    batch_ramp: list[int] | None = None  # [first batch, increment, sequences over which it grows to global_batch]; None: no growth
     micro_batch: int = 8  # sequences a forward pass, on one rank: memory and speed, not what is learned
     clip: float = 1.0  # largest norm of the gradient; 0 leaves it as it is
     checkpoint_every: int | None = 500  # steps between checkpoints, from which a stopped run goes on; None: only at the end
@@ -48,6 +45,14 @@ class Train(Stage):
         if self.keep_every and (not self.checkpoint_every or self.keep_every % self.checkpoint_every):
             raise ValueError(f"keep_every is {self.keep_every}; it is a multiple of checkpoint_every={self.checkpoint_every}, or null")
 
+        if self.batch_ramp is not None:
+            first, increment, over = self.batch_ramp if len(self.batch_ramp) == 3 else (0, 0, 0)
+            if not (0 < first < self.global_batch and over > 0 and increment > 0 and (self.global_batch - first) % increment == 0):
+                raise ValueError(
+                    f"batch_ramp is {self.batch_ramp}; it is [first batch, increment, sequences], where increments lead from the first "
+                    f"to global_batch={self.global_batch}"
+                )
+
     def fingerprint(self) -> str:
         """Which weights `init_from` holds."""
         told = [self.init_from / name for name in ("model.json", "latest.json")] if self.init_from else []
@@ -58,13 +63,18 @@ class Train(Stage):
 
     def problems(self, parts: Parts) -> list[str]:
         world, started = available()
-        found = parts["parallel"].problems(
-            parts["architecture"],
-            global_batch=self.global_batch,
-            micro_batch=self.micro_batch,
-            sequence_length=self.sequence_length,
-            world=world,
-        )
+
+        def spread(batch: int) -> list[str]:
+            shape = {"micro_batch": self.micro_batch, "sequence_length": self.sequence_length, "world": world}
+            found: list[str] = parts["parallel"].problems(parts["architecture"], global_batch=batch, **shape)
+            return found
+
+        found = spread(self.global_batch)
+        if not found and self.batch_ramp is not None and (spread(self.batch_ramp[0]) or spread(self.batch_ramp[1])):
+            found.append(
+                f"train.batch_ramp={self.batch_ramp}: its first batch and its increment are each to be a multiple of what global_batch is"
+                f" a multiple of: micro_batch={self.micro_batch} times the data ranks"
+            )
         ranks = self.ranks(parts)
         if world is not None and (ranks > world or (started and ranks != world)):
             found.append(f"parallel.* makes {ranks} ranks, and there are {world} {'started' if started else 'GPUs'}")
@@ -73,109 +83,25 @@ class Train(Stage):
             found.append(f"train.sequence_length={self.sequence_length} is more than architecture.positions={positions}")
         if self.init_from is not None and not (self.init_from / "model.json").is_file():
             found.append(f"train.init_from={self.init_from}: there is no model.json; a checkpoint folder has one")
-        return found + parts["objective"].problems(parts["architecture"]) + parts["kernel"].problems() + parts["attention"].problems()
+        kernel = parts["kernel"]
+        found += parts["objective"].problems(parts["architecture"]) + kernel.problems() + parts["attention"].problems()
+        return found + parts["precision"].problems(kernel)
 
     def forecast(self, parts: Parts) -> dict[str, Any]:
         from modelwright_plugins.engine.forecast import forecast
 
         return forecast(self, parts, ranks=self.ranks(parts))
 
-    def run(self, job: Job) -> dict[str, float]:
+    def ramp(self) -> Ramp:
+        """How the batch grows."""
+        from modelwright_plugins.engine.position import Ramp
+
+        return Ramp(self.global_batch, *(self.batch_ramp or ()))
+
+    def run(self, job: Job) -> dict[str, Any]:
         from modelwright_plugins.engine.start import started
 
         with started(job.parts["parallel"], seed=job.seed):
-            return self._train(job)
+            from modelwright_plugins.stage._training import Training
 
-    def _train(self, job: Job) -> dict[str, float]:
-        import torch.distributed as dist
-
-        from modelwright_plugins.engine import checkpoint
-        from modelwright_plugins.engine.termination import Terminated, Termination
-        from modelwright_plugins.progress import progress
-
-        folder = job.make(Checkpoint).path
-        trainer, done = self._prepare(job, folder)
-        chunks = [chunk.module for chunk in trainer.chunks]
-        first, metrics, stop = dist.get_rank() == 0, {}, False
-
-        def tell(whole: list[int]) -> None:
-            for step in whole if first else ():
-                job.hooks.call("on_checkpoint", step=step, path=checkpoint.step_folder(folder, step))
-
-        with ExitStack() as closing:
-            logs = []
-            if first:
-                for tracker in ({"jsonl": Jsonl()} | job.parts["tracker"]).values():  # metrics.jsonl is made in any case
-                    with forgiving(tracker):
-                        log = tracker.open(job.out, job.config, step=done)
-                        logs.append((tracker, log))
-                        closing.callback(forgiving(tracker)(log.close))
-                each = self.global_batch * self.sequence_length
-                bar = closing.enter_context(progress("training", self.steps * each, "tok"))
-                bar.update(done * each)
-            kept = {"keep_last": self.keep_last, "keep_every": self.keep_every}
-            saving = checkpoint.Checkpoints(folder, chunks, trainer.optimizer, **kept, asynchronous=self.asynchronous_checkpoints)
-            closing.enter_context(saving)
-            termination = closing.enter_context(Termination())
-            for metrics in trainer.updates(done):
-                step = int(metrics["step"])
-                if first:
-                    for tracker, log in logs:
-                        with forgiving(tracker):
-                            log.log(metrics)
-                    bar.set_postfix_str(f"loss {metrics['loss']:.3f}", refresh=False)
-                    bar.update(each)
-                    job.hooks.call("on_step_end", step=step, metrics=metrics)
-                whole, stop = saving.settle(termination.asked)
-                if stop or step == self.steps or (self.checkpoint_every and step % self.checkpoint_every == 0):
-                    whole += saving.save(step, {"tokens": metrics["tokens"]})
-                tell(whole)
-                if stop:
-                    break
-            tell(saving.finish())
-        if stop and step < self.steps:
-            raise Terminated(f"SIGTERM: stopped after step {step}, which is saved; to go on: modelwright resume {job.run}")
-        if first and not metrics:  # a resumed run with nothing left to train
-            metrics = json.loads(job.make(Metrics).path.read_text().splitlines()[-1])
-        return {name: metrics[name] for name in ("loss", "tokens") if name in metrics}
-
-    def _prepare(self, job: Job, folder: Path) -> tuple[Trainer, int]:
-        """The trainer, and how many updates are done."""
-        import torch.distributed as dist
-
-        from modelwright.errors import ModelwrightError
-        from modelwright_plugins.engine import checkpoint
-        from modelwright_plugins.engine.batches import Batches
-        from modelwright_plugins.engine.card import ModelCard
-        from modelwright_plugins.engine.trainer import assembled
-        from modelwright_plugins.tokenizer.vocabulary import Vocabulary
-
-        parts, shards = job.parts, job.take(TokenShards).path
-        vocabulary = Vocabulary.of(job.take(Tokenizer).path, shards, parts["objective"].special_tokens)
-        card = ModelCard.of(parts["architecture"], vocabulary, self.sequence_length, job.seed)
-        sizes = {"length": self.sequence_length, "global_batch": self.global_batch}
-        batches = Batches.of(shards / "train", parts["objective"], vocabulary, **sizes, seed=job.seed)
-        done = checkpoint.latest(folder) or 0
-
-        def given(chunks: list[Any]) -> None:
-            assert self.init_from is not None
-            if why := card.difference(ModelCard.read(self.init_from / "model.json", job.hooks.registry)):
-                raise ModelwrightError(f"train.init_from={self.init_from}: {why}")
-            if (step := checkpoint.latest(self.init_from)) is None:
-                raise ModelwrightError(f"train.init_from={self.init_from} holds no whole checkpoint")
-            checkpoint.load(self.init_from, step, chunks, None)
-
-        trainer = assembled(
-            parts,
-            batches,
-            global_batch=self.global_batch,
-            micro_batch=self.micro_batch,
-            steps=self.steps,
-            clip=self.clip,
-            weights=given if self.init_from and not done else None,
-        )
-        if done:
-            checkpoint.load(folder, done, [chunk.module for chunk in trainer.chunks], trainer.optimizer)
-        elif dist.get_rank() == 0:
-            card.write(folder / "model.json", job.hooks.registry)
-        return trainer, min(done, self.steps)
+            return Training(self, job).run()
