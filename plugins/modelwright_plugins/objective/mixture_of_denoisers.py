@@ -19,15 +19,21 @@ class MixtureOfDenoisers(Denoising):
     family=prefix_decoder, when sentinels are many), the last one is cut before it is corrupted.
     """
 
-    regular: tuple[tuple[float, float], ...] = ((0.15, 3), (0.15, 8))  # (share of tokens taken out, mean length of a span) of [R]
-    sequential: tuple[float, ...] = (0.25,)  # share of the document, its end, that is taken out in [S]
-    extreme: tuple[tuple[float, float], ...] = ((0.5, 3), (0.5, 8), (0.15, 64), (0.5, 64))  # as regular, of [X]
+    regular_rates: tuple[float, ...] = (0.15, 0.15)  # share of tokens that are taken out, of each [R]
+    regular_spans: tuple[float, ...] = (3.0, 8.0)  # mean length of a span in tokens, of each [R]
+    sequential_rates: tuple[float, ...] = (0.25,)  # share of the document, its end, that is taken out, of each [S]
+    extreme_rates: tuple[float, ...] = (0.5, 0.5, 0.15, 0.5)  # as regular_rates, of each [X]
+    extreme_spans: tuple[float, ...] = (3.0, 8.0, 64.0, 64.0)  # as regular_spans, of each [X]
     sentinels: int = 200  # <extra_id_0> to <extra_id_199>; a document has no more spans
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("regular", "extreme"):
+            rates, spans = getattr(self, f"{name}_rates"), getattr(self, f"{name}_spans")
+            if len(rates) != len(spans):
+                raise ValueError(f"{name}_spans is {spans}; it has as many as {name}_rates, and that has {len(rates)}")
         if not self.denoisers:
-            raise ValueError("regular, sequential and extreme are all empty; one of them has something")
+            raise ValueError("regular_rates, sequential_rates and extreme_rates are all empty; one of them has something")
         for density, mean, mode in self.denoisers:
             if not 0 < density < 1 or not mean >= 1:
                 raise ValueError(f"{mode} has a share of {density} and a mean length of {mean}; above 0 and below 1, and 1 token or more")
@@ -35,7 +41,7 @@ class MixtureOfDenoisers(Denoising):
     @property
     def denoisers(self) -> tuple[tuple[float, float, str | None], ...]:
         return (
-            *((density, mean, "[R]") for density, mean in self.regular),
-            *((density, math.inf, "[S]") for density in self.sequential),
-            *((density, mean, "[X]") for density, mean in self.extreme),
+            *((density, mean, "[R]") for density, mean in zip(self.regular_rates, self.regular_spans, strict=True)),
+            *((density, math.inf, "[S]") for density in self.sequential_rates),
+            *((density, mean, "[X]") for density, mean in zip(self.extreme_rates, self.extreme_spans, strict=True)),
         )

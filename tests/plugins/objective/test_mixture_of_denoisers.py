@@ -54,11 +54,14 @@ def test_documents_of_one_passage_draw_each_their_own() -> None:
 
 
 def test_a_mixture_of_ones_own() -> None:
-    objective = MixtureOfDenoisers(regular=((0.3, 2),), sequential=(), extreme=())
+    none: tuple[float, ...] = ()
+    objective = MixtureOfDenoisers(regular_rates=(0.3,), regular_spans=(2,), sequential_rates=none, extreme_rates=none, extreme_spans=none)
     ((given, said),) = two_sides(objective.example(passage(objective, range(1, 101), 100)))
     back, gone, mode = restored(given, said, 200)
     assert (back, sum(gone), len(gone), mode) == (list(range(1, 101)), 30, 15, WORDS + 200)
     with pytest.raises(ValueError, match="are all empty"):
-        MixtureOfDenoisers(regular=(), sequential=(), extreme=())
+        MixtureOfDenoisers(regular_rates=none, regular_spans=none, sequential_rates=none, extreme_rates=none, extreme_spans=none)
+    with pytest.raises(ValueError, match="regular_spans is .3.0,.; it has as many as regular_rates, and that has 2"):
+        MixtureOfDenoisers(regular_spans=(3.0,))
     with pytest.raises(ValueError, match=r"\[X\] has a share of 1.5"):
-        MixtureOfDenoisers(extreme=((1.5, 3),))
+        MixtureOfDenoisers(extreme_rates=(1.5,), extreme_spans=(3.0,))
