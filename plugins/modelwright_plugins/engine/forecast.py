@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from modelwright_plugins.architecture import Architecture
-from modelwright_plugins.engine.memory import is_expert, memory
+from modelwright_plugins.engine.memory import Held, is_expert, memory
 from modelwright_plugins.engine.model import build
 from modelwright_plugins.engine.optimizer import role_of
 from modelwright_plugins.engine.start import find_device, laid_out
@@ -33,15 +33,15 @@ def forecast(stage: Train, parts: Parts, *, ranks: int) -> dict[str, str]:
         "sequence_length": stage.sequence_length,
     }
     whole = sizes(architecture, type(layout)(), 0, **options)
-    held = [sizes(architecture, layout, place, **options) for place in range(layout.pipeline)]
+    there = [held(architecture, layout, place, **options) for place in range(layout.pipeline)]
     data = ranks // (layout.tensor * layout.pipeline * layout.context)
-    heaviest = max(range(layout.pipeline), key=lambda place: sum(memory(stage, parts, held[place], place, data).values()))
-    need = memory(stage, parts, held[heaviest], heaviest, data)
+    heaviest = max(range(layout.pipeline), key=lambda place: sum(memory(stage, parts, there[place], place, data).values()))
+    need = memory(stage, parts, there[heaviest], heaviest, data)
     total = sum(whole.values())
     multiplied = sum(n * _multiplied(name, architecture) for name, n in whole.items())
     flops = architecture.flops_per_token(round(multiplied), stage.sequence_length)
     tokens = stage.steps * stage.global_batch * stage.sequence_length
-    counts = sorted({sum(each.values()) for each in held})
+    counts = sorted({sum(each.elements for each in stage.values()) for stage in there})
     return {
         "ranks": _said(layout, ranks, data),
         "parameters": f"{total:,}",
@@ -55,13 +55,26 @@ def forecast(stage: Train, parts: Parts, *, ranks: int) -> dict[str, str]:
 
 
 def sizes(architecture: Architecture, layout: Parallel, place: int, **options: Any) -> dict[str, int]:
-    """Elements of each parameter that a rank of pipeline stage `place` holds, by "role name": built by the same code as in
-    training, on torch's meta device, which keeps shapes and no values, in a process group that only pretends."""
+    """Elements of each parameter that a rank of pipeline stage `place` holds, by "role name"."""
+    return {name: each.elements for name, each in held(architecture, layout, place, **options).items()}
+
+
+def held(architecture: Architecture, layout: Parallel, place: int, **options: Any) -> dict[str, Held]:
+    """The parameters that a rank of pipeline stage `place` holds, by "role name": built by the same code as in training, on
+    torch's meta device, which keeps shapes and no values, in a process group that only pretends."""
     find_device()
     ranks = replace(layout, data=None).ranks(None)  # type: ignore[type-var]
     with _pretended(ranks, rank=ranks // layout.pipeline * place), laid_out(layout, seed=0), _on_meta():
         chunks = build(architecture, parallel=layout, **options)
-    return {f"{role_of(p)} {i}.{name}": p.numel() for i, chunk in enumerate(chunks) for name, p in chunk.named_parameters()}
+    named = [(f"{role_of(p)} {i}.{name}", p) for i, chunk in enumerate(chunks) for name, p in chunk.named_parameters()]
+    return {name: Held(p.numel(), _whole(name, p, layout)) for name, p in named}
+
+
+def _whole(name: str, parameter: torch.nn.Parameter, layout: Parallel) -> tuple[int, ...]:
+    shape = list(parameter.shape)
+    if getattr(parameter, "tensor_model_parallel", False):
+        shape[parameter.partition_dim] *= (layout.expert_tensor or layout.tensor) if is_expert(name) else layout.tensor
+    return tuple(shape)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelwright_plugins.parallel import Parallel
 
@@ -14,21 +15,29 @@ if TYPE_CHECKING:
     from modelwright_plugins.stage.train import Train
 
 
-def memory(stage: Train, parts: Parts, held: dict[str, int], place: int, data: int) -> dict[str, float]:
-    """Bytes on a rank of pipeline stage `place`. `held`: elements of each parameter there, by "role name"."""
+class Held(NamedTuple):
+    """A parameter, as a rank holds it."""
+
+    elements: int  # there
+    whole: tuple[int, ...]  # the shape of what tensor ranks split
+
+
+def memory(stage: Train, parts: Parts, held: Mapping[str, Held], place: int, data: int) -> dict[str, float]:
+    """Bytes on a rank of pipeline stage `place`. `held`: the parameters there, by "role name"."""
     precision: Precision = parts["precision"]
     optimizer: Optimizer = parts["optimizer"]
     layout: Parallel = parts["parallel"]
     weight, gradient, main = precision.bytes_per_parameter()
     copies = layout.tensor * layout.context * data  # ranks of this stage
     state = weights = gradients = 0.0
-    for name, n in held.items():
+    for name, (n, shape) in held.items():
         # ranks that hold the same numbers: of an expert's matrices there are others than of the rest
         same = copies // (layout.expert * (layout.expert_tensor or layout.tensor)) if is_expert(name) else copies // layout.tensor
         whole = same if layout.fully_sharded else 1
         weights, gradients = weights + n * weight / whole, gradients + n * gradient / whole
         share = same if layout.distributed_optimizer or layout.fully_sharded else 1
-        state += n * (optimizer.state_bytes(name.split()[0]) + main) / share
+        role = name.split()[0]
+        state += (n * (optimizer.state_bytes(role) + main) + optimizer.matrix_bytes(role, shape)) / share
     if layout.fully_sharded:  # the part that is gathered at any one time
         weights += max(_units(held).values()) * weight
     return {"weights": weights, "gradients": gradients, "optimizer": state, "activations": activations(stage, parts, place, data)}
@@ -101,10 +110,10 @@ def _feed_forward(parts: Parts) -> float:
     return float(routed + (dense - routed) * a.first_dense_layers / a.layers)
 
 
-def _units(held: dict[str, int]) -> dict[str, int]:
+def _units(held: Mapping[str, Held]) -> dict[str, int]:
     """Elements of each part that is gathered at once: a layer, or what stands outside of the layers."""
     found: dict[str, int] = {}
-    for name, n in held.items():
+    for name, (n, _) in held.items():
         layer = re.search(r"layers\.\d+\.", name)
         key = name.split(" ", 1)[1][: layer.end() - name.index(" ") - 1] if layer else name
         found[key] = found.get(key, 0) + n

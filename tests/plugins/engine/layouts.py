@@ -9,7 +9,7 @@ from typing import Any
 
 from ranks import joined
 
-STEPS, LENGTH, BATCH, MICRO_BATCH, VOCABULARY = 20, 32, 16, 4, 211  # an odd vocabulary: it is padded under tensor parallelism
+STEPS, LENGTH, BATCH, VOCABULARY = 20, 32, 16, 211  # an odd vocabulary: it is padded under tensor parallelism
 MODEL: dict[str, Any] = {"layers": 4, "width": 32, "heads": 4, "kv_heads": 2, "qk_norm": True}
 EXPERTS: dict[str, Any] = {"experts": 4, "expert_feed_forward": 64, "aux_loss": 0.05, "z_loss": 0.01}
 FEATURES: dict[str, dict[str, Any]] = {
@@ -45,6 +45,11 @@ class Case:
 
         return Megatron(**self.layout).ranks(None)
 
+    @property
+    def micro_batch(self) -> int:
+        """Sequences a forward pass: fewer for a pipeline, which wants several, and with experts, whose auxiliary losses are each of one."""
+        return 4 if "pipeline" in self.layout or "experts" in self.model else 8
+
 
 @dataclass(frozen=True)
 class Combination:
@@ -68,13 +73,13 @@ def combined(*names: str) -> Combination:
             return Combination(names, None, f"{name} has it in it")
     layout |= SPECIAL.get(names, {})
     model = {**MODEL, **(EXPERTS if "expert" in names else {}), **({"layers": 6} if names in SPECIAL else {})}
+    case = Case(layout, model)
+    numbers = {"global_batch": BATCH, "micro_batch": case.micro_batch, "sequence_length": LENGTH}
     try:
-        problems = Megatron(**layout).problems(
-            CausalDecoder(**model), global_batch=BATCH, micro_batch=MICRO_BATCH, sequence_length=LENGTH, world=None
-        )
+        problems = Megatron(**layout).problems(CausalDecoder(**model), **numbers, world=None)
     except ValueError as error:
         problems = [str(error)]
-    return Combination(names, None, problems[0]) if problems else Combination(names, Case(layout, model))
+    return Combination(names, None, problems[0]) if problems else Combination(names, case)
 
 
 def every() -> list[Combination]:
@@ -123,7 +128,7 @@ def trained(case: Case, data: Path) -> list[dict[str, float]]:
     with started(parts["parallel"], seed=3):
         vocabulary = Vocabulary(VOCABULARY, 0)
         batches = Batches.of(data / "train", parts["objective"], vocabulary, length=case.length, global_batch=BATCH, seed=3)
-        return list(assembled(parts, batches, global_batch=BATCH, micro_batch=MICRO_BATCH, steps=STEPS).updates(0))
+        return list(assembled(parts, batches, global_batch=BATCH, micro_batch=case.micro_batch, steps=STEPS).updates(0))
 
 
 def shards(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 import layouts
 import pytest
-from layouts import FEATURES, MODEL, Case, shards, worst
+from layouts import EXPERTS, FEATURES, MODEL, Case, shards, worst
 from ranks import on_ranks
 
 from modelwright_plugins.conformance import ranks as of_conformance
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 def train(rank: int, remedy: str | None, cases: list[Case], data: str) -> Any:
     """As in `layouts`, without a remedy. Each call has processes of its own, so nothing needs to be put back."""
     if remedy is not None:
-        {"messages": _messages, "finalize": _finalize, "three values": _three_values}[remedy]()
+        {"messages": _messages, "finalize": _finalize, "three values": _three_values, "router": _router}[remedy]()
     return layouts.train(rank, cases, data)
 
 
@@ -64,6 +64,16 @@ def _three_values() -> None:
     CausalDecoder.transformer_config = lambda self, **engine: config(self, **{**engine, "calculate_per_token_loss": False})  # type: ignore[method-assign]
 
 
+def _router() -> None:
+    """Megatron's own weights of auxiliary losses."""
+    from megatron.core.transformer.moe.router import TopKRouter
+
+    from modelwright_plugins.engine.router import Router
+
+    for name in ("attach_and_log_load_balancing_loss", "apply_z_loss"):
+        setattr(Router, name, getattr(TopKRouter, name))
+
+
 @pytest.fixture
 def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """(case, remedy) -> metrics of one rank and of the case, without the remedy."""
@@ -83,11 +93,12 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     [
         ("interleaved", "messages"),
         ("sequence", "finalize"),  # the gradients of norms are those of a part of the sequence
+        ("context", "router"),
         ("pipeline", "finalize"),  # the first and the last rank have each their own gradient of the tied embedding
     ],
 )
 def test_a_layout_needs_its_remedy(feature: str, remedy: str, both: Any) -> None:
-    case = Case(FEATURES[feature], MODEL)
+    case = Case(FEATURES[feature], MODEL | (EXPERTS if remedy == "router" else {}))
     assert worst(*both(case, None), "grad_norm") < 5e-5
     try:
         without = worst(*both(case, remedy), "grad_norm")
