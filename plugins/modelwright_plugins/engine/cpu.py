@@ -129,7 +129,8 @@ def _streams() -> None:
 
 def _collectives() -> None:
     """What a mixture of experts sends between ranks has uneven sizes, which NCCL takes and gloo refuses."""
-    all_gather, reduce_scatter, all_to_all = dist.all_gather, dist.reduce_scatter, dist.all_to_all_single
+    torch_dist: Any = dist
+    all_gather, reduce_scatter, all_to_all = torch_dist.all_gather, torch_dist.reduce_scatter, torch_dist.all_to_all_single
 
     def gather(outputs: list[torch.Tensor], own: torch.Tensor, group: Any = None, async_op: bool = False) -> Any:
         if len({output.shape for output in outputs}) == 1:
@@ -157,4 +158,4 @@ def _collectives() -> None:
         sizes = [None if each is None else [int(n) for n in each] for each in (output_split_sizes, input_split_sizes)]
         return all_to_all(output, own, *sizes, **options)
 
-    dist.all_gather, dist.reduce_scatter, dist.all_to_all_single = gather, scatter, exchange
+    torch_dist.all_gather, torch_dist.reduce_scatter, torch_dist.all_to_all_single = gather, scatter, exchange

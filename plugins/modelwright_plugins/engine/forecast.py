@@ -63,7 +63,7 @@ def held(architecture: Architecture, layout: Parallel, place: int, **options: An
     """The parameters that a rank of pipeline stage `place` holds, by "role name": built by the same code as in training, on
     torch's meta device, which keeps shapes and no values, in a process group that only pretends."""
     find_device()
-    ranks = replace(layout, data=None).ranks(None)  # type: ignore[type-var]
+    ranks = replace(layout, data=None).ranks(None)  # type: ignore[call-arg]
     with _pretended(ranks, rank=ranks // layout.pipeline * place), laid_out(layout, seed=0), _on_meta():
         chunks = build(architecture, parallel=layout, **options)
     named = [(f"{role_of(p)} {i}.{name}", p) for i, chunk in enumerate(chunks) for name, p in chunk.named_parameters()]
@@ -73,7 +73,7 @@ def held(architecture: Architecture, layout: Parallel, place: int, **options: An
 def _whole(name: str, parameter: torch.nn.Parameter, layout: Parallel) -> tuple[int, ...]:
     shape = list(parameter.shape)
     if getattr(parameter, "tensor_model_parallel", False):
-        shape[parameter.partition_dim] *= (layout.expert_tensor or layout.tensor) if is_expert(name) else layout.tensor
+        shape[vars(parameter)["partition_dim"]] *= (layout.expert_tensor or layout.tensor) if is_expert(name) else layout.tensor
     return tuple(shape)
 
 

@@ -50,8 +50,8 @@ class Megatron(Parallel):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more, or null for as many as the others")
         if self.recompute not in ("none", "selective", "full"):
-            hint = {True: " (full is what true was)", False: " (none is what false was)"}.get(self.recompute, "")
-            raise ValueError(f"recompute is {self.recompute}; it is none, selective or full{hint}")
+            hints: dict[Any, str] = {True: " (full is what true was)", False: " (none is what false was)"}
+            raise ValueError(f"recompute is {self.recompute}; it is none, selective or full{hints.get(self.recompute, '')}")
         if self.fully_sharded and self.distributed_optimizer:
             raise ValueError("fully_sharded is true and distributed_optimizer too; fully_sharded shares out the optimizer's state already")
 
