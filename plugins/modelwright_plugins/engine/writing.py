@@ -38,7 +38,7 @@ class Writing:
 
     Each rank's thread writes, hashes and makes durable that rank's shard. After `gather`, that of rank 0 adds what holds for all,
     gives the step its name, and does what comes `then`. `buffers`: tensors are copied there first, and may change from then on; None:
-    they must not.
+    they must not. `check`: that ranks name their parts so that each is saved once.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Writing:
         threads: ThreadPoolExecutor,
         *,
         buffers: Buffers | None,
+        check: bool,
         then: Callable[[], None],
     ) -> None:
         self.step, self.threads, self.then = step, threads, then
@@ -58,7 +59,7 @@ class Writing:
         dist.barrier()
         strategy = Planned("torch_dist", 1)
         with _telling_why(self.partial):
-            dist_checkpointing.save(state, str(self.partial), strategy, async_sharded_save=True)
+            dist_checkpointing.save(state, str(self.partial), strategy, validate_access_integrity=check, async_sharded_save=True)
         self.planner, self.plan, self.writer = strategy.planner, strategy.plan, Shards(self.partial)
         self.plan = self.writer.prepare_global_plan([self.plan] * dist.get_world_size())[dist.get_rank()]
         source = self.planner if buffers is None else Copies(self.plan, self.planner, buffers)
@@ -80,8 +81,10 @@ class Writing:
 
     def gather(self) -> None:
         """All ranks have written: rank 0 hears what, and begins to complete the step. Called on all ranks together."""
-        told: list[Any] | None = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
-        dist.gather_object((self.plan, *self.work.result()), told)
+        mine = (self.plan, *self.work.result())
+        told: list[Any] | None = [mine] * dist.get_world_size() if dist.get_rank() == 0 else None
+        if dist.get_world_size() > 1:
+            dist.gather_object(mine, told)
         self.gathered = True
         if told is not None:
             self.work = self.threads.submit(self._complete, told)
