@@ -103,6 +103,23 @@ def __getattr__(name: str) -> Any:
                 return super().forward(query, key, value)
 
         return Blind
+    if name == "Unbiased":
+        from modelwright_plugins.engine.attention import SDPA
+
+        class Unbiased(SDPA):
+            def forward(self, *given: Any, attention_bias: Any = None, **named: Any) -> Any:
+                return super().forward(*given, **named)
+
+        return Unbiased
+    if name == "Alone":
+        from modelwright_plugins.engine.attention import SDPA
+
+        class Alone(SDPA):
+            def attend(self, q: Any, k: Any, v: Any, mask: Any, dropout: float) -> Any:
+                length = q.shape[2]
+                return super().attend(q, k[:, :, :length], v[:, :, :length], None if mask is None else mask[..., :length], dropout)
+
+        return Alone
     if name == "Biased":
         from modelwright_plugins.engine.norm import Norm
 

@@ -390,7 +390,7 @@ class Fetching(Native):
         return []
 
 
-@breaks("attention", "causal, 4 heads and 4 of keys: it is softmax")
+@breaks("attention", "causal: it is softmax")
 class Scaling(Native):
     def module(self, own: Any) -> Any:
         from broken_torch import Scaled
@@ -398,12 +398,28 @@ class Scaling(Native):
         return Scaled
 
 
-@breaks("attention", "documents apart, causal, 4 heads and 4 of keys: it is softmax")
+@breaks("attention", "documents apart, causal: it is softmax")
 class Joining(Native):
     def module(self, own: Any) -> Any:
         from broken_torch import Blind
 
         return Blind
+
+
+@breaks("attention", "a bias, causal: it is softmax")
+class Unbiased(Native):
+    def module(self, own: Any) -> Any:
+        from broken_torch import Unbiased
+
+        return Unbiased
+
+
+@breaks("attention", "causal: two context ranks compute")
+class Alone(Native):
+    def module(self, own: Any) -> Any:
+        from broken_torch import Alone
+
+        return Alone
 
 
 # ---- trackers
