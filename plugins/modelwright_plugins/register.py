@@ -15,6 +15,20 @@ HERE = "modelwright_plugins"
 
 
 @hookimpl
+def on_run_start() -> None:
+    from modelwright_plugins.preemption import notice
+
+    notice()
+
+
+@hookimpl
+def on_run_end(error: BaseException | None) -> None:
+    from modelwright_plugins.preemption import ask_again
+
+    ask_again(error)
+
+
+@hookimpl
 def on_step_end(step: int, metrics: Mapping[str, float]) -> None:
     if trial := os.environ.get("MODELWRIGHT_TRIAL"):  # a job of a sweep that Optuna leads
         from modelwright_plugins.sweep.pruning import report
@@ -60,11 +74,16 @@ def modelwright_register(registry: Registry) -> None:
     add("executor", "local", local="Local")
     add("tokenizer", "bpe", byte_level_bpe="ByteLevelBPE")
     add("architecture", "decoder", causal_decoder="CausalDecoder")
+    add("architecture", "prefix", prefix_decoder="PrefixDecoder")
     add("architecture", "encoder_decoder", encoder_decoder="EncoderDecoder")
     add("architecture", "encoder", encoder="Encoder")
     add("objective", "causal_lm", causal_lm="CausalLM")
+    add("objective", "prefix_lm", prefix_lm="PrefixLM")
+    add("objective", "masked_lm", masked_lm="MaskedLM")
+    add("objective", "sentence_pairs", next_sentence="NextSentence", sentence_order="SentenceOrder")
     add("objective", "fill_in_the_middle", fill_in_the_middle="FillInTheMiddle")
     add("objective", "bart", bart="BART")
+    add("objective", "multi_token", multi_token="MultiToken")
     add("objective", "span_corruption", span_corruption="SpanCorruption")
     add("objective", "mixture_of_denoisers", mixture_of_denoisers="MixtureOfDenoisers")
     add("optimizer", "adam", adam="Adam", adamw="AdamW")

@@ -14,6 +14,7 @@ from modelwright_plugins.architecture._experts import mixture
 from modelwright_plugins.architecture._gpt import GPT
 from modelwright_plugins.architecture._latent import latent_attention
 from modelwright_plugins.architecture._layers import block, layer, norm
+from modelwright_plugins.architecture._mtp import MultiTokenGPT, predictors
 from modelwright_plugins.architecture._rope import frequencies
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 def decoder(a: CausalDecoder, config: TransformerConfig, modules: BackendSpecProvider, *, tokens: int, positions: int, **stage: Any) -> GPT:
     """The module of one pipeline stage."""
     rotary = a.position == "rope" and a.kv_rank is None
-    model = GPT(
+    every = layers(a, config, modules, causal=a.causal)
+    model = (MultiTokenGPT if a.mtp_layers else GPT)(
         config,
-        block(config, modules, layers(a, config, modules), final_norm=a.norm_placement in ("pre", "sandwich"), **stage),
+        block(config, modules, every, final_norm=a.norm_placement in ("pre", "sandwich"), **stage),
         tokens=tokens,
         max_sequence_length=positions,
         position_embedding_type={"learned": "learned_absolute", "rope": "rope"}.get(a.position, "none"),
@@ -34,6 +36,7 @@ def decoder(a: CausalDecoder, config: TransformerConfig, modules: BackendSpecPro
         embedding_norm=norm(config, modules) if a.embedding_norm else None,
         embedding_multiplier=a.embedding_multiplier,
         output_multiplier=a.output_multiplier / a.width_ratio,
+        mtp_block_spec=predictors(config, modules, every[-1], **stage),
         **stage,
     )
     if rotary:
@@ -42,7 +45,7 @@ def decoder(a: CausalDecoder, config: TransformerConfig, modules: BackendSpecPro
     return model
 
 
-def layers(a: CausalDecoder, config: TransformerConfig, modules: BackendSpecProvider, *, causal: bool = True) -> list[ModuleSpec]:
+def layers(a: CausalDecoder, config: TransformerConfig, modules: BackendSpecProvider, *, causal: bool) -> list[ModuleSpec]:
     """Every layer of the model, of all pipeline stages."""
     attention = None
     if a.kv_rank is not None:

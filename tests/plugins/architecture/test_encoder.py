@@ -125,7 +125,7 @@ def test_both_heads_are_hugging_faces(tmp_path: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class EveryThird(Objective):
-    """Every third token is hidden; the pair's class is whether the first is odd."""
+    """Every third token is hidden, all are told; the pair's class is whether the first is odd."""
 
     architectures: ClassVar[tuple[str, ...]] = ("encoder",)
 
