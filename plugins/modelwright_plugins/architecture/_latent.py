@@ -63,4 +63,7 @@ class LatentAttention(MLASelfAttention):
         if self.config.sequence_parallel:  # Megatron gathers the key back from this, and that sums gradients
             return scatter_to_sequence_parallel_region(whole), output[1]
         latent, key = whole.split([self.config.kv_lora_rank, self.config.qk_pos_emb_head_dim], -1)
-        return torch.cat([latent, copy_to_tensor_model_parallel_region(key)], -1), output[1]
+        key = copy_to_tensor_model_parallel_region(key)
+        if key.requires_grad:  # of a gradient that is not contiguous Megatron-Core 0.16.1's `_reduce` sums a copy, and drops it
+            key.register_hook(torch.Tensor.contiguous)
+        return torch.cat([latent, key], -1), output[1]

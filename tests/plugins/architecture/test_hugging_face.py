@@ -115,9 +115,9 @@ def compare(rank: int, names: list[str]) -> dict[str, tuple[float, float]]:
 
 
 def check(found: dict[str, tuple[float, float]]) -> None:
-    for name, (difference, largest) in found.items():
+    for name, (error, largest) in found.items():
         assert largest > 0.3, name
-        assert difference < 1e-5 * max(1.0, largest), f"{name}: {found}"
+        assert error < 1e-5 * max(1.0, largest), f"{name}: {found}"
 
 
 @pytest.mark.slow
