@@ -35,6 +35,11 @@ class Precisions(Conformance):
             sums = 4 if component.grad_reduce_fp32 else dtype.itemsize
             hold(gradient == sums, f"with grad_reduce_fp32={component.grad_reduce_fp32} a gradient has {sums} bytes, not {gradient}")
             hold(main == (0 if dtype is torch.float32 else 4), f"the main copy of {dtype} weights has {main} bytes")
+        with promised(component, "problems(kernel) is a list of lines"):
+            from modelwright_plugins.kernel.local import Torch
+
+            found = component.problems(Torch())
+            hold(isinstance(found, list) and all(isinstance(line, str) and "\n" not in line for line in found), f"it is {found!r}")
         if settings.get("fp8") or settings.get("fp4"):
             warnings.warn(f"{type(component).__name__} needs a GPU: that it trains was not checked", stacklevel=2)
             return
