@@ -20,7 +20,7 @@ def bad_values(a: CausalDecoder) -> Iterator[str]:
     for name in COUNTS:
         if getattr(a, name) is not None and getattr(a, name) < 1:
             yield f"{name} is {getattr(a, name)}; it is 1 or more"
-    for name in ("aux_loss", "z_loss", "first_dense_layers"):
+    for name in ("aux_loss", "z_loss", "first_dense_layers", "mtp_layers"):
         if getattr(a, name) < 0:
             yield f"{name} is {getattr(a, name)}; it is 0 or more"
     if not 0 <= a.dropout < 1:
@@ -31,6 +31,10 @@ def bad_values(a: CausalDecoder) -> Iterator[str]:
         yield f"heads {a.heads} is not a multiple of kv_heads {a.kv_heads}"
     if a.norm_placement != "pre" and a.residual_multiplier != 1:
         yield f"residual_multiplier is {a.residual_multiplier}; it is 1 unless norm_placement is pre, and that is {a.norm_placement}"
+    plain = {"norm_placement": ("pre",), "position": ("rope", "none"), "embedding_norm": (False,), "embedding_multiplier": (1,)}
+    for name, values in plain.items():
+        if a.mtp_layers and getattr(a, name) not in values:
+            yield f"{name} is {getattr(a, name)}; with mtp_layers it is {' or '.join(map(str, values))}"
     yield from _positions(a)
     yield from _latent(a)
     yield from _experts(a)

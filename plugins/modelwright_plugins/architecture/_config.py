@@ -56,6 +56,7 @@ def decoder_config(a: CausalDecoder, engine: dict[str, Any]) -> TransformerConfi
         "attention_dropout": a.dropout,
         "hidden_dropout": a.dropout,
         "window_size": None if a.window is None else (a.window - 1, 0),
+        "mtp_num_layers": a.mtp_layers or None,
         "alibi": a.position == "alibi",
         **_experts(a),
         **engine,

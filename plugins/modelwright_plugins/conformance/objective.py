@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,12 @@ class Objectives(Conformance):
 
 
 def trained_by(objective: Any) -> Any:
-    """An architecture that the objective can train: the first that is registered, with its default parameters."""
+    """An architecture that the objective can train: the first that is registered, with the parameters that the objective needs."""
     registry = discover().registry
     for entry in registry.entries.values():
-        if entry.kind == "architecture" and not objective.problems(found := registry.load("architecture", entry.name)()):
-            return found
+        if entry.kind == "architecture":
+            kind = registry.load("architecture", entry.name)
+            known = {field.name for field in fields(kind)}
+            if known >= set(objective.needs) and not objective.problems(found := kind(**objective.needs)):
+                return found
     raise AssertionError(f"no architecture that is registered is of {' or '.join(objective.architectures)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from modelwright.component import Component
 
@@ -46,6 +46,11 @@ class Objective(Component, ABC):
         """Tokens that it needs beside the text's; those that the tokenizer lacks get the numbers after its own."""
         return ()
 
+    @property
+    def needs(self) -> dict[str, Any]:
+        """Parameters that the architecture must have beside its family's, by name."""
+        return {}
+
     def spans(self, length: int) -> tuple[int, ...]:
         """How long the stretches of text are that a sequence of `length` positions is made of, in tokens. Each is drawn from
         all of the text, independently of the others, and may reach over several documents."""
@@ -67,7 +72,11 @@ class Objective(Component, ABC):
     def problems(self, architecture: Architecture) -> list[str]:
         """Why it can't train this model, one line each. Pure arithmetic."""
         if architecture.family in self.architectures:
-            return []
+            return [
+                f"objective.{type(self).__name__} needs architecture.{name}={value}, and it is {getattr(architecture, name, None)}"
+                for name, value in self.needs.items()
+                if getattr(architecture, name, None) != value
+            ]
         return [
             f"objective.{type(self).__name__} trains {' or '.join(self.architectures)}, and architecture "
             f"{type(architecture).__name__} is of the family {architecture.family}"

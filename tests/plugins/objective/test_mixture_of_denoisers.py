@@ -61,7 +61,7 @@ def test_a_mixture_of_ones_own() -> None:
     assert (back, sum(gone), len(gone), mode) == (list(range(1, 101)), 30, 15, WORDS + 200)
     with pytest.raises(ValueError, match="are all empty"):
         MixtureOfDenoisers(regular_rates=none, regular_spans=none, sequential_rates=none, extreme_rates=none, extreme_spans=none)
-    with pytest.raises(ValueError, match="regular_spans is .3.0,.; it has as many as regular_rates, and that has 2"):
+    with pytest.raises(ValueError, match=r"regular_spans is .3.0,.; it has as many as regular_rates, and that has 2"):
         MixtureOfDenoisers(regular_spans=(3.0,))
     with pytest.raises(ValueError, match=r"\[X\] has a share of 1.5"):
         MixtureOfDenoisers(extreme_rates=(1.5,), extreme_spans=(3.0,))
