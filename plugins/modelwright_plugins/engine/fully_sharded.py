@@ -23,6 +23,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine.cut import Cut, cuts
 
 UNITS = (TransformerLayer, MambaLayer)
@@ -41,7 +42,11 @@ class FullySharded(_BaseDataParallel):
         """`dtype`: of the computation."""
         super().__init__(config=module.config, module=module)
         if any(not getattr(parameter, "allreduce", True) for parameter in module.parameters()):
-            raise ValueError("experts that ranks share out can't be fully sharded; parallel.expert=1 can")
+            raise ModelwrightError("experts that ranks share out can't be fully sharded; parallel.expert=1 can")
+        if module.config.fp8:
+            raise ModelwrightError(
+                "parallel.fully_sharded=true saves no FP8 scales; precision=bf16, or parallel.distributed_optimizer=true"
+            )
         self.ddp_config = DistributedDataParallelConfig()
         named: dict[str, Any] = module.sharded_state_dict()
         parts = {id(part.data): part for part in named.values()}

@@ -29,12 +29,12 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 SHARDED = [name for name, layout in LAYOUTS.items() if "fully_sharded" in layout]
 
 
-def trainer(layout: str, precision: Precision, architecture: dict[str, Any], steps: int) -> Any:
+def trainer(layout: str, precision: Precision, architecture: dict[str, Any], steps: int, **others: Any) -> Any:
     from modelwright_plugins.conformance.training import Case, _trainer, built_in, small_decoder
     from modelwright_plugins.engine import model
     from modelwright_plugins.parallel.megatron import Megatron
 
-    parts = {"parallel": Megatron(**LAYOUTS[layout]), "precision": precision, "architecture": small_decoder(**architecture)}
+    parts = {"parallel": Megatron(**LAYOUTS[layout]), "precision": precision, "architecture": small_decoder(**architecture)} | others
     original = model.distribute
     model.distribute = functools.partial(original, fully_sharded=parts["parallel"].fully_sharded)
     try:
@@ -127,3 +127,22 @@ def test_a_checkpoint_of_rows_loads_in_any_layout(tmp_path: Path, precision: Pre
     for number, way in enumerate(ways):
         straight, again = found[2 * number : 2 * number + 2]
         assert again == (straight if way[0] == way[1] else pytest.approx(straight, rel=close)), way
+
+
+def refused(rank: int) -> str:
+    from modelwright.errors import ModelwrightError
+    from modelwright_plugins.engine.start import started
+    from modelwright_plugins.optimizer.muon import Muon
+    from modelwright_plugins.parallel.megatron import Megatron
+
+    with started(Megatron(), seed=3):
+        try:
+            trainer("one, sharded", FP32(), {}, 1, optimizer=Muon())
+        except ModelwrightError as e:
+            return str(e)
+    return ""
+
+
+@pytest.mark.slow
+def test_an_optimizer_of_whole_matrices_is_refused(tmp_path: Path) -> None:
+    assert "cuts matrices into rows, and this optimizer wants them whole" in on_ranks(refused, 1, tmp_path)[0]
