@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from megatron.core.transformer.module import MegatronModule
     from megatron.core.transformer.transformer_config import TransformerConfig
 
+    from modelwright_plugins.parallel import Parallel
+
 
 class Architecture(Component, ABC):
     """What the model is: Megatron-Core modules put together from a TransformerConfig and a kernel's modules."""
@@ -28,6 +30,10 @@ class Architecture(Component, ABC):
     heads: int = 12  # attention heads (queries)
     kv_heads: int | None = None  # heads of keys and values; None: as many as queries
     tied_embeddings: bool = True  # the output matrix is the embedding's
+
+    def problems(self, parallel: Parallel) -> list[str]:
+        """Why it can't be laid out so, one line each, beside what every architecture is held to. Pure arithmetic."""
+        return []
 
     @abstractmethod
     def transformer_config(self, **engine: Any) -> TransformerConfig:

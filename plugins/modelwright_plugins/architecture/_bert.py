@@ -18,6 +18,7 @@ from megatron.core.transformer.transformer_config import TransformerConfig
 
 from modelwright_plugins.architecture._layers import block, layer, norm
 from modelwright_plugins.architecture._vocabulary import VocabularyModule
+from modelwright_plugins.engine import context
 
 
 class Bert(VocabularyModule):
@@ -102,7 +103,8 @@ class Embedding(LanguageModelEmbedding):  # type: ignore[misc]
 
     def forward(self, input_ids: torch.Tensor, position_ids: torch.Tensor | None, tokentype_ids: torch.Tensor | None) -> torch.Tensor:
         if position_ids is None:
-            position_ids = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+            counted = torch.arange(input_ids.shape[1], device=input_ids.device)
+            position_ids = (counted if context.ranks() == 1 else context.places(len(counted), counted.device)).expand_as(input_ids)
         if tokentype_ids is None and self.num_tokentypes:
             tokentype_ids = torch.zeros_like(input_ids)
         embedded: torch.Tensor = super().forward(input_ids, position_ids, tokentype_ids if self.num_tokentypes else None)

@@ -14,20 +14,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoder(Architecture):
-    """Encoder-only transformer of BERT's kind (Devlin et al. 2019, arXiv:1810.04805): each position sees all, before and after.
+class BothWays(Architecture):
+    """Layers of BERT's kind: each position sees all, before and after. Learned positions and token types, LayerNorm, biases."""
 
-    Learned positions and token types, LayerNorm, biases; a head for masked tokens (dense, gelu, norm, the output matrix with a bias)
-    and one for pairs of segments (the first position, dense, tanh, two classes).
-
-    Inputs, [batch, length] int64 but for the mask: `input_ids`; `position_ids`, None: counted from 0; `tokentype_ids`, None: all 0;
-    `attention_mask` [batch, length, 2]: which positions each one sees (see `objective.visible`), None: all;
-    `labels`, below 0 where there is no target; `pair_labels`: the class of the pair, 0 or 1, at the first position, -1 elsewhere.
-    Output: logits [batch, length, vocab_size]; with `labels` nats [batch, length], at the first position those of the pair's class
-    if there are `pair_labels`.
-    """
-
-    family: ClassVar[str] = "encoder"
     causal: ClassVar[bool] = False
 
     layers: int = 12  # transformer layers
@@ -41,8 +30,6 @@ class Encoder(Architecture):
     activation: Literal["gelu", "gelu_tanh", "relu"] = "gelu"  # of the feed-forward layer
     positions: int | None = None  # rows of the table of positions; None: the training's sequence length
     token_types: int = 2  # rows of the table of token types; 0: there is none
-    pair_head: bool = True  # a pooler and a head for pairs of segments
-    tied_embeddings: bool = True  # the output matrix is the embedding's
     dropout: float = 0.0  # of embeddings, attention weights and residual branches while training
     initializer_std: float = 0.02  # of matrices
 
@@ -82,6 +69,34 @@ class Encoder(Architecture):
             **engine,
         )
 
+    def initial_std(self, parameter: str) -> float | None:
+        """One for all matrices, as in BERT's code."""
+        return self.initializer_std if parameter.endswith(".weight") and "norm" not in parameter else None
+
+    def flops_per_token(self, parameters: int, sequence_length: int) -> float:
+        """6N + 12 · layers · width · length (Kaplan et al. 2020, section 2.1, without a mask)."""
+        return 6 * parameters + 12 * self.layers * self.width * sequence_length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder(BothWays):
+    """Encoder-only transformer of BERT's kind (Devlin et al. 2019, arXiv:1810.04805): each position sees all, before and after.
+
+    Learned positions and token types, LayerNorm, biases; a head for masked tokens (dense, gelu, norm, the output matrix with a bias)
+    and one for pairs of segments (the first position, dense, tanh, two classes).
+
+    Inputs, [batch, length] int64 but for the mask: `input_ids`; `position_ids`, None: counted from 0; `tokentype_ids`, None: all 0;
+    `attention_mask` [batch, length, 2]: which positions each one sees (see `objective.visible`), None: all;
+    `labels`, below 0 where there is no target; `pair_labels`: the class of the pair, 0 or 1, at the first position, -1 elsewhere.
+    Output: logits [batch, length, vocab_size]; with `labels` nats [batch, length], at the first position those of the pair's class
+    if there are `pair_labels`.
+    """
+
+    family: ClassVar[str] = "encoder"
+
+    pair_head: bool = True  # a pooler and a head for pairs of segments
+    tied_embeddings: bool = True  # the output matrix is the embedding's
+
     def build(
         self, config: TransformerConfig, modules: BackendSpecProvider, *, vocab_size: int, sequence_length: int, **stage: Any
     ) -> MegatronModule:
@@ -99,11 +114,3 @@ class Encoder(Architecture):
             tied=self.tied_embeddings,
             **stage,
         )
-
-    def initial_std(self, parameter: str) -> float | None:
-        """One for all matrices, as in BERT's code."""
-        return self.initializer_std if parameter.endswith(".weight") and "norm" not in parameter else None
-
-    def flops_per_token(self, parameters: int, sequence_length: int) -> float:
-        """6N + 12 · layers · width · length (Kaplan et al. 2020, section 2.1, without a mask)."""
-        return 6 * parameters + 12 * self.layers * self.width * sequence_length

@@ -33,7 +33,7 @@ class ModelCard:
     def difference(self, other: ModelCard) -> str | None:
         """What keeps the weights of `other` from being this model's, or None."""
         one, two = type(self.architecture), type(other.architecture)
-        if not (issubclass(one, two) or issubclass(two, one)):  # a prefix decoder is a causal one that sees otherwise
+        if one.build is not two.build:  # a prefix decoder is a causal one that sees otherwise
             return f"it is a {type(other.architecture).__name__}, not a {type(self.architecture).__name__}"
         for field in dataclasses.fields(self.architecture):
             ours, theirs = getattr(self.architecture, field.name), getattr(other.architecture, field.name)

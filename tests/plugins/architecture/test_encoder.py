@@ -139,7 +139,7 @@ class EveryThird(Objective):
         return {
             "input_ids": np.where(hidden, 0, text),
             "tokentype_ids": place % 2,
-            "labels": np.where(hidden, text, -1),
+            "labels": text,
             "pair_labels": pair,
         }
 

@@ -84,7 +84,7 @@ def test_one_word_that_is_too_long_is_a_target_all_the_same() -> None:
 
 
 def test_bad_shares_are_told() -> None:
-    with pytest.raises(ValueError, match="rate is 1.5; it is a share from 0 to 1"):
+    with pytest.raises(ValueError, match=r"rate is 1\.5; it is a share from 0 to 1"):
         MaskedLM(rate=1.5)
     with pytest.raises(ValueError, match=r"masked is 0.8 and replaced 0.3; together they are at most 1"):
         MaskedLM(replaced=0.3)
