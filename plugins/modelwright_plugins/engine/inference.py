@@ -18,6 +18,7 @@ from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.attention import Attention
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.start import started
+from modelwright_plugins.evaluator.likelihood import without_likelihood
 from modelwright_plugins.kernel import Kernel
 from modelwright_plugins.objective.visible import documents, seen
 from modelwright_plugins.parallel import Parallel
@@ -52,12 +53,14 @@ def open_model(
 
 
 class TrainedModel:
-    """Each rank calls each method, with the same tokens, and gets the same answer."""
+    """Each rank calls each method, with the same tokens, and gets the same answer. They raise ModelwrightError if the model doesn't
+    predict the next token."""
 
     def __init__(self, chunks: list[Any], card: ModelCard, device: torch.device) -> None:
         self.chunks, self.device = chunks, device
         self.sequence_length, self.vocab_size, self.end_of_document = card.sequence_length, card.vocab_size, card.end_of_document
         self.rank, self.trained_with_seed = dist.get_rank(), card.seed
+        self._architecture = card.architecture
 
     def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
         """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length]."""
@@ -79,6 +82,8 @@ class TrainedModel:
         from megatron.core import parallel_state
         from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 
+        if why := without_likelihood(self._architecture):
+            raise ModelwrightError(why)
         ranks = self.chunks[0].config.tensor_model_parallel_size if self.chunks[0].config.sequence_parallel else 1
         length = -(-tokens.shape[1] // ranks) * ranks  # sequence parallelism splits it evenly; what comes later is never seen
         text = F.pad(tokens, (0, length - tokens.shape[1]))

@@ -26,7 +26,7 @@ class Evaluate(Stage):
     fitted twice: on the training text that the model saw, and on all of it.
     """
 
-    uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "attention", "generator")
+    uses: ClassVar[tuple[str, ...]] = ("architecture", "parallel", "precision", "kernel", "attention", "generator")
     takes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, TokenShards, Tokenizer, Metrics)
     makes: ClassVar[tuple[type[Artifact], ...]] = (Evaluation,)
 
@@ -56,8 +56,11 @@ class Evaluate(Stage):
         return ranks
 
     def problems(self, parts: Parts) -> list[str]:
+        from modelwright_plugins.evaluator.likelihood import without_likelihood
+
         found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
-        return found
+        why = without_likelihood(parts["architecture"])
+        return [*found, f"{why}; leave evaluate and report out of stages"] if why else found
 
     def run(self, job: Job) -> Mapping[str, float] | None:
         from modelwright_plugins.evaluator.shards import held_out

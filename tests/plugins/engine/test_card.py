@@ -11,6 +11,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 CARD = ModelCard(CausalDecoder(layers=3, kv_heads=None, qk_norm=True), vocab_size=300, sequence_length=64, end_of_document=0, seed=1)
 
@@ -73,4 +74,4 @@ def test_absent_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelwrightError, match=r"model\.json is not the model\.json of a checkpoint"):
         ModelCard.read(tmp_path / "model.json", discover().registry)
     with pytest.raises(ModelwrightError, match=r"shards\.json does not tell"):
-        ModelCard.of(CausalDecoder(), tmp_path, 8, 1)
+        Vocabulary.of(tmp_path, tmp_path, [])

@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from layouts import VOCABULARY as VOCAB
+from layouts import shards
 from ranks import joined, on_ranks
-from test_layouts import shards
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stage"))
 from test_train import run as train
 
-VOCAB, LENGTH, BATCH = 211, 31, 3  # an odd length, so that sequence parallelism must pad it
+LENGTH, BATCH = 31, 3  # an odd length, so that sequence parallelism must pad it
 
 
 def ask(rank: int, checkpoint: str, layouts: list[dict[str, Any]], precisions: list[str]) -> list[dict[str, Any] | None]:
     import torch
 
     from modelwright_plugins.artifacts import Checkpoint
+    from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.engine.inference import open_model
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.parallel.megatron import Megatron
@@ -33,9 +35,8 @@ def ask(rank: int, checkpoint: str, layouts: list[dict[str, Any]], precisions: l
             found.append(None)
             continue
         joined(rank, layout.ranks(None), number)
-        with open_model(
-            Checkpoint(Path(checkpoint)), parallel=layout, precision={"fp32": FP32(), "bf16": BF16()}[precision], kernel=Torch(), seed=0
-        ) as model:
+        how = {"precision": {"fp32": FP32(), "bf16": BF16()}[precision], "kernel": Torch(), "attention": Native()}
+        with open_model(Checkpoint(Path(checkpoint)), parallel=layout, **how, seed=0) as model:
             text = tokens[:, :-1]
             at = torch.tensor([2, 30, 7])
             found.append(
@@ -52,11 +53,12 @@ def ask(rank: int, checkpoint: str, layouts: list[dict[str, Any]], precisions: l
 
 LAYOUTS: list[dict[str, Any]] = [
     {}, {"tensor": 2}, {"pipeline": 2}, {"tensor": 2, "pipeline": 2, "sequence": True}, {"pipeline": 2, "virtual": 2}, {"data": 2},
+    {"context": 2},
 ]  # fmt: skip
 
 
 def answers(tmp_path: Path, ranks: int, layouts: list[dict[str, Any]], precisions: list[str]) -> list[Any]:
-    data = shards(tmp_path / "shards", VOCAB)
+    data = shards(tmp_path / "shards")
     on_ranks(train, 1, tmp_path / "train", groups=1, jobs=[{"out": str(tmp_path / "run")}], data=str(data))
     checkpoint = str(tmp_path / "run" / "checkpoint")
     return on_ranks(ask, ranks, tmp_path / "ask", groups=len(layouts), checkpoint=checkpoint, layouts=layouts, precisions=precisions)
@@ -87,4 +89,20 @@ def test_every_layout_gives_the_same_answers(tmp_path: Path) -> None:
 
 
 def count(layout: dict[str, Any]) -> int:
-    return layout.get("tensor", 1) * layout.get("pipeline", 1) * layout.get("data", 1)
+    return layout.get("tensor", 1) * layout.get("pipeline", 1) * layout.get("data", 1) * layout.get("context", 1)
+
+
+def test_a_model_that_predicts_no_next_token_says_so() -> None:
+    import torch
+
+    from modelwright.errors import ModelwrightError
+    from modelwright_plugins.architecture.encoder import Encoder
+    from modelwright_plugins.engine.inference import TrainedModel
+
+    model = object.__new__(TrainedModel)
+    model.device, model.vocab_size, model._architecture = torch.device("cpu"), VOCAB, Encoder()
+    for ask in (model.token_losses, model.next_logits):
+        with pytest.raises(
+            ModelwrightError, match=r"^architecture Encoder, of the family encoder, gives no likelihood of text.*causal_decoder"
+        ):
+            ask(torch.zeros(1, 4, dtype=torch.long))

@@ -16,7 +16,11 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from modelwright.component import Job
 from modelwright.hooks import Hooks
+from modelwright_plugins.architecture.decoder import CausalDecoder
+from modelwright_plugins.architecture.encoder import Encoder
+from modelwright_plugins.architecture.encoder_decoder import EncoderDecoder
 from modelwright_plugins.artifacts import Checkpoint, Evaluation, Metrics, Tokenizer, TokenShards
+from modelwright_plugins.attention.cores import Native
 from modelwright_plugins.engine import inference
 from modelwright_plugins.evaluator.ngram import NGrams
 from modelwright_plugins.generator.sampling import Sampling
@@ -85,7 +89,7 @@ def job(tmp_path: Path) -> Job:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "tokens": 512}\n{"step": 2, "tokens": 1024}\n')
     out = tmp_path / "evaluate"
     out.mkdir()
-    parts = {"parallel": Megatron(), "precision": FP32(), "kernel": Torch(), "generator": Sampling(max_new_tokens=5)}
+    parts = {"parallel": Megatron(), "precision": FP32(), "kernel": Torch(), "attention": Native(), "generator": Sampling(max_new_tokens=5)}
     return Job(tmp_path, out, SEED, parts, inputs_of(tmp_path), Hooks())
 
 
@@ -101,7 +105,7 @@ def inputs_of(folder: Path) -> dict[Any, Any]:
 def evaluated(job: Job, model: Any, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> dict[str, Any]:
     @contextmanager
     def opened(checkpoint: Checkpoint, **given: Any) -> Iterator[Any]:
-        assert checkpoint is job.inputs[Checkpoint] and sorted(given) == ["kernel", "parallel", "precision", "seed"]
+        assert checkpoint is job.inputs[Checkpoint] and sorted(given) == ["attention", "kernel", "parallel", "precision", "seed"]
         yield model
 
     monkeypatch.setattr(inference, "open_model", opened)
@@ -190,6 +194,7 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
     from modelwright_plugins.objective.causal_lm import CausalLM
     from modelwright_plugins.optimizer.adam import AdamW
     from modelwright_plugins.schedule.warmup import Constant
+    from modelwright_plugins.stability.spikes import Finite
     from modelwright_plugins.stage.train import Train
     from modelwright_plugins.tracker.jsonl import Jsonl
 
@@ -197,7 +202,7 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
     parts = {
         "architecture": CausalDecoder(layers=2, width=32, heads=4), "objective": CausalLM(), "optimizer": AdamW(lr=1e-2),
         "schedule": Constant(), "tracker": {"jsonl": Jsonl()}, "precision": FP32(), "kernel": Torch(),
-        "generator": Sampling(max_new_tokens=5),
+        "attention": Native(), "stability": Finite(), "generator": Sampling(max_new_tokens=5),
     }  # fmt: skip
     joined(rank, 2, 0)
     train = Train(steps=30, sequence_length=LENGTH, global_batch=4, micro_batch=2)
@@ -229,3 +234,12 @@ def test_a_trained_model_scores_the_same_in_every_layout(job: Job) -> None:
         assert other["model"]["bits_per_token"] == pytest.approx(one["model"]["bits_per_token"], rel=1e-5)
         assert other["samples"] == one["samples"]
         assert other["baselines"] == one["baselines"]
+
+
+@pytest.mark.parametrize(("architecture", "family"), [(Encoder, "encoder"), (EncoderDecoder, "encoder_decoder")])
+def test_a_model_without_a_likelihood_is_refused_by_plan(architecture: type, family: str) -> None:
+    parts = {"kernel": Torch(), "attention": Native()}
+    assert Evaluate().problems({**parts, "architecture": CausalDecoder()}) == []
+    (problem,) = Evaluate().problems({**parts, "architecture": architecture()})
+    assert problem.startswith(f"architecture {architecture.__name__}, of the family {family}, gives no likelihood of text")
+    assert "causal_decoder" in problem and problem.endswith("leave evaluate and report out of stages")
