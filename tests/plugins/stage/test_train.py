@@ -17,8 +17,8 @@ import pytest
 from modelwright_plugins.schedule.warmup import Linear
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+from layouts import shards
 from ranks import joined, on_ranks
-from test_layouts import shards
 
 STEPS = 8
 SAVED = 4  # the step of the first checkpoint
@@ -78,7 +78,7 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
         if rank >= ranks:
             found.append(None)
             continue
-        joined(rank, ranks, number)
+        joined(rank, ranks, job.get("group", number))
         parts = {
             "architecture": CausalDecoder(layers=4, width=32, heads=4, kv_heads=2, qk_norm=True, dropout=job.get("dropout", 0.0)),
             "objective": CausalLM(),
@@ -91,7 +91,8 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
             "tracker": {"jsonl": Jsonl()},
         }
         stage = Train(
-            steps=STEPS, sequence_length=32, global_batch=8, micro_batch=2, checkpoint_every=SAVED, keep_last=1,
+            steps=job.get("steps", STEPS), sequence_length=32, global_batch=8, micro_batch=2, checkpoint_every=job.get("every", SAVED),
+            keep_last=job.get("keep_last", 1), keep_every=job.get("keep_every"),
             init_from=Path(job["init_from"]) if "init_from" in job else None, asynchronous_checkpoints=job.get("asynchronous", False),
         )  # fmt: skip
         hooks = Hooks()
@@ -117,7 +118,7 @@ def close(one: dict[str, Any], other: dict[str, Any], within: float) -> bool:
 
 
 def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
-    data = shards(tmp_path / "shards", 211)
+    data = shards(tmp_path / "shards")
     names = ["straight", "killed", "torn", "fresh", "weights"]
     out = {name: str(tmp_path / name) for name in names}
     jobs = [
@@ -159,7 +160,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(tmp_path: Path) -> N
         pytest.skip("this machine lets nobody mount")
     try:
         jobs = [{"out": str(full / "run")}]
-        ((found,),) = on_ranks(run, 1, tmp_path / "o", groups=1, jobs=jobs, data=str(shards(tmp_path / "shards", 211)))
+        ((found,),) = on_ranks(run, 1, tmp_path / "o", groups=1, jobs=jobs, data=str(shards(tmp_path / "shards")))
     finally:
         subprocess.run(["umount", str(full)], check=True)
     step = full / "run" / "checkpoint" / f"step_{STEPS:08d}.tmp"
@@ -172,7 +173,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(tmp_path: Path) -> N
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_resumes_in_its_layout_and_in_others(tmp_path: Path, optimizer: str, precision: str) -> None:
     """In the same layout to the last bit; in another within 1e-5 in FP32, and within half precision in BF16."""
-    data = shards(tmp_path / "shards", 211)
+    data = shards(tmp_path / "shards")
     jobs: list[dict[str, Any]] = []
     same: list[tuple[int, int]] = []
     other: list[tuple[int, int]] = []
