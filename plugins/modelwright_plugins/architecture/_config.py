@@ -63,7 +63,11 @@ def decoder_config(a: CausalDecoder, engine: dict[str, Any]) -> TransformerConfi
     }
     if a.kv_rank is not None:
         return LatentConfig(**fields, **_latent(a))
-    yarn = {"yarn_rotary_scaling_factor": a.rope_factor, "yarn_mscale": a.yarn_mscale, "yarn_mscale_all_dim": a.yarn_mscale_all}
+    yarn: dict[str, Any] = {
+        "yarn_rotary_scaling_factor": a.rope_factor,
+        "yarn_mscale": a.yarn_mscale,
+        "yarn_mscale_all_dim": a.yarn_mscale_all,
+    }
     return ModelConfig(**fields, **(yarn if a.rope_scaling == "yarn" else {}))
 
 
