@@ -85,6 +85,7 @@ def modelwright_register(registry: Registry) -> None:
     add("objective", "sentence_pairs", next_sentence="NextSentence", sentence_order="SentenceOrder")
     add("objective", "fill_in_the_middle", fill_in_the_middle="FillInTheMiddle")
     add("objective", "bart", bart="BART")
+    add("objective", "distillation", distillation="Distillation")
     add("objective", "multi_token", multi_token="MultiToken")
     add("objective", "span_corruption", span_corruption="SpanCorruption")
     add("objective", "mixture_of_denoisers", mixture_of_denoisers="MixtureOfDenoisers")

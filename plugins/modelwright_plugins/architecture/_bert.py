@@ -90,7 +90,7 @@ class Bert(VocabularyModule):
         return found
 
 
-class Embedding(LanguageModelEmbedding):  # type: ignore[misc]
+class Embedding(LanguageModelEmbedding):
     """Tokens, positions and token types, then a norm if there is one, then dropout: [batch, length] -> [length, batch, width]."""
 
     def __init__(self, config: TransformerConfig, kind: type | None, padded: int, positions: int, token_types: int) -> None:
@@ -124,7 +124,7 @@ class Dense(torch.nn.Linear):
             parameter.sequence_parallel = shared_out and config.sequence_parallel  # type: ignore[attr-defined]
 
 
-class MaskedHead(MegatronModule):  # type: ignore[misc]
+class MaskedHead(MegatronModule):
     """Before the output matrix: dense, gelu, norm (Devlin et al. 2019's code)."""
 
     def __init__(self, config: TransformerConfig, outputs: int, kind: type) -> None:

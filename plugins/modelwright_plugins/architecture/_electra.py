@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from megatron.core.models.backends import BackendSpecProvider
@@ -35,7 +37,8 @@ class Electra(VocabularyModule):
         super().__init__(config, tokens=tokens, tied=True, pre_process=pre_process, post_process=post_process, vp_stage=vp_stage)
         if not (pre_process and post_process):
             raise ModelwrightError("architecture Electra wants parallel.pipeline=1: its second model reads what the first has made")
-        kind, small, stage = norm(config, modules), resized(config, **generator), {"pre": True, "post": True, "vp_stage": None}
+        kind, small = norm(config, modules), resized(config, **generator)
+        stage: dict[str, Any] = {"pre": True, "post": True, "vp_stage": None}
         self.embedding = Embedding(resized(config, embedding_width), kind if post_norm else None, self.padded, positions, token_types)
         self.generator_widened = widened(embedding_width, small)
         self.generator = encoder(small, modules, post_norm=post_norm, **stage)

@@ -14,7 +14,7 @@ from megatron.core.transformer.module import MegatronModule
 from modelwright_plugins.engine import context
 
 
-class RelativeAttention(MegatronModule):  # type: ignore[misc]
+class RelativeAttention(MegatronModule):
     """A core attention whose `attention_bias` is a table [buckets, heads] of all heads, which every layer of a stack shares.
 
     The bias [1, heads of this rank, length, keys] is looked up here, in each layer: a layer that is computed again going backward then

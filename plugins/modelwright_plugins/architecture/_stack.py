@@ -11,7 +11,7 @@ from megatron.core.transformer.transformer_config import TransformerConfig
 from megatron.core.transformer.utils import sharded_state_dict_default
 
 
-class Stack(TransformerBlock):  # type: ignore[misc]
+class Stack(TransformerBlock):
     """Layers `first` to `first + count` - 1 of a stack of `total`, and its final norm if the last is among them.
 
     Megatron 0.16.1 counts layers over the whole pipeline; a model of two stacks counts each by itself, in checkpoints too.

@@ -58,7 +58,7 @@ class T5(VocabularyModule):
         first = get_transformer_layer_offset(config, vp_stage, rank)
         end = first + get_num_layers_to_build(config, vp_stage, rank)
         self.encoder = self.decoder = None
-        options = {"norm": norm(config, modules), "vp_stage": vp_stage}
+        options: dict[str, Any] = {"norm": norm(config, modules), "vp_stage": vp_stage}
         if first < encoder_layers:
             count = min(end, encoder_layers) - first
             spec = self_attending(config, modules, causal=False, distance=distance)
@@ -66,7 +66,7 @@ class T5(VocabularyModule):
         if end > encoder_layers:
             begin = max(first, encoder_layers)
             spec = cross_attending(config, modules, self_attending(config, modules, causal=True, distance=distance))
-            place = {"first": begin - encoder_layers, "count": end - begin, "total": config.num_layers - encoder_layers}
+            place: dict[str, Any] = {"first": begin - encoder_layers, "count": end - begin, "total": config.num_layers - encoder_layers}
             self.decoder = Stack(config, spec, **place, **options)
         if post_process:
             self.output_layer = ColumnParallelLinear(
@@ -115,7 +115,7 @@ class T5(VocabularyModule):
         return encoded, decoded
 
 
-class Table(MegatronModule):  # type: ignore[misc]
+class Table(MegatronModule):
     """[buckets, heads] numbers; one of the copies that pipeline stages have is the `first`."""
 
     def __init__(self, config: TransformerConfig, buckets: int, *, first: bool) -> None:

@@ -11,7 +11,7 @@ from megatron.core.transformer.enums import ModelType
 from megatron.core.transformer.transformer_config import TransformerConfig
 
 
-class VocabularyModule(LanguageModule):  # type: ignore[misc]
+class VocabularyModule(LanguageModule):
     """A LanguageModule of `tokens` tokens, padded inside to a multiple of the tensor ranks.
 
     Padding would take probability from real tokens (0.2-0.3 nats at the start), so its logits are minus infinity in

@@ -111,7 +111,7 @@ def _config(context: int, dtype: Any, *, heads: int, kv_heads: int, window: Any,
     )
 
 
-def _both(component: Any, context: int, own: Any, device: Any, **case: Any) -> tuple[Any, Any]:
+def _both(component: Any, context: int, own: Any, device: Any, *, causal: bool, scale: float | None = None, **case: Any) -> tuple[Any, Any]:
     """(its output on this rank, and the gradients of queries, keys and values; the same of the formula in FP64)."""
     import torch
     from megatron.core.transformer.enums import AttnMaskType
@@ -122,7 +122,7 @@ def _both(component: Any, context: int, own: Any, device: Any, **case: Any) -> t
     heads, kv_heads, value_size = 4, case.get("kv_heads", 4), case.get("value_size", 8)
     keys, cross, window, alibi = KEYS if case.get("cross") else LENGTH, case.get("cross"), case.get("window"), case.get("alibi", False)
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    kind = AttnMaskType.causal if case["causal"] else AttnMaskType.padding if cross else AttnMaskType.no_mask
+    kind = AttnMaskType.causal if causal else AttnMaskType.padding if cross else AttnMaskType.no_mask
     config = _config(context, dtype, heads=heads, kv_heads=kv_heads, window=window, alibi=alibi)
     sizes = {"k_channels": 8, "v_channels": value_size} if value_size != 8 else {}
     core = component.module(own)(
@@ -130,7 +130,7 @@ def _both(component: Any, context: int, own: Any, device: Any, **case: Any) -> t
         layer_number=1,
         attn_mask_type=kind,
         attention_type="cross" if cross else "self",
-        softmax_scale=case.get("scale"),
+        softmax_scale=scale,
         **sizes,
     ).to(device)
     random = torch.Generator().manual_seed(SEED)
@@ -140,11 +140,11 @@ def _both(component: Any, context: int, own: Any, device: Any, **case: Any) -> t
     visible = None if case.get("visible") is None else case["visible"].to(device)
     mine = cut.places(LENGTH // context, device)
     here = [(t if len(t) != LENGTH else t[mine]).clone().requires_grad_() for t in wholes]
-    parts = {"attention_bias": None if bias is None else bias[:, :, mine].to(dtype)}
-    out = core(*here, None if visible is None else visible[:, mine], attn_mask_type=kind, **parts)
+    part = None if bias is None else bias[:, :, mine].to(dtype)
+    out = core(*here, None if visible is None else visible[:, mine], attn_mask_type=kind, attention_bias=part)
     ours = [out, *grad((out * weights[mine]).sum(), here)]
     exact = [t.double().requires_grad_() for t in wholes]
-    slow = _formula(*exact, bias, visible, scale=case.get("scale"), causal=case["causal"], window=window, alibi=alibi)
+    slow = _formula(*exact, bias, visible, scale=scale, causal=causal, window=window, alibi=alibi)
     theirs = [slow, *grad((slow * weights).sum(), exact)]
     return ours, [t if len(t) != LENGTH else t[mine] for t in theirs]
 
@@ -219,14 +219,14 @@ def _documents(parts: dict[str, Any], device: Any) -> tuple[float, float]:
     @torch.no_grad()
     def losses(text: Any, apart: bool) -> Any:
         example = parts["objective"].example(Passage((text,), LENGTH, Vocabulary(50, 0), random))
-        inputs = {name: torch.from_numpy(value)[None].to(device) for name, value in example.items()}
+        inputs: dict[str, Any] = {name: torch.from_numpy(value)[None].to(device) for name, value in example.items()}
         if not apart:
             inputs["attention_mask"] = None
         return chunk(**inputs)[0, -len(document) :].float()
 
     alone, both = np.concatenate([[0], document]), np.concatenate([before, [0], document])
     expected = losses(alone, True)
-    return tuple((losses(both, apart) - expected).abs().max().item() for apart in (True, False))  # type: ignore[return-value]
+    return tuple((losses(both, apart) - expected).abs().max().item() for apart in (True, False))
 
 
 def _split(rank: int, component: Any) -> dict[str, float]:

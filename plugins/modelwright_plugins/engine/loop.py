@@ -21,6 +21,7 @@ from modelwright_plugins.engine import context
 from modelwright_plugins.engine.batches import Batches
 from modelwright_plugins.engine.optimizer import TrainingOptimizer
 from modelwright_plugins.engine.position import Position, Ramp
+from modelwright_plugins.engine.reference import Reference
 from modelwright_plugins.objective import Objective
 from modelwright_plugins.schedule import Schedule
 from modelwright_plugins.stability import Stability
@@ -48,6 +49,7 @@ class Trainer:
     steps: int
     causal: bool  # the model's attention, where an objective does not say what is seen
     stability: Stability
+    reference: Reference | None = None  # the objective's
 
     def updates(self, done: int | Position = 0) -> Iterator[dict[str, float]]:
         """The metrics of each update up to `steps`, the same on every rank; `done` is where training stands, and moves on (a number:
@@ -102,9 +104,10 @@ class Trainer:
         for chunk in self.chunks:
             chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
+        rows = micro if self.reference is None else self.reference.beside(micro, self.micro_batch)
         outputs = get_forward_backward_func()(
             forward_step_func=self._forward,
-            data_iterator=[iter(micro) for _ in self.chunks],
+            data_iterator=[iter(rows) for _ in self.chunks],
             model=self.chunks,
             num_microbatches=len(micro),
             seq_length=self.batches.length,

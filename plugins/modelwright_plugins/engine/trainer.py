@@ -11,6 +11,7 @@ from modelwright_plugins.engine import model, optimizer
 from modelwright_plugins.engine.batches import Batches
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.position import Ramp
+from modelwright_plugins.engine.reference import Reference
 from modelwright_plugins.stability.spikes import Finite
 
 HOW = ("parallel", "precision", "kernel", "attention")
@@ -38,6 +39,7 @@ def assembled(
         model.initialise(chunks, architecture, seed=batches.seed, vocab_size=size)
     else:
         weights(chunks)
+    teacher = parts["objective"].reference
     sharded = parts["parallel"].distributed_optimizer
     elementwise = parts["optimizer"].elementwise
     wrapped = model.distribute(chunks, precision=parts["precision"], sharded_gradients=sharded and elementwise)
@@ -53,4 +55,5 @@ def assembled(
         steps=steps,
         causal=architecture.causal,
         stability=parts.get("stability", Finite()),
+        reference=None if teacher is None else Reference.of(teacher, batches, how(parts)),
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from modelwright.component import Component
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import torch
     from numpy.typing import NDArray
@@ -50,6 +52,12 @@ class Objective(Component, ABC):
     def needs(self) -> dict[str, Any]:
         """Parameters that the architecture must have beside its family's, by name."""
         return {}
+
+    @property
+    def reference(self) -> Path | None:
+        """The checkpoint's folder of a frozen model that is to see the same inputs, if there is one: `loss` is given its logits [batch,
+        length, vocabulary of this tensor rank] as inputs["loss_reference"]."""
+        return None
 
     def spans(self, length: int) -> tuple[int, ...]:
         """How long the stretches of text are that a sequence of `length` positions is made of, in tokens. Each is drawn from

@@ -155,6 +155,8 @@ def test_every_layout_learns_what_one_rank_learns(fields: dict[str, Any], tmp_pa
         Megatron(pipeline=2),
         Megatron(pipeline=2, first_stage_layers=3),  # the stage's border is within the decoder
         Megatron(pipeline=2, virtual=2),
+        Megatron(context=2),
+        Megatron(data=2, distributed_optimizer=True),
         Megatron(recompute="full"),
         Megatron(recompute="selective"),
     ]

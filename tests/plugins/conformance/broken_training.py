@@ -415,7 +415,7 @@ class Unbiased(Native):
 
 
 @breaks("attention", "causal: two context ranks compute")
-class Alone(Native):
+class AloneOverContext(Native):
     def module(self, own: Any) -> Any:
         from broken_torch import Alone
 

@@ -128,7 +128,21 @@ def trained(case: Case, data: Path) -> list[dict[str, float]]:
     with started(parts["parallel"], seed=3):
         vocabulary = Vocabulary(VOCABULARY, 0)
         batches = Batches.of(data / "train", parts["objective"], vocabulary, length=case.length, global_batch=BATCH, seed=3)
-        return list(assembled(parts, batches, global_batch=BATCH, micro_batch=case.micro_batch, steps=STEPS).updates(0))
+        trainer = assembled(parts, batches, global_batch=BATCH, micro_batch=case.micro_batch, steps=STEPS)
+        _is_so(parts["parallel"], trainer)
+        return list(trainer.updates(0))
+
+
+def _is_so(layout: Any, trainer: Any) -> None:
+    """A setting that nothing reads would learn what one rank learns."""
+    from modelwright_plugins.engine.fully_sharded import FullySharded
+
+    for chunk in trainer.chunks:
+        for name, value in layout.settings().items():
+            assert getattr(chunk.config, name) == value, name
+        assert isinstance(chunk, FullySharded) == layout.fully_sharded
+        assert chunk.ddp_config.use_distributed_optimizer == layout.distributed_optimizer
+    assert len(trainer.chunks) == (layout.virtual or 1)
 
 
 def shards(folder: Path) -> Path:
