@@ -144,15 +144,16 @@ def _both(component: Any, context: int, own: Any, device: Any, *, causal: bool, 
     out = core(*here, None if visible is None else visible[:, mine], attn_mask_type=kind, attention_bias=part)
     ours = [out, *grad((out * weights[mine]).sum(), here)]
     exact = [t.double().requires_grad_() for t in wholes]
-    slow = _formula(*exact, bias, visible, scale=scale, causal=causal, window=window, alibi=alibi)
+    slow = _formula(exact, bias, visible, scale=scale, causal=causal, window=window, alibi=alibi)
     theirs = [slow, *grad((slow * weights).sum(), exact)]
     return ours, [t if len(t) != LENGTH else t[mine] for t in theirs]
 
 
-def _formula(q: Any, k: Any, v: Any, bias: Any, visible: Any, *, scale: Any, causal: bool, window: Any, alibi: bool) -> Any:
+def _formula(inputs: list[Any], bias: Any, visible: Any, *, scale: Any, causal: bool, window: Any, alibi: bool) -> Any:
     """Position by position, in FP64: q [length, batch, heads, dim] -> [length, batch, heads * value_dim]."""
     import torch
 
+    q, k, v = inputs
     length, batch, heads, dim = q.shape
     repeat, rows = heads // k.shape[2], []
     for place in range(length):
