@@ -12,7 +12,11 @@ from modelwright_plugins.command.source import summary
 
 REGISTRY = discover().registry
 PRESETS = [(kind, name) for kind in REGISTRY.picked for name in presets(kind)]
-REQUIRED = {"source/jsonl": ["source.paths=[x.jsonl]"], "source/text": ["source.paths=[x.txt]"]}  # what has no default
+REQUIRED = {  # what has no default
+    "source/jsonl": ["source.paths=[x.jsonl]"],
+    "source/text": ["source.paths=[x.txt]"],
+    "objective/distillation": ["objective.teacher=x"],
+}
 COMPONENTS = [(kind, name) for kind, name in REGISTRY.entries if kind in REGISTRY.picked]
 
 

@@ -10,9 +10,10 @@ from modelwright_plugins.architecture.decoder import CausalDecoder
 
 @dataclass(frozen=True, kw_only=True)
 class PrefixDecoder(CausalDecoder):
-    """A causal decoder but for what the objective says is seen: prefixes see both ways (prefix LM, Raffel et al. 2020, arXiv:1910.10683,
-    section 3.2.1; UL2, Tay et al. 2022, arXiv:2205.05131). Its weights are a causal decoder's, and either goes on from the other's
-    checkpoints.
+    """A causal decoder but for what the objective says is seen: prefixes see both ways.
+
+    Prefix LM is Raffel et al. 2020, arXiv:1910.10683, section 3.2.1, and UL2's is Tay et al. 2022, arXiv:2205.05131. Its weights are a
+    causal decoder's, and either goes on from the other's checkpoints.
 
     Without an `attention_mask` every position sees all.
     """

@@ -94,6 +94,6 @@ class ParameterCount:
 
         registry = discover().registry
         card = ModelCard.read(file, registry)
-        plain = {kind: registry.load(kind, name)() for kind, name in (("precision", "fp32"), ("kernel", "torch"))}
+        plain = {kind: registry.load(kind, name)() for kind, name in (("precision", "fp32"), ("kernel", "torch"), ("attention", "native"))}
         layout = registry.load("parallel", "megatron")()
         return sizes(card.architecture, layout, 0, **plain, vocab_size=card.vocab_size, sequence_length=card.sequence_length)
