@@ -80,7 +80,7 @@ class BothWays(Architecture):
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder(BothWays):
-    """Encoder-only transformer of BERT's kind (Devlin et al. 2019, arXiv:1810.04805): each position sees all, before and after.
+    """Encoder of BERT's kind (Devlin et al. 2019, arXiv:1810.04805): each position sees all, before and after.
 
     Learned positions and token types, LayerNorm, biases; a head for masked tokens (dense, gelu, norm, the output matrix with a bias)
     and one for pairs of segments (the first position, dense, tanh, two classes).
