@@ -15,13 +15,6 @@ HERE = "modelwright_plugins"
 
 
 @hookimpl
-def on_run_start() -> None:
-    from modelwright_plugins.preemption import notice
-
-    notice()
-
-
-@hookimpl
 def on_run_end(error: BaseException | None) -> None:
     from modelwright_plugins.preemption import ask_again
 
@@ -89,6 +82,7 @@ def modelwright_register(registry: Registry) -> None:
     add("objective", "multi_token", multi_token="MultiToken")
     add("objective", "span_corruption", span_corruption="SpanCorruption")
     add("objective", "mixture_of_denoisers", mixture_of_denoisers="MixtureOfDenoisers")
+    add("objective", "multitask", multitask="Multitask")
     add("optimizer", "adam", adam="Adam", adamw="AdamW")
     add("optimizer", "sgd", sgd="SGD")
     add("optimizer", "adafactor", adafactor="Adafactor")

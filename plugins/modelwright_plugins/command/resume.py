@@ -11,6 +11,7 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.run import resume
 from modelwright_plugins.command.farewell import farewell
+from modelwright_plugins.preemption import notice
 from modelwright_plugins.sweep import record
 
 
@@ -24,6 +25,7 @@ class Resume(Command):
     def run(self, arguments: list[str]) -> int:
         if len(arguments) != 1:
             raise ModelwrightError("resume which run? modelwright resume runs/…")
+        notice()
         folder = Path(arguments[0])
         if (folder / record.RECORD).exists():
             return _sweep(folder.absolute())

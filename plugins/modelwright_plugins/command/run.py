@@ -21,6 +21,7 @@ from modelwright.run import MANIFEST, locked, read_manifest, start
 from modelwright_plugins.catalogue import recipes
 from modelwright_plugins.command.explain import blaming, explained
 from modelwright_plugins.command.farewell import farewell, program, shown
+from modelwright_plugins.preemption import notice
 from modelwright_plugins.sweep import record
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Run(Command):
     """
 
     def run(self, arguments: list[str]) -> int:
+        notice()
         sweep = record.is_sweep(arguments)
         only_overrides([word for word in arguments if not word.startswith("-")])
         if sweep and launch.world():

@@ -44,7 +44,7 @@ def forecast(stage: Train, parts: Parts, *, ranks: int) -> dict[str, str]:
     counts = sorted({sum(each.elements for each in stage.values()) for stage in there})
     return {
         "ranks": _said(layout, ranks, data),
-        "parameters": f"{total:,}",
+        "parameters": f"{total:,} with a vocabulary of {options['vocab_size']:,}",
         "parameters a rank": " to ".join(f"{n:,}" for n in ([counts[0], counts[-1]] if len(counts) > 1 else counts)),
         "memory a rank, at most": f"{_gib(sum(need.values()))} = " + " + ".join(f"{name} {_gib(size)}" for name, size in need.items()),
         "FLOPs a token": f"{flops:.3g}",

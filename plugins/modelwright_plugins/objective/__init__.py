@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -42,6 +43,9 @@ class Objective(Component, ABC):
 
     architectures: ClassVar[tuple[str, ...]] = ("decoder",)
     """The families of architectures that understand its inputs (`Architecture.family`); the first is what conformance trains."""
+
+    neutral: ClassVar[Mapping[str, int]] = {}
+    """What those of its inputs that other objectives don't have are for a sequence of another one, by name, so that `multitask` can mix them."""
 
     @property
     def special_tokens(self) -> tuple[str, ...]:

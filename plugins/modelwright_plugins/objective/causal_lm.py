@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from modelwright_plugins.objective import Objective
 from modelwright_plugins.objective.visible import documents, positions, seen
@@ -20,6 +20,8 @@ class CausalLM(Objective):
 
     A sequence may hold several documents, whose tokens don't see each other.
     """
+
+    architectures: ClassVar[tuple[str, ...]] = ("decoder", "prefix_decoder")
 
     def example(self, passage: Passage) -> Example:
         text, labels = passage.tokens[:-1], passage.tokens[1:]

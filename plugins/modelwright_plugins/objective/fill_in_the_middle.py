@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from modelwright_plugins.objective import Objective
 from modelwright_plugins.objective.visible import documents, positions, seen
@@ -28,6 +28,8 @@ class FillInTheMiddle(Objective):
     The places are between tokens: the paper prefers places between characters (section 4.4), which would want the text tokenised again.
     Every token is a target, those of prefix and suffix too, as in the paper.
     """
+
+    architectures: ClassVar[tuple[str, ...]] = ("decoder", "prefix_decoder")
 
     rate: float = 0.5  # share of documents that are rearranged; the paper finds no harm up to 0.9
     spm: float = 0.5  # share of those that are in the order suffix, prefix, middle

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from modelwright_plugins.objective.masked_lm import Masking
 
@@ -27,6 +28,8 @@ class Pairs(Masking):
     other (there are no sentences in a stream of tokens). The loss is the sum of both tasks' mean losses, in nats; a pair counts as
     often as its segments have masked tokens, 15 % of their length.
     """
+
+    neutral: ClassVar[Mapping[str, int]] = {"tokentype_ids": 0, "pair_labels": -1}
 
     first_token: str = "[CLS]"  # begins every sequence; its name, should the tokenizer have one
     separator: str = "[SEP]"  # ends every segment; its name, should the tokenizer have one
