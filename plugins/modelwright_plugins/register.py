@@ -71,6 +71,7 @@ def modelwright_register(registry: Registry) -> None:
     add("architecture", "encoder_decoder", encoder_decoder="EncoderDecoder")
     add("architecture", "encoder", encoder="Encoder")
     add("architecture", "electra", electra="Electra")
+    add("architecture", "mamba", mamba="Mamba")
     add("objective", "causal_lm", causal_lm="CausalLM")
     add("objective", "prefix_lm", prefix_lm="PrefixLM")
     add("objective", "masked_lm", masked_lm="MaskedLM")
