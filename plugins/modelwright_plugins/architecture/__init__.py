@@ -57,6 +57,10 @@ class Architecture(Component, ABC):
         """Standard deviation of the initial weights of a matrix, by its name in the checkpoint, or of each of its rows [rows, 1];
         None: as its module made it."""
 
+    def initial_weights(self, parameter: str, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor | None:
+        """All of a parameter's initial weights, drawn by `generator`, where they are not normal; None: as `initial_std` says."""
+        return None
+
     @abstractmethod
     def flops_per_token(self, parameters: int, sequence_length: int) -> float:
         """Floating-point operations of a forward and a backward pass, a token."""

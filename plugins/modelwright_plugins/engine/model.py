@@ -90,14 +90,16 @@ def initialise(chunks: list[MegatronModule], architecture: Architecture, *, seed
     for name, data, whole, offset in named_parts(chunks):
         if name.endswith(".bias"):
             data.zero_()
-        if (std := architecture.initial_std(name)) is None:
-            continue
         layer, place = list(offset[: -len(whole)]), offset[-len(whole) :]
         digest = hashlib.sha256(repr((seed, name, layer)).encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") % 2**63)
         if "word_embeddings" in name or "output_layer" in name:
             whole = (vocab_size, *whole[1:])  # how much padding there is depends on the layout
-        drawn = torch.randn(whole, generator=generator).mul_(std)
+        drawn = architecture.initial_weights(name, whole, generator)
+        if drawn is None:
+            if (std := architecture.initial_std(name)) is None:
+                continue
+            drawn = torch.randn(whole, generator=generator).mul_(std)
         mine = drawn[tuple(slice(start, start + size) for start, size in zip(place, data.shape, strict=True))]
         data.zero_()
         data[: mine.shape[0]].copy_(mine)
