@@ -45,7 +45,7 @@ class Objective(Component, ABC):
     """The families of architectures that understand its inputs (`Architecture.family`); the first is what conformance trains."""
 
     neutral: ClassVar[Mapping[str, int]] = {}
-    """What those of its inputs that other objectives don't have are for a sequence of another one, by name, so that `multitask` can mix them."""
+    """What its inputs that other objectives don't have are for a sequence of another one, by name: `multitask` fills them in."""
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
