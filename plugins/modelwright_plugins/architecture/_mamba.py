@@ -28,7 +28,7 @@ from megatron.core.transformer.utils import (
 
 from modelwright_plugins.architecture._ssd import causal_convolution, scan
 
-SPLIT = {name: 0 for name in ("A_log", "dt_bias", "D", "convolution", "convolution_bias", "norm")}
+SPLIT = dict.fromkeys(("A_log", "dt_bias", "D", "convolution", "convolution_bias", "norm"), 0)
 
 
 @dataclass
@@ -43,10 +43,10 @@ class Mixer(MegatronModule):
     """Mamba-2's block (Dao and Gu 2024, arXiv:2405.21060, sections 7 and 8): a projection to gate, values, Δ, B and C; a short
     convolution of values, B and C; the state-space model; a gated RMSNorm of each group's heads; and a projection back.
 
-    It takes attention's place in a transformer layer. Tensor ranks share out heads, as with attention: rows of `in_proj` are, head by head,
-    the gate's, the values' and Δ's. B and C are of groups, which may be fewer than the tensor ranks, so each rank projects all groups (of
-    its part of the sequence with sequence parallelism) and reads those of its heads; where a group's heads are on several ranks, they add up
-    their squares for its norm.
+    It takes attention's place in a transformer layer. Tensor ranks share out heads, as with attention: rows of `in_proj` are, head by
+    head, the gate's, the values' and Δ's. B and C are of groups, which may be fewer than the tensor ranks, so each rank projects all
+    groups (of its part of the sequence with sequence parallelism) and reads those of its heads; where a group's heads are on several
+    ranks, they add up their squares for its norm.
     """
 
     def __init__(

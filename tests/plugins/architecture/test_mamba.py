@@ -1,0 +1,140 @@
+"""Mamba-2 and its hybrids: logits of Hugging Face's models, documents kept apart, initial weights, layouts, published sizes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+from hugging_face import VOCAB, attention, difference, feed_forward, loaded, made
+from ranks import joined, on_ranks
+
+from modelwright_plugins.architecture.mamba import Mamba
+from modelwright_plugins.conformance.training import Case, losses
+from modelwright_plugins.objective.fill_in_the_middle import FillInTheMiddle
+from modelwright_plugins.parallel.megatron import Megatron
+
+LENGTH = 150  # more than two chunks
+MIXER: dict[str, Any] = {"width": 64, "heads": 4, "head_dim": 32, "state": 16, "initializer_std": 0.1}
+ATTENTION: dict[str, Any] = {"attention_heads": 8, "kv_heads": 2, "attention_head_dim": 16, "feed_forward": 96, "tied_embeddings": False}
+THEIRS: dict[str, Any] = {"hidden_size": 64, "vocab_size": VOCAB, "attn_implementation": "eager"}
+THEIR_ATTENTION: dict[str, Any] = {
+    "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 96, "tie_word_embeddings": False, "max_position_embeddings": 256,
+}  # fmt: skip
+
+# ours, the class of theirs, its config
+CASES: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "mamba2": (
+        {"layers": 3},
+        "Mamba2",
+        {"num_heads": 4, "head_dim": 32, "state_size": 16, "n_groups": 1, "num_hidden_layers": 3, "tie_word_embeddings": True},
+    ),
+    "mamba2, groups, untied": (
+        {"layers": 2, "groups": 2, "convolution": 3, "tied_embeddings": False},
+        "Mamba2",
+        {"num_heads": 4, "head_dim": 32, "state_size": 16, "n_groups": 2, "num_hidden_layers": 2, "conv_kernel": 3},
+    ),
+    "nemotron_h": (
+        {"layers": 7, "pattern": "M-M*-M-", "groups": 2, **ATTENTION},
+        "NemotronH",
+        {"mamba_num_heads": 4, "mamba_head_dim": 32, "ssm_state_size": 16, "n_groups": 2, "head_dim": 16, **THEIR_ATTENTION,
+         "layers_block_type": ["linear_attention", "mlp", "linear_attention", "full_attention", "mlp", "linear_attention", "mlp"],
+         "time_step_min": 1e-12},  # theirs clips Δ there
+    ),
+    "bamba": (
+        {"layers": 6, "pattern": "M-*-", "position": "rope", "rope_fraction": 0.5, "activation": "swiglu", **ATTENTION,
+         "attention_head_dim": None},
+        "Bamba",
+        {"mamba_n_heads": 4, "mamba_d_state": 16, "num_hidden_layers": 3, "attn_layer_indices": [1], **THEIR_ATTENTION},
+    ),
+}  # fmt: skip
+
+
+def mixer(ours: Any, mine: str, layer: str, a: Mamba) -> dict[str, Any]:
+    """Under Hugging Face's names, whose rows are all gates, all values, B, C, all Δ."""
+    import torch
+
+    z, x, dt = ours[mine + "in_proj.weight"].unflatten(0, (a.heads, -1)).split([a.head_dim, a.head_dim, 1], 1)
+
+    def both(name: str) -> Any:
+        return [each.flatten(0, 1) for each in ours[mine + name].unflatten(0, (a.groups, 2, -1)).unbind(1)]
+
+    theirs = {f"{layer}{name}": ours[mine + name] for name in ("A_log", "D", "dt_bias", "out_proj.weight")}
+    theirs[layer + "in_proj.weight"] = torch.cat([z.flatten(0, 1), x.flatten(0, 1), *both("bc_proj"), dt.flatten(0, 1)])
+    theirs[layer + "conv1d.weight"] = torch.cat([ours[mine + "convolution"], *both("bc_convolution")])[:, None]
+    theirs[layer + "conv1d.bias"] = torch.cat([ours[mine + "convolution_bias"], *both("bc_convolution_bias")])
+    return theirs | {layer + "norm.weight": ours[mine + "norm"]}
+
+
+def their_weights(gpt: Any, a: Mamba, kind: str) -> dict[str, Any]:
+    ours = gpt.state_dict()
+    top = "backbone." if kind == "Mamba2" else "model."
+    words = ours["embedding.word_embeddings.weight"]
+    theirs = {top + ("embed_tokens" if kind == "Bamba" else "embeddings") + ".weight": words}
+    theirs["lm_head.weight"] = words if a.tied_embeddings else ours["output_layer.weight"]
+    theirs[top + ("final_layernorm" if kind == "Bamba" else "norm_f") + ".weight"] = ours["decoder.final_layernorm.weight"]
+    heads = type(
+        "Heads", (), {"heads": a.queries, "kv_heads": a.kv_heads, "head_dim": a.attention_head_dim, "width": a.width, "kv_rank": None}
+    )
+    for i, letter in enumerate(a.kinds):
+        mine = f"decoder.layers.{i}."
+        place, first = (i // 2, letter != "-") if kind == "Bamba" else (i, True)
+        layer = f"{top}layers.{place}."
+        norms = ("input_layernorm", "pre_ff_layernorm") if kind == "Bamba" else ("norm", "norm")
+        own = "pre_mlp_layernorm" if letter == "-" else "input_layernorm"
+        theirs[f"{layer}{norms[not first]}.weight"] = ours[f"{mine}{own}.weight"]
+        if letter == "M":
+            theirs |= mixer(ours, mine + "self_attention.", layer + ("mamba." if kind == "Bamba" else "mixer."), a)
+        elif letter == "*":
+            theirs |= attention(ours, mine + "self_attention.", layer + ("self_attn." if kind == "Bamba" else "mixer."), heads)
+        elif kind == "Bamba":
+            theirs |= feed_forward(ours, mine + "mlp.", layer + "feed_forward.", a)
+        else:
+            theirs |= {
+                f"{layer}mixer.{to}.weight": ours[f"{mine}mlp.{of}.weight"]
+                for of, to in (("linear_fc1", "up_proj"), ("linear_fc2", "down_proj"))
+            }
+    return theirs
+
+
+def strong(gpt: Any, spread: float = 1.0) -> Any:
+    """States that matter: steps Δ of about 0.1 to 1, and biases, gains and filters that are not what they begin as."""
+    import torch
+
+    random = torch.Generator().manual_seed(5)
+    for name, parameter in gpt.named_parameters():
+        if name.endswith("dt_bias"):
+            parameter.data = torch.empty_like(parameter).uniform_(-2, 0.5, generator=random)
+        elif name.endswith(("A_log", ".D", "convolution", "convolution_bias", "norm.weight", ".norm")):
+            parameter.data += spread * 0.5 * torch.randn(parameter.shape, generator=random)
+    return gpt
+
+
+def compare(rank: int) -> dict[str, tuple[float, float]]:
+    """The largest difference of each model's logits, and the largest logit."""
+    import transformers
+
+    from modelwright_plugins.engine.start import started
+
+    joined(rank, 1)
+    found = {}
+    with started(Megatron(), seed=0):
+        for name, (fields, kind, settings) in CASES.items():
+            a = Mamba(**MIXER | fields)
+            gpt = strong(made(a, length=LENGTH))
+            config = getattr(transformers, kind + "Config")(**THEIRS | settings)
+            theirs = loaded(getattr(transformers, kind + "ForCausalLM")(config), their_weights(gpt, a, kind))
+            found[name] = difference(gpt, theirs, LENGTH)
+    return found
+
+
+def test_logits_are_hugging_faces(tmp_path: Path) -> None:
+    found = on_ranks(compare, 1, tmp_path, groups=1)[0]
+    assert set(found) == set(CASES)
+    for name, (error, largest) in found.items():
+        assert largest > 1, (name, largest)
+        assert error < 1e-5 * largest, (name, error, largest)
