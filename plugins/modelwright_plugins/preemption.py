@@ -48,7 +48,7 @@ def notice() -> None:
         heard_before = True
         if ranks := _ranks():
             # print could be in the midst of a line here
-            os.write(2, b"modelwright: SIGTERM: the ranks end their step and save; Ctrl-C ends them at once\n")
+            os.write(2, b"\nmodelwright: SIGTERM: the ranks end their step and save; Ctrl-C ends them at once\n")
             _let_end(ranks)
         raise Preempted
 
