@@ -62,7 +62,7 @@ class Masking(Objective):
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedLM(Masking):
-    """Masked LM alone, as RoBERTa (BERT: Devlin et al. 2019, arXiv:1810.04805, section 3.1; Liu et al. 2019, arXiv:1907.11692).
+    """Masked LM alone, as RoBERTa (Liu et al. 2019, arXiv:1907.11692; BERT: Devlin et al. 2019, arXiv:1810.04805).
 
     Of a sequence's tokens 15 % are targets, another set each epoch; 80 % of those are masked, 10 % replaced, 10 % left. Documents of
     one sequence don't see each other. The loss is the mean over targets, in nats.

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Multitask(Objective):
-    """A weighted mix of objectives: each sequence is of one of them, drawn by weight (Raffel et al. 2020, arXiv:1910.10683, section 3.5.2).
+    """A weighted mix of objectives: each sequence is of one of them, drawn by weight.
 
-    The loss is the sum of the parts' losses, each of its own sequences, over the number of targets of all: a target counts the same in
-    whatever part it is. All parts train one architecture, and have one vocabulary, with the special tokens of all. Where they want
-    stretches of text of different lengths, one is drawn as long as the longest, and a part has as much of it as it wants, from anywhere.
+    As T5 mixes tasks (Raffel et al. 2020, arXiv:1910.10683, section 3.5.2). The loss is the sum of the parts' losses, each of its own
+    sequences, over the number of targets of all: a target counts the same in whatever part it is. All parts train one architecture, and
+    have one vocabulary, with the special tokens of all. Where they want stretches of text of different lengths, one is drawn as long as
+    the longest, and a part has as much of it as it wants, from anywhere.
     """
 
     weights: dict[str, float]  # share of sequences of each part, in proportion; a part's name is an objective's, or stands in `parts`

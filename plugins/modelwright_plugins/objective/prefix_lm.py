@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PrefixLM(Objective):
-    """Next-token prediction of what follows a prefix that sees both ways (Raffel et al. 2020, arXiv:1910.10683, section 3.2.1).
+    """Next-token prediction of what follows a prefix that sees both ways (Raffel et al. 2020, arXiv:1910.10683).
 
-    Each document of a sequence is split at a place of its own, each place as likely as any other: its first 1 to n of n positions are the
-    prefix, and the targets are what comes after, which is at least one token.
+    Section 3.2.1. Each document of a sequence is split at a place of its own, each place as likely as any other: its first 1 to n of n
+    positions are the prefix, and the targets are what comes after, which is at least one token.
     """
 
     architectures: ClassVar[tuple[str, ...]] = ("prefix_decoder",)

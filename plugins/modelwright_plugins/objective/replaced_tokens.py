@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplacedTokenDetection(Masking):
-    """A generator learns to fill masks; its tokens, sampled, stand in a text whose every token a discriminator is to tell: the text's own
-    or not (Clark et al. 2020, arXiv:2003.10555, section 2).
+    """ELECTRA's objective: tell which tokens a generator has put in (Clark et al. 2020, arXiv:2003.10555, section 2).
+
+    The generator learns to fill masks; its tokens, sampled, stand in a text whose every token a discriminator is to tell: the text's own
+    or not.
 
     The loss is the generator's mean over masked tokens + `discriminator_weight` times the discriminator's mean over all, in nats. A sampled
     token that is the right one is the text's own. No gradient goes through the sampling.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "objective"))
+from teacher import made
 
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
@@ -29,11 +33,18 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
     (tmp_path / "a.txt").write_text("Grüße\n\nund mehr\n" * 50)
     (tmp_path / "b.txt").write_text("The mill turns.\n")
     (tmp_path / "a.jsonl").write_text('{"text": "one", "id": "x", "source": {"n": 1}}\n{"text": "two"}\n')
-    return {"source/text": {"paths": [str(tmp_path)], "piece_bytes": 30}, "source/jsonl": {"paths": [str(tmp_path / "a.jsonl")]}}
+    return {
+        "source/text": {"paths": [str(tmp_path)], "piece_bytes": 30},
+        "source/jsonl": {"paths": [str(tmp_path / "a.jsonl")]},
+        "objective/multitask": {"weights": {"causal_lm": 0.7, "fill_in_the_middle": 0.3}},
+        "objective/distillation": {"teacher": str(tmp_path / "teacher")},
+    }
 
 
 @pytest.mark.parametrize("what", [pytest.param(e, marks=pytest.mark.slow if e.startswith(RANKS) or e in SLOW else []) for e in ENTRIES])
-def test_a_built_in_component_conforms(what: str, needed: dict[str, dict[str, Any]]) -> None:
+def test_a_built_in_component_conforms(what: str, needed: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    if what == "objective/distillation":
+        made(tmp_path)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*was not run: kernel=transformer_engine is not installed")
         assert_conforms(what, **needed.get(what, {}))

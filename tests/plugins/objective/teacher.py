@@ -11,11 +11,11 @@ from modelwright_plugins.conformance.training import BATCH, LENGTH, VOCABULARY, 
 
 def made(folder: Path, **changes: Any) -> Path:
     """Trained for some updates, so that it knows something."""
-    on_ranks(_make, 1, folder / "made", folder=folder / "teacher", changes={"layers": 4, "width": 48, "heads": 4, **changes})
+    on_ranks(_make, 1, folder / "made", out=folder / "teacher", changes={"layers": 4, "width": 48, "heads": 4, **changes})
     return folder / "teacher"
 
 
-def _make(rank: int, folder: Path, changes: dict[str, Any]) -> None:
+def _make(rank: int, out: Path, changes: dict[str, Any]) -> None:
     from modelwright.hooks import discover
     from modelwright_plugins.conformance.training import batches
     from modelwright_plugins.engine import checkpoint
@@ -29,5 +29,5 @@ def _make(rank: int, folder: Path, changes: dict[str, Any]) -> None:
         trainer = assembled(parts, batches(parts["objective"]), global_batch=BATCH, micro_batch=2, steps=10)
         for _ in trainer.updates(0):
             pass
-        ModelCard(parts["architecture"], VOCABULARY, LENGTH, 0, 7).write(folder / "model.json", discover().registry)
-        checkpoint.save(folder, 10, [chunk.module for chunk in trainer.chunks], trainer.optimizer, keep_last=None)
+        ModelCard(parts["architecture"], VOCABULARY, LENGTH, 0, 7).write(out / "model.json", discover().registry)
+        checkpoint.save(out, 10, [chunk.module for chunk in trainer.chunks], trainer.optimizer, keep_last=None)
