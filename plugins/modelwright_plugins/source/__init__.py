@@ -31,6 +31,8 @@ class BadRecord:
 
     reason: str  # in a few words; records are counted by it
     line: int | None = None  # from 1
+    row: int | None = None  # of a table, from 1
+    offset: int | None = None  # bytes from the beginning of the file as it is on disk, where it has neither
 
 
 class Source(Component, ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,8 @@ class Reader(PipelineStep):
 
             def put(file: SourceFile, record: BadRecord) -> None:
                 self.stat_update("quarantined")
-                line = {} if record.line is None else {"line": record.line}
-                bad.write(json.dumps({"file": str(file.path), **line, "reason": record.reason}) + "\n")
+                where = {key: value for key, value in asdict(record).items() if value is not None and key != "reason"}
+                bad.write(json.dumps({"file": str(file.path), **where, "reason": record.reason}) + "\n")
 
             for file in share(self.files, rank, world_size):
                 try:
