@@ -76,6 +76,7 @@ def modelwright_register(registry: Registry) -> None:
     add("objective", "prefix_lm", prefix_lm="PrefixLM")
     add("objective", "masked_lm", masked_lm="MaskedLM")
     add("objective", "replaced_tokens", replaced_token_detection="ReplacedTokenDetection")
+    add("objective", "span_boundary", span_boundary="SpanBoundary")
     add("objective", "sentence_pairs", next_sentence="NextSentence", sentence_order="SentenceOrder")
     add("objective", "fill_in_the_middle", fill_in_the_middle="FillInTheMiddle")
     add("objective", "bart", bart="BART")

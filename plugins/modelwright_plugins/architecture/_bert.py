@@ -1,4 +1,4 @@
-"""BERT: embeddings, layers that see both ways, a head for masked tokens and one for pairs of segments."""
+"""BERT: embeddings, layers that see both ways, heads for masked tokens, for pairs of segments and for spans from their boundaries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from megatron.core import parallel_state
 from megatron.core.models.backends import BackendSpecProvider
 from megatron.core.models.common.embeddings.language_model_embedding import LanguageModelEmbedding
 from megatron.core.tensor_parallel import ColumnParallelLinear, gather_from_sequence_parallel_region
@@ -19,6 +20,8 @@ from megatron.core.transformer.transformer_config import TransformerConfig
 from modelwright_plugins.architecture._layers import block, layer, norm
 from modelwright_plugins.architecture._vocabulary import VocabularyModule
 from modelwright_plugins.engine import context
+
+PLACE_WIDTH = 200  # of a place within a span (SpanBERT's code, position_embedding_size)
 
 
 class Bert(VocabularyModule):
@@ -35,6 +38,7 @@ class Bert(VocabularyModule):
         embedding_width: int,
         post_norm: bool,
         pairs: bool,
+        span_places: int,
         tied: bool,
         pre_process: bool,
         post_process: bool,
@@ -53,6 +57,7 @@ class Bert(VocabularyModule):
             if pairs:
                 self.pooler = Dense(config.hidden_size, config.hidden_size, config)
                 self.pair_head = Dense(config.hidden_size, 2, config)
+            self.span_head = SpanHead(config, embedding_width, kind, span_places) if span_places else None
         if pre_process or post_process:
             self.setup_embeddings_and_output_layer()
 
@@ -64,6 +69,7 @@ class Bert(VocabularyModule):
         tokentype_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         pair_labels: torch.Tensor | None = None,
+        boundaries: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Shapes as Encoder tells them."""
         hidden = None
@@ -75,11 +81,20 @@ class Bert(VocabularyModule):
         if not self.post_process:
             return hidden
         logits, _ = self.output_layer(self.masked_head(hidden), weight=self.output_matrix())
-        out = self.nats_or_logits(logits, labels)
+        if labels is None or labels.dim() == 2:
+            out = self.nats_or_logits(logits, labels)
+        else:
+            assert self.span_head is not None and boundaries is not None
+            told, _ = self.output_layer(self.span_head(hidden, boundaries), weight=self.output_matrix())
+            each = zip((logits, told), labels.unbind(-1), strict=True)
+            out = torch.stack([self.nats_or_logits(one, of.contiguous()) for one, of in each], -1)
         if pair_labels is None:
             return out
         nats = F.cross_entropy(self.pair_logits(hidden).float(), pair_labels[:, 0].clamp(min=0), reduction="none")
-        return torch.where(pair_labels >= 0, nats[:, None].to(out.dtype), out)
+        first = pair_labels >= 0
+        if out.dim() == 3:
+            first, nats = first[..., None], nats[:, None]
+        return torch.where(first, nats[:, None].to(out.dtype), out)
 
     def pair_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[length of this rank, batch, width] -> [batch, 2], from the first position."""
@@ -134,6 +149,35 @@ class MaskedHead(MegatronModule):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self.norm(F.gelu(self.dense(hidden)))
+        return found
+
+
+class SpanHead(MegatronModule):
+    """Masked tokens of a span from the two tokens beside it and the place in it, without those between: two layers of dense, gelu and
+    norm (Joshi et al. 2019, arXiv:1907.10529, section 3.2); `places` are rows of the table of places."""
+
+    def __init__(self, config: TransformerConfig, outputs: int, kind: type, places: int) -> None:
+        super().__init__(config=config)
+        self.places = torch.nn.Embedding(places, PLACE_WIDTH, dtype=config.params_dtype)
+        self.places.weight.is_embedding_or_output_parameter = True  # type: ignore[assignment]
+        self.places.weight.sequence_parallel = config.sequence_parallel  # type: ignore[assignment]
+        self.dense = Dense(2 * config.hidden_size + PLACE_WIDTH, config.hidden_size, config, shared_out=True)
+        self.norm = kind(config=config, hidden_size=config.hidden_size, eps=config.layernorm_epsilon)
+        self.head = MaskedHead(config, outputs, kind)
+
+    def forward(self, hidden: torch.Tensor, boundaries: torch.Tensor) -> torch.Tensor:
+        """[length of this rank, batch, width] and places in the sequence [batch, length of this context rank, 2] -> the same length,
+        batch, width of embeddings; whatever it is where there is no span."""
+        beside, place = boundaries.transpose(0, 1), context.places(boundaries.shape[1], boundaries.device)
+        if self.config.sequence_parallel:
+            rank, length = parallel_state.get_tensor_model_parallel_rank(), len(hidden)
+            beside, place = (each[rank * length : (rank + 1) * length] for each in (beside, place))
+            hidden = gather_from_sequence_parallel_region(hidden, tensor_parallel_output_grad=True)
+        if context.ranks() > 1:
+            hidden = torch.cat(context.whole(*hidden.chunk(2, -1)), -1)
+        left, right = (hidden.gather(0, each[..., None].expand(-1, -1, hidden.shape[-1])) for each in beside.unbind(-1))
+        within = self.places((place[:, None] - beside[..., 0] - 1).clamp(0, self.places.num_embeddings - 1))
+        found: torch.Tensor = self.head(self.norm(F.gelu(self.dense(torch.cat([left, right, within], -1)))))
         return found
 
 

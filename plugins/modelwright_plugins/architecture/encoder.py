@@ -83,19 +83,28 @@ class Encoder(BothWays):
     """Encoder of BERT's kind (Devlin et al. 2019, arXiv:1810.04805): each position sees all, before and after.
 
     Learned positions and token types, LayerNorm, biases; a head for masked tokens (dense, gelu, norm, the output matrix with a bias)
-    and one for pairs of segments (the first position, dense, tanh, two classes).
+    and one for pairs of segments (the first position, dense, tanh, two classes). With `span_head` there is one that tells the tokens of
+    a span from those beside it, with the output matrix and bias of masked tokens (SpanBERT: Joshi et al. 2019, arXiv:1907.10529).
 
     Inputs, [batch, length] int64 but for the mask: `input_ids`; `position_ids`, None: counted from 0; `tokentype_ids`, None: all 0;
     `attention_mask` [batch, length, 2]: which positions each one sees (see `objective.visible`), None: all;
     `labels`, below 0 where there is no target; `pair_labels`: the class of the pair, 0 or 1, at the first position, -1 elsewhere.
-    Output: logits [batch, length, vocab_size]; with `labels` nats [batch, length], at the first position those of the pair's class
+    `labels` may be [batch, length, 2]: what masked tokens are, and what `span_head` is to tell; then `boundaries` [batch, length, 2] are
+    the positions before and after the span that each one is in, whatever they are where there is no target.
+    Output: logits [batch, length, vocab_size]; with `labels` nats of their shape, at the first position those of the pair's class
     if there are `pair_labels`.
     """
 
     family: ClassVar[str] = "encoder"
 
     pair_head: bool = True  # a pooler and a head for pairs of segments
+    span_head: int = 0  # tokens of a span, its first ones, that a head tells from those beside it (SpanBERT: 20); 0: no such head
     tied_embeddings: bool = True  # the output matrix is the embedding's
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.span_head < 0:
+            raise ValueError(f"span_head is {self.span_head}; it is 0 or more")
 
     def build(
         self, config: TransformerConfig, modules: BackendSpecProvider, *, vocab_size: int, sequence_length: int, **stage: Any
@@ -111,6 +120,7 @@ class Encoder(BothWays):
             embedding_width=self.embedding_width or self.width,
             post_norm=self.norm_placement == "post",
             pairs=self.pair_head,
+            span_places=self.span_head,
             tied=self.tied_embeddings,
             **stage,
         )

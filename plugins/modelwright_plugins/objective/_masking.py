@@ -41,9 +41,13 @@ def hidden(
     replaced: float,
     vocabulary: Vocabulary,
     random: np.random.Generator,
+    spans: Numbers | None = None,
 ) -> Numbers:
-    """`text` [length] with this share of targets masked, this share replaced by any token that is not special, and the rest kept."""
+    """`text` [length] with this share of targets masked, this share replaced by any token that is not special, and the rest kept. With
+    `spans` [length], the number of each position's span, below `length`, what is done to one of its targets is done to all."""
     chance, other = random.random(len(text)), ordinary(vocabulary, len(text), random)
+    if spans is not None:
+        chance = chance[spans]
     changed = np.where(chance < masked, mask, np.where(chance < masked + replaced, other, text))
     return np.where(targets, changed, text)
 
