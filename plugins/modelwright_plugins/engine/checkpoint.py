@@ -125,9 +125,11 @@ def save(
 
 def load(folder: Path, step: int, chunks: list[MegatronModule], optimizer: MegatronOptimizer | None) -> dict[str, Any]:
     """Load weights, and the optimizer's state if one is given, into this layout, whichever they were saved from. The progress saved."""
-    template = _state(chunks, optimizer, loading=True)
+    path = step_folder(folder, step)
+    told = SafeCommonLoad().load_common(path).get("optimizer", {})
+    template = _state(chunks, optimizer, loading=True, begun=told.get("begun", True))
     try:
-        state = dist_checkpointing.load(template, str(step_folder(folder, step)), SafeLoad(), SafeCommonLoad())
+        state = dist_checkpointing.load(template, str(path), SafeLoad(), SafeCommonLoad())
     except (Exception, torch_checkpoint.CheckpointException) as e:
         if isinstance(e, torch_checkpoint.CheckpointException):  # what each rank raised
             for each, _ in e.failures.values():
@@ -135,10 +137,10 @@ def load(folder: Path, step: int, chunks: list[MegatronModule], optimizer: Megat
                     raise each from e
         if optimizer is not None and "optimizer.state" in str(e):
             why = f"holds the state of another optimizer; to start from its weights alone: train.init_from={folder}"
-            raise ModelwrightError(f"{step_folder(folder, step)} {why}") from e
+            raise ModelwrightError(f"{path} {why}") from e
         raise
     for name, chunk in _named(chunks):
-        chunk.load_state_dict(without_code(state[name], step_folder(folder, step)))
+        chunk.load_state_dict(without_code(state[name], path))
     progress: dict[str, Any] = state["progress"]
     if optimizer is not None:
         load_state(optimizer, chunks, state["optimizer"], step=progress["updates"])
@@ -149,8 +151,10 @@ def _named(chunks: list[MegatronModule]) -> list[tuple[str, MegatronModule]]:
     return [(f"chunk{i}", chunk) for i, chunk in enumerate(chunks)]
 
 
-def _state(chunks: list[MegatronModule], optimizer: MegatronOptimizer | None, *, loading: bool = False) -> dict[str, Any]:
+def _state(
+    chunks: list[MegatronModule], optimizer: MegatronOptimizer | None, *, loading: bool = False, begun: bool = True
+) -> dict[str, Any]:
     state: dict[str, Any] = {name: chunk.sharded_state_dict(metadata=named_metadata()) for name, chunk in _named(chunks)}
     if optimizer is not None:
-        state["optimizer"] = sharded_state(optimizer, chunks, dict(state), loading=loading)
+        state["optimizer"] = sharded_state(optimizer, chunks, dict(state), loading=loading, begun=begun)
     return state

@@ -24,11 +24,19 @@ from modelwright_plugins.engine.fully_sharded import sharded_rows
 from modelwright_plugins.engine.optimizer import SharedOutOptimizer, TrainingOptimizer, allocate_state
 
 
-def sharded_state(optimizer: TrainingOptimizer, chunks: list[MegatronModule], named: dict[str, Any], *, loading: bool) -> dict[str, Any]:
-    """What Megatron saves or loads of the optimizer; `named` holds the sharded state of `chunks`."""
-    if loading:
-        for single in optimizer.chained_optimizers:
+def sharded_state(
+    optimizer: TrainingOptimizer, chunks: list[MegatronModule], named: dict[str, Any], *, loading: bool, begun: bool = True
+) -> dict[str, Any]:
+    """What Megatron saves or loads of the optimizer; `named` holds the sharded state of `chunks`.
+
+    `begun`: what is loaded has a state. Where FP16 has let each update pass so far there is none, and a zero one is not the same:
+    some optimizers do something else at their first step.
+    """
+    for single in optimizer.chained_optimizers if loading else ():
+        if begun:
             allocate_state(single.optimizer)
+        else:
+            single.optimizer.state.clear()
     parts = {id(part.data): part for part in _flat(named)}
     parts |= {id(parameter): part for rows in sharded_rows(chunks) for parameter, part in rows.parts.items()}
     tensors: dict[str, Any] = {}
@@ -41,7 +49,9 @@ def sharded_state(optimizer: TrainingOptimizer, chunks: list[MegatronModule], na
             tensors.setdefault(str(number), {})[what] = _of_matrix(parts[id(place.parameter)], what, tensor, place)
     if loading:
         return {"tensors": tensors}
-    return {"tensors": tensors, "step": _steps(optimizer), "loss_scale": optimizer.scaler.numbers() if optimizer.scaler else None}
+    scale = optimizer.scaler.numbers() if optimizer.scaler else None
+    begun = any(state for single in optimizer.chained_optimizers for state in single.optimizer.state.values())
+    return {"tensors": tensors, "step": _most(_steps(optimizer)), "begun": bool(_most(begun)), "loss_scale": scale}
 
 
 @torch.no_grad()
@@ -132,9 +142,14 @@ def _places(optimizer: TrainingOptimizer, chunks: list[MegatronModule]) -> Itera
 
 def _steps(optimizer: TrainingOptimizer) -> int:
     """Updates that the optimizer has counted: fewer than batches where an overflow let some pass."""
-    counts = [int(state["step"]) for single in optimizer.chained_optimizers for state in single.optimizer.state.values() if "step" in state]
-    most = torch.tensor(max(counts, default=0), device=torch.cuda.current_device())
-    dist.all_reduce(most, dist.ReduceOp.MAX)  # a rank may have none
+    states = (state for single in optimizer.chained_optimizers for state in single.optimizer.state.values())
+    return max((int(state["step"]) for state in states if "step" in state), default=0)
+
+
+def _most(number: int) -> int:
+    """The largest of all ranks': one may have nothing of the optimizer."""
+    most = torch.tensor(number, device=torch.cuda.current_device())
+    dist.all_reduce(most, dist.ReduceOp.MAX)
     return int(most)
 
 

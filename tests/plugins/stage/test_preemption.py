@@ -25,7 +25,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.manifest import measured
 from modelwright_plugins import preemption
 
-STEPS, MODELWRIGHT = 150, (sys.executable, "-m", "modelwright")
+STEPS, MODELWRIGHT = 100, (sys.executable, "-m", "modelwright")
 MODEL = ("architecture.layers=2", "architecture.width=32", "architecture.heads=4", "architecture.dropout=0.1")
 SIZES = ("sequence_length=32", "global_batch=8", "micro_batch=4", "checkpoint_every=1000")  # what is saved before the end, SIGTERM saved
 WORDS = ("run", "recipe=pretrain/quickstart", "stages=[train]", "from=data", *MODEL, *(f"train.{size}" for size in SIZES))
@@ -52,7 +52,7 @@ def words(name: str, ranks: int) -> list[str]:
 
 
 def done(home: Path, *command: str, env: dict[str, str] | None = None) -> str:
-    said = subprocess.run(command, cwd=home, env=env or environment(home), capture_output=True, text=True, timeout=240)
+    said = subprocess.run(command, cwd=home, env=env or environment(home), capture_output=True, text=True, timeout=500)
     assert said.returncode == 0, said.stderr
     return said.stdout
 
@@ -67,7 +67,7 @@ def told(run: Path) -> list[tuple[float, ...]]:
     return [tuple(line[key] for key in ("step", "tokens", "loss", "grad_norm")) for line in lines(run)]
 
 
-def until(so: Callable[[], Any], seconds: float = 180) -> Any:
+def until(so: Callable[[], Any], seconds: float = 500) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := so()):
         assert time.monotonic() < deadline, "it never came to that"
@@ -104,7 +104,7 @@ def test_sigterm_saves_and_the_run_goes_on(home: Path, alone: Any, ranks: int, a
     until(lambda: len(lines(run)) >= 20)
     leader.send_signal(signal.SIGTERM)
     leader.send_signal(signal.SIGTERM)  # of a job's process and of srun: one request may come twice
-    _, errors = leader.communicate(timeout=60)
+    _, errors = leader.communicate(timeout=300)
     assert leader.returncode == 130 and "modelwright: stopped" in errors
     stopped = saved(run)
     assert told(run) == alone(ranks)[:stopped]

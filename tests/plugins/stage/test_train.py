@@ -63,11 +63,12 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
     from modelwright_plugins.optimizer.adam import AdamW
     from modelwright_plugins.optimizer.muon import Muon
     from modelwright_plugins.parallel.megatron import Megatron
-    from modelwright_plugins.precision.floats import BF16, FP32
+    from modelwright_plugins.precision.floats import BF16, FP16, FP32
     from modelwright_plugins.stage.train import Train
     from modelwright_plugins.tracker.jsonl import Jsonl
 
     found: list[Any] = []
+    scaled = FP16(initial_scale=2.0**19, hysteresis=1, growth_interval=5, backoff=0.125)  # some updates overflow, and the scale grows
     for number, job in enumerate(jobs):
         out, layout = Path(job["out"]), Megatron(**job.get("layout", {}))
         ranks = layout.ranks(None)
@@ -85,7 +86,7 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
             "optimizer": {"muon": Muon(), "adamw": AdamW()}[job.get("optimizer", "muon")],
             "schedule": Until(warmup=2, until=job.get("until")),
             "parallel": layout,
-            "precision": {"fp32": FP32(), "bf16": BF16()}[job.get("precision", "fp32")],
+            "precision": {"fp32": FP32(), "bf16": BF16(), "fp16": scaled}[job.get("precision", "fp32")],
             "kernel": Torch(),
             "attention": Native(),
             "tracker": {"jsonl": Jsonl()},
