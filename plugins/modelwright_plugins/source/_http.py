@@ -49,7 +49,7 @@ def media_type(header: str) -> tuple[str, str | None]:
 def unpacked(headers: dict[str, str], body: bytes, limit: int) -> bytes | None:
     """Without transfer and content encodings; None: longer than `limit`. ValueError: it can't be unpacked.
 
-    A body that isn't what its header says is taken as it is: crawlers store bodies that they unpacked, with headers that they did not change.
+    A body that isn't what its header says is taken as it is: crawlers unpack bodies, and store the headers that came with them.
     """
     if "chunked" in headers.get("transfer-encoding", "").lower():
         body = dechunked(body)
@@ -63,7 +63,8 @@ def unpacked(headers: dict[str, str], body: bytes, limit: int) -> bytes | None:
 
 def dechunked(body: bytes) -> bytes:
     """Chunks joined (RFC 9112, section 7.1); from where they are no chunks, the rest as it is."""
-    found, at = [], 0
+    found: list[bytes] = []
+    at = 0
     while (line := body.find(b"\n", at, at + 64)) >= 0:
         try:
             size = int(body[at:line].partition(b";")[0], 16)
@@ -129,8 +130,8 @@ def _brotli(body: bytes, limit: int) -> bytes | None:
 def decoded(body: bytes, charset: str | None) -> tuple[str, str]:
     """The text and the charset that it was in. `charset` is what the header says. ValueError: it is no text.
 
-    What is whole UTF-8 is UTF-8, whatever it says: other text with letters beyond ASCII is almost never that by accident. Else the first that
-    fits of: header, <meta>, what the bytes look like. The last character may be cut off, as crawlers cut long pages."""
+    What is whole UTF-8 is UTF-8, whatever it says: other text with letters beyond ASCII is almost never that by accident. Else the first
+    that fits of: header, <meta>, what the bytes look like. The last character may be cut off, as crawlers cut long pages."""
     for bom, name in BOMS.items():
         if body.startswith(bom):
             charset = name
@@ -141,15 +142,17 @@ def decoded(body: bytes, charset: str | None) -> tuple[str, str]:
     narrow = [name for name in (header, meta) if name and name.startswith(("iso2022", "utf-16", "utf-32", "hz", "utf-7"))]
     if b"\0" in body and not any(name.startswith("utf-") for name in narrow):
         raise ValueError("no text: it has zero bytes")
-    for name in [*narrow, "utf-8", header, meta]:
-        if name and (text := _strictly(body, name)) is not None:
+    told = [name for name in (header, meta) if name]
+    for name in [*narrow, "utf-8", *told]:
+        if (text := _strictly(body, name)) is not None:
             return text, name
     import cchardet
 
-    if (name := _known(cchardet.detect(body)["encoding"])) and (text := _strictly(body, name)) is not None:
-        return text, name
-    for name in (header, meta, "utf-8"):
-        if name and (text := body.decode(name, "replace")).count("\ufffd") <= LOST * len(text):
+    found = _known(cchardet.detect(body)["encoding"])
+    if found and (text := _strictly(body, found)) is not None:
+        return text, found
+    for name in [*told, "utf-8"]:
+        if (text := body.decode(name, "replace")).count("\ufffd") <= LOST * len(text):
             return text, name
     raise ValueError("no charset fits its bytes")
 

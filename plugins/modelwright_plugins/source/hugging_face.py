@@ -29,8 +29,6 @@ class HuggingFace(Source):
     columns: list[str] | None = None  # kept as metadata; none: all that JSON can hold
 
     def files(self) -> list[SourceFile]:
-        from modelwright_plugins.source._rows import told
-
         if not self.paths:
             raise ModelwrightError("source.paths: no folder given, for example source.paths=[data/my_dataset]", "source.paths")
         found = list(dict.fromkeys(file for path in self.paths for part in self._parts(Path(path).expanduser()) for file in _arrow(part)))
@@ -38,8 +36,8 @@ class HuggingFace(Source):
             try:
                 with _stream(found[0]) as table:
                     wrong = self._columns().missing(table.schema)
-            except _damage() as error:
-                wrong = told(error) and None  # told when it is read
+            except _damage():
+                wrong = None  # told when it is read
             if wrong:
                 raise ModelwrightError(f"source.{wrong[0]}: {found[0]} has {wrong[1]}", f"source.{wrong[0]}")
         return [SourceFile(path=p, name=str(p), bytes=p.stat().st_size, group=str(p)) for p in found]
@@ -105,7 +103,7 @@ def _json(path: Path) -> Any:
         raise ModelwrightError(f"source.paths: {path} can't be read: {error}", "source.paths") from error
 
 
-def _stream(path: Path):  # type: ignore[no-untyped-def]
+def _stream(path: Path) -> Any:
     import pyarrow
 
     return pyarrow.ipc.open_stream(pyarrow.OSFile(str(path)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.source import BadRecord, Source, SourceFile
@@ -70,7 +71,7 @@ class Parquet(Source):
         return Columns(self.text_key, self.id_key, self.group_key, self.columns)
 
 
-def _open(path):  # type: ignore[no-untyped-def]
+def _open(path: Path) -> Any:
     """Reads a bit of a column at once, and checks pages that have checksums."""
     from pyarrow.parquet import ParquetFile
 

@@ -34,9 +34,9 @@ class Warc(Source):
     extractor: Literal["trafilatura", "resiliparse", "none"] = "trafilatura"  # of text from HTML; none: a document is a page's HTML
     favor: Literal["precision", "balance", "recall"] = "precision"  # less text, and right; or more. FineWeb: precision
     comments: bool = False  # of readers too, where the extractor knows them
-    content_types: list[str] = ("text/html", "application/xhtml+xml", "text/plain")  # type: ignore[assignment]  # that are read
-    statuses: list[int] = (200,)  # type: ignore[assignment]  # of HTTP, that are read
-    records: list[str] = ("response", "conversion")  # type: ignore[assignment]  # types of record: also resource; conversion is text (WET)
+    content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml", "text/plain")  # that are read
+    statuses: tuple[int, ...] = (200,)  # of HTTP, that are read
+    records: tuple[str, ...] = ("response", "conversion")  # types of record: also resource; conversion is text (WET)
     max_bytes: int = 5_000_000  # of a page unpacked; Common Crawl cuts pages at 5 MiB
     timeout: float = 30.0  # seconds for the extraction of a page
     group: Literal["host", "page", "file"] = "host"  # what is never split between training and held-out data
@@ -67,9 +67,7 @@ class Warc(Source):
         from modelwright_plugins.source._warc import Damage, records
 
         with (
-            nullcontext()
-            if self.extractor == "none"
-            else Extraction(self.extractor, self.favor, self.comments, self.timeout) as extraction
+            nullcontext() if self.extractor == "none" else Extraction(self.extractor, self.favor, self.comments, self.timeout) as extraction
         ):
             for record in records(file.path, self.max_bytes + (1 << 17)):
                 if isinstance(record, Damage):
@@ -116,7 +114,7 @@ class Warc(Source):
                 return None
             raise ValueError("a page longer than max_bytes")
         body, headers = record.block, {}
-        if kind == "response" and content_type == "application/http" or body[:5] == b"HTTP/":
+        if content_type == "application/http" or (kind == "response" and body[:5] == b"HTTP/"):
             answer = response(record.block)
             if answer.status not in self.statuses:
                 return None
