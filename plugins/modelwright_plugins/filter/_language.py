@@ -1,12 +1,16 @@
-"""A datatrove filter over CLD2."""
+"""datatrove filters over CLD2, py3langid and fastText."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pycld2
+from datatrove.pipeline.filters import LanguageFilter
 from datatrove.pipeline.filters.base_filter import BaseFilter
+from datatrove.utils.lid import FastTextLID
 
 from modelwright.errors import ModelwrightError, nearest
 
@@ -42,3 +46,73 @@ class CLD2(BaseFilter):
         if share >= self.min_share or (first == "un" and self.keep_unknown):
             return True
         return False, "language_below_share" if first in self.languages else f"language_{first}"
+
+
+class Py3LangId(BaseFilter):
+    """Records the language and its probability."""
+
+    name = "py3langid"
+
+    def __init__(self, languages: tuple[str, ...], least: float, characters: int | None) -> None:
+        super().__init__()
+        self.languages, self.least, self.characters = frozenset(languages), least, characters
+        known = self._model.labels
+        for code in languages:
+            if code not in known:
+                raise ModelwrightError(f"filter.language_langid.languages: py3langid knows no language {code!r}{nearest(code, known)}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_model"}
+
+    @cached_property
+    def _model(self) -> Any:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+    def filter(self, doc: Document) -> bool | tuple[bool, str]:
+        found, confidence = self._model.classify(doc.text[: self.characters])
+        doc.metadata["language"], doc.metadata["language_score"] = found, confidence
+        if found not in self.languages:
+            return False, f"language_{found}"
+        return True if confidence >= self.least else (False, "language_below_confidence")
+
+
+class FastText(LanguageFilter):
+    """datatrove's language filter with a model of one's own, and a reason."""
+
+    def __init__(self, model: Path, languages: tuple[str, ...], least: float) -> None:
+        super().__init__(list(languages), language_threshold=least)
+        self.model = _Model(model, list(languages))
+        known = [label.removeprefix("__label__") for label in self.model.model.labels]
+        for code in languages:
+            if code not in known:
+                raise ModelwrightError(f"filter.language_fasttext.languages: {model} has no label {code!r}{nearest(code, known)}")
+
+    def filter(self, doc: Document) -> bool | tuple[bool, str]:
+        if not doc.text.strip():
+            return False, "language_un"
+        if super().filter(doc):
+            return True
+        first = doc.metadata["language"]
+        return False, "language_below_score" if first in self.languages else f"language_{first}"
+
+
+class _Model(FastTextLID):
+    """datatrove's class by a path, without what it downloads; the model itself stays in its process."""
+
+    def __init__(self, path: Path, languages: list[str]) -> None:
+        super().__init__(languages)
+        self.path = path
+        self._model: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None}
+
+    @property
+    def model(self) -> Any:
+        if self._model is None:
+            from fasttext.FastText import _FastText
+
+            self._model = _FastText(str(self.path))
+        return self._model

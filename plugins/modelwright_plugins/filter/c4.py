@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from modelwright_plugins.filter import Filter
 
@@ -44,3 +46,60 @@ class C4Quality(Filter):
             filter_curly_bracket=self.drop_curly_bracket,
             filter_policy=self.drop_policy_lines,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class C4Paragraph(Filter):
+    """mC4's rule: enough long lines, which are paragraphs in a web page's text.
+
+    Defaults: mC4 (Xue et al. 2021, arXiv:2010.11934, section 3.1).
+    """
+
+    min_paragraphs: int = 3  # lines of at least min_characters
+    min_characters: int = 200  # characters of a line that counts
+
+    def __post_init__(self) -> None:
+        for name in ("min_paragraphs", "min_characters"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is at least 1")
+
+    def build(self) -> BaseFilter:
+        from modelwright_plugins.filter._c4 import Paragraphs
+
+        return Paragraphs(self.min_paragraphs, self.min_characters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class C4BadWords(Filter):
+    """C4's rule: a page with a word of the list of its language goes.
+
+    C4 (section 2.2) takes the "List of Dirty, Naughty, Obscene or Otherwise Bad Words" (github.com/LDNOOBW), which is not shipped: clone
+    it. A page's language is its `metadata["language"]`, which the language filters write.
+    """
+
+    folder: Path  # with a file a language, named en, de, zh, ...: a word or phrase a line
+    default_language: str = "en"  # of a page that says none
+    keep_share: float = 0.0  # of the pages with such words that stay all the same, by a hash of their text
+    seed: int = 0  # of that hash
+    without_list: Literal["keep", "drop"] = "keep"  # a page in a language that has no list
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.keep_share <= 1:
+            raise ValueError(f"keep_share is {self.keep_share}; it is a share from 0 to 1")
+
+    def reads(self) -> Mapping[str, Sequence[Path]]:
+        return {"folder": [self.folder]}
+
+    def problems(self) -> list[str]:
+        if found := super().problems():
+            return found
+        if not self.folder.is_dir():
+            return [f"folder: {self.folder} is a file; it is a folder with a file a language"]
+        if not (self.folder / self.default_language).is_file():
+            return [f"default_language: {self.folder} has no list {self.default_language!r}"]
+        return []
+
+    def build(self) -> BaseFilter:
+        from modelwright_plugins.filter._c4 import BadWords
+
+        return BadWords(self.folder, self.default_language, self.keep_share, self.seed, self.without_list)

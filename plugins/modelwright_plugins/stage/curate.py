@@ -47,7 +47,7 @@ class Curate(Stage):
             parts["source"].files()
         except ModelwrightError as error:
             return [str(error)]
-        return []
+        return [f"filter.{name}.{line}" for name, part in parts["filter"].items() for line in part.problems()]
 
     def forecast(self, parts: Parts) -> dict[str, Any]:
         files: list[SourceFile] = parts["source"].files()

@@ -1,0 +1,141 @@
+"""Evaluation sets as n-grams of words, looked up many at a time."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import string
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelwright_plugins.filter._keywords import UNSPACED
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+PUNCTUATION = {c: None for c in range(sys.maxunicode) if unicodedata.category(chr(c))[0] == "P"} | {
+    ord(c): None for c in string.punctuation
+}
+ALONE = re.compile("([" + "".join(f"{chr(low)}-{chr(high)}" for low, high in UNSPACED) + "])")
+BASE = np.uint64(0x9E3779B97F4A7C15 | 1)
+
+
+def words(text: str) -> list[str]:
+    """Lower case, between blanks, without punctuation (Brown et al. 2020, appendix C); characters of scripts without spaces one by one."""
+    plain = text.lower().translate(PUNCTUATION)
+    return (plain if plain.isascii() else ALONE.sub(r" \1 ", plain)).split()
+
+
+def examples(file: Path, keys: tuple[str, ...]) -> Iterator[list[str]]:
+    """The texts of each example. ValueError: a line is not JSON, or the file not UTF-8."""
+    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
+        try:
+            if ".jsonl" not in file.name:
+                yield from ([passage] for passage in re.split(r"\n[ \t]*\n", lines.read()) if passage.strip())
+                return
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        record = json.loads(line)
+                    except json.JSONDecodeError as error:
+                        raise ValueError(f"{file} line {number} is not JSON: {error}") from error
+                    yield list(_strings([record.get(key) for key in keys] if keys and isinstance(record, dict) else record))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{file} is not UTF-8: {error}") from error
+        except gzip.BadGzipFile as error:
+            raise ValueError(f"{file}: {error}") from error
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
+
+
+class Evaluation:
+    """All n-grams of all examples; strings that are shorter than n, and not than `least`, as n-grams of their own length.
+
+    Words are numbered, n-grams hashed (a polynomial modulo 2**64) and sorted; what meets by hash is compared word by word.
+    """
+
+    def __init__(self, sets: Mapping[str, Iterable[list[str]]], n: int, least: int) -> None:
+        self.sets = list(sets)
+        vocabulary: dict[str, int] = {}
+        self.vocabulary = vocabulary
+        text: list[int] = []  # of all strings, one after another
+        example_of: list[int] = []  # of each word
+        self.set_of: list[int] = []  # of each example
+        self.sizes: list[int] = []  # words of each example, of strings that are looked for
+        begins: dict[int, list[int]] = {}  # length -> where such an n-gram begins
+        for number, every in enumerate(sets.values()):
+            for texts in every:
+                size = 0
+                for one in texts:
+                    found = [vocabulary.setdefault(word, len(vocabulary)) for word in words(one)]
+                    length = min(n, len(found))
+                    if length < min(n, least):
+                        continue
+                    begins.setdefault(length, []).extend(range(len(text), len(text) + len(found) - length + 1))
+                    text += found
+                    example_of += [len(self.sizes)] * len(found)
+                    size += len(found)
+                if size:
+                    self.set_of.append(number)
+                    self.sizes.append(size)
+        if not begins:
+            raise ValueError(f"no string of {', '.join(self.sets)} has {least} words: there is nothing to look for")
+        self.text, self.example_of = np.array(text, np.int64), np.array(example_of, np.int64)
+        self.orders = {length: self._sorted(length, np.array(places, np.int64)) for length, places in sorted(begins.items())}
+
+    def _sorted(self, length: int, places: Ints) -> tuple[Any, Ints, Any, int]:
+        hashes = _hashes(self.text, length)[places]
+        order = np.argsort(hashes, kind="stable")
+        bits = max(12, int(len(places) * 16).bit_length())
+        there = np.zeros(1 << bits, bool)  # whether any hash begins with these bits: one look answers for nearly all n-grams of a text
+        there[hashes >> np.uint64(64 - bits)] = True
+        return hashes[order], places[order], there, 64 - bits
+
+    def find(self, text: str) -> list[tuple[int, int, int]]:
+        """Each overlap: the word of the text at which it begins, its length in words, and where it begins in `self.text`."""
+        found = words(text)
+        if len(found) < min(self.orders):
+            return []
+        ids = np.fromiter(map(self.vocabulary.get, found, repeat(-1)), np.int64, len(found))
+        unknown = np.concatenate([[0], np.cumsum(ids < 0)])
+        overlaps = []
+        for n, (hashes, places, there, shift) in self.orders.items():
+            if len(ids) < n:
+                continue
+            at = np.flatnonzero(unknown[n:] == unknown[:-n])  # where n known words begin
+            if not len(at):
+                continue
+            hashed = _hashes(ids, n)[at]
+            maybe = there[hashed >> np.uint64(shift)]
+            at, hashed = at[maybe], hashed[maybe]
+            low, high = np.searchsorted(hashes, hashed, "left"), np.searchsorted(hashes, hashed, "right")
+            for begin, first, last in zip(at[high > low], low[high > low], high[high > low], strict=True):
+                same = [int(p) for p in places[first:last] if np.array_equal(self.text[p : p + n], ids[begin : begin + n])]
+                overlaps += [(int(begin), n, place) for place in same]
+        return overlaps
+
+
+def _hashes(ids: Ints, n: int) -> Any:
+    """Of each n words in a row: [len(ids) - n + 1] uint64."""
+    mixed = (ids.astype(np.uint64) + np.uint64(1)) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(31)
+    count = len(ids) - n + 1
+    total = np.zeros(count, np.uint64)
+    for place in range(n):
+        total = total * BASE + mixed[place : place + count]
+    return total

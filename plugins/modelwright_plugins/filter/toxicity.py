@@ -1,0 +1,50 @@
+"""Toxic texts, by the words in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelwright_plugins.filter import Filter
+from modelwright_plugins.filter.lists import unreadable
+
+if TYPE_CHECKING:
+    from datatrove.pipeline.filters.base_filter import BaseFilter
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToxicWords(Filter):
+    """Drops texts with too many listed words, by number or by share; one word in a long text need not be too many.
+
+    A text goes when it has more than `max_matches` of them and they are more than `max_share` of its words. Lists are files with a word
+    or phrase a line (such as LDNOOBW's, github.com/LDNOOBW, which are not shipped); case does not count. Words of scripts without spaces
+    are found anywhere, others between characters that are not of a word. Two that overlap count once.
+    """
+
+    lists: tuple[Path, ...]  # files: a word or phrase a line
+    max_matches: int = 2  # that any text may have
+    max_share: float = 0.005  # of the words between blanks; ROOTS' for most languages is 0.01 to 0.1, for a few 0.005
+    allowed: tuple[str, ...] = ()  # of the lists, left out
+
+    def __post_init__(self) -> None:
+        if not self.lists:
+            raise ValueError("lists is empty; it names files with a word a line")
+        if self.max_matches < 0:
+            raise ValueError(f"max_matches is {self.max_matches}; it is at least 0")
+        if not 0 <= self.max_share <= 1:
+            raise ValueError(f"max_share is {self.max_share}; it is a share from 0 to 1")
+
+    def reads(self) -> Mapping[str, Sequence[Path]]:
+        return {"lists": self.lists}
+
+    def problems(self) -> list[str]:
+        return super().problems() + unreadable(self.reads())
+
+    def build(self) -> BaseFilter:
+        from modelwright_plugins.filter._toxicity import Toxic
+        from modelwright_plugins.filter.lists import entries
+
+        allowed = {word.lower() for word in self.allowed}
+        return Toxic([word for word in entries(self.lists) if word.lower() not in allowed], self.max_matches, self.max_share)
