@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-PUNCTUATION = {c: None for c in range(sys.maxunicode) if unicodedata.category(chr(c))[0] == "P"} | {
-    ord(c): None for c in string.punctuation
-}
+ASCII = string.punctuation.encode()
+OTHER = "".join(chr(c) for c in range(128, sys.maxunicode) if unicodedata.category(chr(c))[0] == "P")
+PUNCTUATION = re.compile(f"[{re.escape(OTHER)}]+")
 ALONE = re.compile("([" + "".join(f"{chr(low)}-{chr(high)}" for low, high in UNSPACED) + "])")
 BASE = np.uint64(0x9E3779B97F4A7C15 | 1)
 
 
 def words(text: str) -> list[str]:
     """Lower case, between blanks, without punctuation (Brown et al. 2020, appendix C); characters of scripts without spaces one by one."""
-    plain = text.lower().translate(PUNCTUATION)
-    return (plain if plain.isascii() else ALONE.sub(r" \1 ", plain)).split()
+    plain = text.lower().encode("utf-8", "surrogatepass").translate(None, ASCII).decode("utf-8", "surrogatepass")
+    return (plain if plain.isascii() else ALONE.sub(r" \1 ", PUNCTUATION.sub("", plain))).split()
 
 
 def examples(file: Path, keys: tuple[str, ...]) -> Iterator[list[str]]:
@@ -99,7 +99,8 @@ class Evaluation:
         self.orders = {length: self._sorted(length, np.array(places, np.int64)) for length, places in sorted(begins.items())}
 
     def _sorted(self, length: int, places: Ints) -> tuple[Any, Ints, Any, int]:
-        hashes = _hashes(self.text, length)[places]
+        ((_, every),) = _hashes(self.text, [length])
+        hashes = every[places]
         order = np.argsort(hashes, kind="stable")
         bits = max(12, int(len(places) * 16).bit_length())
         there = np.zeros(1 << bits, bool)  # whether any hash begins with these bits: one look answers for nearly all n-grams of a text
@@ -114,13 +115,10 @@ class Evaluation:
         ids = np.fromiter(map(self.vocabulary.get, found, repeat(-1)), np.int64, len(found))
         unknown = np.concatenate([[0], np.cumsum(ids < 0)])
         overlaps = []
-        for n, (hashes, places, there, shift) in self.orders.items():
-            if len(ids) < n:
-                continue
+        for n, every in _hashes(ids, [*self.orders]):
+            hashes, places, there, shift = self.orders[n]
             at = np.flatnonzero(unknown[n:] == unknown[:-n])  # where n known words begin
-            if not len(at):
-                continue
-            hashed = _hashes(ids, n)[at]
+            hashed = every[at]
             maybe = there[hashed >> np.uint64(shift)]
             at, hashed = at[maybe], hashed[maybe]
             low, high = np.searchsorted(hashes, hashed, "left"), np.searchsorted(hashes, hashed, "right")
@@ -130,12 +128,12 @@ class Evaluation:
         return overlaps
 
 
-def _hashes(ids: Ints, n: int) -> Any:
-    """Of each n words in a row: [len(ids) - n + 1] uint64."""
+def _hashes(ids: Ints, lengths: list[int]) -> Iterator[tuple[int, Any]]:
+    """Each of the ascending lengths n with the hashes of each n words in a row, [len(ids) - n + 1] uint64; longer ones go on from shorter."""
     mixed = (ids.astype(np.uint64) + np.uint64(1)) * np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(31)
-    count = len(ids) - n + 1
-    total = np.zeros(count, np.uint64)
-    for place in range(n):
-        total = total * BASE + mixed[place : place + count]
-    return total
+    total = np.zeros(len(ids), np.uint64)
+    for n in range(1, min(lengths[-1], len(ids)) + 1):
+        total = total[: len(ids) - n + 1] * BASE + mixed[n - 1 :]
+        if n in lengths:
+            yield n, total

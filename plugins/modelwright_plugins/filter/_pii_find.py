@@ -30,11 +30,13 @@ DOMAIN = re.compile(r"@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}
 LOCAL = re.compile(r"[A-Za-z0-9À-ɏ._%+'-]+\Z")
 RESERVED = re.compile(r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost|local)$", re.I)  # RFC 2606, RFC 6762: nobody's
 
-IPV4 = re.compile(r"(?<![\w.-])(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?![\w-])(?!\.\d)")
+# These begin with one set of characters, which Python's `re` looks for ten times as fast as for what a lookbehind precedes
+IPV4 = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![A-Za-z0-9_-])(?!\.\d)")
 VERSION = re.compile(r"(?:\bv|version|release|build|firmware|section|chapter|§)[ :=(]{0,2}\Z", re.I)  # before what is no address
-IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])(?!\.\d)")
+IPV6 = re.compile(r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![A-Za-z0-9_:])(?!\.\d)")  # all that are global
+IPV6_ANY = re.compile(r"[0-9A-Fa-f:]{1,4}:[0-9A-Fa-f:]{2,34}(?![A-Za-z0-9_:])(?!\.\d)")
 
-UPPER = re.compile(r"(?<![A-Za-z0-9_])(?=[A-Z]{2}\d\d|[A-Z]{6}\d|[A-Z]{2} ?\d|[XYZ]-?\d)[A-Z]")
+UPPER = re.compile(r"[A-Z](?:[A-Z]{5}\d|[A-Z] ?\d\d|-?\d)")
 # Lengths of the SWIFT IBAN registry (release 99)
 IBAN = {
     country: length
@@ -47,7 +49,7 @@ IBAN = {
     for country in countries.split()
 }  # fmt: skip
 
-DIGITS = re.compile(r"[+(]{0,2}\d[\d ().+\-/\u00a0]{5,}")  # a stretch in which numbers may be
+DIGITS = re.compile(r"\d[\d ().+\-/\u00a0]{5,}")  # a stretch in which numbers may be
 BEGIN = re.compile(r"(?<![\d])(?:\+\(?|\()?\d")
 CARD = re.compile(r"\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}(?:\1\d{1,3})?|3[47]\d\d([ -]?)\d{6}\2\d{5}|3\d{3}([ -]?)\d{6}\3\d{4}|4\d{12}")
 # Who issues: Visa, Mastercard, American Express, Discover, JCB, Diners Club, UnionPay; with the lengths that each has (ISO/IEC 7812)
@@ -108,14 +110,14 @@ class Finder:
         return sorted(chosen)
 
     def _ips(self, text: str) -> Iterator[Found]:
-        if text.count(".") > 2:
-            for found in IPV4.finditer(text):
-                if self._is_ip(found[0]) and not VERSION.search(text[max(0, found.start() - 12) : found.start()]):
-                    yield Found(*found.span(), "ip")
-        if "::" in text or text.count(":") > 6:
-            for found in IPV6.finditer(text):
-                if len(found[0]) > 4 and self._is_ip(found[0]):
-                    yield Found(*found.span(), "ip")
+        for found in IPV4.finditer(text):
+            at = found.start()
+            if not _within(text, at) and self._is_ip(found[0]) and not VERSION.search(text[max(0, at - 12) : at]):
+                yield Found(at, found.end(), "ip")
+        for found in (IPV6 if self.public else IPV6_ANY).finditer(text):
+            at = found.start()
+            if not _within(text, at) and text[at - 1 : at] != ":" and found[0].count(":") > 1 and self._is_ip(found[0]):
+                yield Found(at, found.end(), "ip")
 
     def _is_ip(self, written: str) -> bool:
         try:
@@ -127,6 +129,8 @@ class Finder:
     def _upper(self, text: str) -> Iterator[Found]:
         for begin in UPPER.finditer(text):
             at = begin.start()
+            if _joined(text[at - 1 : at]):
+                continue
             length = IBAN.get(text[at : at + 2])
             if length and "iban" in self.types:
                 end, written = at, ""
@@ -139,12 +143,12 @@ class Finder:
                     else:
                         break
                     end += 1
-                if len(written) == length and written[2:4].isdigit() and iban(written) and not text[end : end + 1].isalnum():
+                if len(written) == length and written[2:4].isdigit() and iban(written) and not _joined(text[end : end + 1]):
                     yield Found(at, end, "iban")
                     continue
-            yield from self._national(text, at, text[:0])
+            yield from self._national(text, at)
 
-    def _national(self, text: str, at: int, before: str) -> Iterator[Found]:
+    def _national(self, text: str, at: int) -> Iterator[Found]:
         for country, shapes in self.countries.items():
             for number, id_ in enumerate(shapes):
                 found = id_.shape.match(text, at)
@@ -158,14 +162,16 @@ class Finder:
     def _numbers(self, text: str) -> Iterator[Found]:
         for stretch in DIGITS.finditer(text):
             low, high = stretch.span()
+            while low and text[low - 1] in "+(":
+                low -= 1
             for begin in BEGIN.finditer(text, low, high):
                 at = begin.start()
                 before = text[at - 1 : at]
-                if before and (before.isalnum() or before in "_@#" or (before in ".,:" and text[at - 2 : at - 1].isdigit())):
+                if before and (_joined(before) or before in "@#" or (before in ".,:" and text[at - 2 : at - 1].isdigit())):
                     continue
                 plain = text[at].isdigit()
                 if plain and self.countries:
-                    yield from self._national(text, at, before)
+                    yield from self._national(text, at)
                 if plain and "card" in self.types and (found := CARD.match(text, at)):
                     number = bare(found[0])
                     if not AFTER.match(text, found.end()) and before not in "-/" and ISSUER.fullmatch(number) and luhn(number):
@@ -198,6 +204,17 @@ def _emails(text: str) -> Iterator[Found]:
             if 0 < at - start <= 64 and text[at - 1] not in ".'" and text[start:at] != "git" and ".." not in text[start:at]:
                 yield Found(start, found.end(), "email")
         at = text.find("@", at + 1)
+
+
+def _within(text: str, at: int) -> bool:
+    """Whether what begins here goes on from something: a word, a number, a file's name."""
+    before = text[at - 1 : at]
+    return _joined(before) or (bool(before) and before in ".-")
+
+
+def _joined(c: str) -> bool:
+    """Whether it is of a word, as ASCII has them: in scripts without spaces anything may stand beside a number."""
+    return c.isascii() and (c.isalnum() or c == "_")
 
 
 def bare(written: str, fixed: int | None = None) -> str:

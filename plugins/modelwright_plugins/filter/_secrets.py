@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-# What must be in the text -> the expression; its group `random`, or the whole match, is what has to look random
+# What it begins with, or what it follows (`://`) -> the expression; its group `random` has to look random
 PREFIXED = {
     literal: re.compile(pattern)
     for literals, pattern in (
@@ -22,7 +22,10 @@ PREFIXED = {
         (("hooks.slack.com",), r"hooks\.slack\.com/services/(?P<random>[A-Za-z0-9/+]{30,64})"),
         (("AIza",), r"(?<![A-Za-z0-9])AIza(?P<random>[A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])"),  # Google
         (("GOCSPX-",), r"GOCSPX-(?P<random>[A-Za-z0-9_-]{28})"),
-        (("k_live_", "k_test_"), r"(?<![A-Za-z0-9])[sr]k_(?:live|test)_(?P<random>[A-Za-z0-9]{20,255})"),  # Stripe
+        (
+            ("sk_live_", "rk_live_", "sk_test_", "rk_test_"),
+            r"(?<![A-Za-z0-9])[sr]k_(?:live|test)_(?P<random>[A-Za-z0-9]{20,255})",
+        ),  # Stripe
         (("sk-",), r"(?<![A-Za-z0-9-])sk-(?:proj-|ant-[a-z0-9]+-|svcacct-|or-v1-)?(?P<random>[A-Za-z0-9_-]{32,255})"),  # OpenAI, Anthropic
         (("hf_",), r"(?<![A-Za-z0-9_])hf_(?P<random>[A-Za-z]{30,40})(?![A-Za-z0-9])"),  # Hugging Face
         (("npm_",), r"(?<![A-Za-z0-9])npm_(?P<random>[A-Za-z0-9]{36})(?![A-Za-z0-9])"),
@@ -32,10 +35,10 @@ PREFIXED = {
         (("dop_v1_",), r"dop_v1_(?P<random>[a-f0-9]{64})"),  # DigitalOcean
         (("eyJ",), r"(?<![A-Za-z0-9_-])eyJ(?P<random>[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{20,1000})"),  # a JWT
         (
-            ("PRIVATE KEY-----",),
+            ("-----BEGIN ",),
             r"-----BEGIN (?P<key>[A-Z ]{0,20})PRIVATE KEY-----[A-Za-z0-9+/=\s:,.\\-]{40,8000}?-----END (?P=key)PRIVATE KEY-----",
         ),
-        (("://",), r"(?<=://)[A-Za-z0-9_.%+-]{1,64}:(?P<random>[^\s/:@'\"<>{}$]{6,128})(?=@[A-Za-z0-9.-]+)"),  # a password in a URL
+        (("://",), r"://[A-Za-z0-9_.%+-]{1,64}:(?P<random>[^\s/:@'\"<>{}$]{6,128})(?=@[A-Za-z0-9.-]+)"),  # a password in a URL
     )
     for literal in literals
 }
@@ -57,14 +60,15 @@ def entropy(text: str) -> float:
 
 def secrets(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of each."""
-    tried = set()
     for literal, pattern in PREFIXED.items():
-        if literal in text and pattern not in tried:
-            tried.add(pattern)
-            for found in pattern.finditer(text):
+        at = text.find(literal)
+        while at >= 0:
+            if found := pattern.match(text, at):
                 value = found["random"] if "random" in pattern.groupindex else None
-                if value is None or (entropy(value) >= (ENTROPY if len(value) >= 20 else SHORT) and not PLACEHOLDER.search(value)):
-                    yield found.span()
+                least = SHORT if value and len(value) < 20 else ENTROPY
+                if value is None or (entropy(value) >= least and not PLACEHOLDER.search(value)):
+                    yield (found.start("random") if literal == "://" else found.start()), found.end()
+            at = text.find(literal, at + len(literal))
     lower = text.lower()
     if len(lower) != len(text):  # a letter such as İ, whose lower case is two
         lower = "".join(low if len(low := c.lower()) == 1 else c for c in text)
