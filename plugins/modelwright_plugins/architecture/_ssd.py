@@ -55,8 +55,8 @@ def scan(
         entering = (values * added.unflatten(2, (groups, each))[..., None]).transpose(4, 5).flatten(3, 4) @ b
         kept = left.unflatten(2, (groups, each))[..., None].expand(-1, -1, -1, -1, head_dim).flatten(3)[..., None]
         h = [x.new_zeros((batch, groups, each * head_dim, state), dtype=torch.float32)]
-        for number in range(chunks - 1):
-            h.append(torch.addcmul(entering[:, number], h[-1], kept[:, number]))
+        for new, rest in zip(entering.unbind(1)[:-1], kept.unbind(1)[:-1], strict=True):
+            h.append(torch.addcmul(new, h[-1], rest))
         before = (c @ torch.stack(h, 1).transpose(3, 4)).unflatten(4, (each, head_dim)).transpose(3, 4)
         y = y + before * read.unflatten(2, (groups, each))[..., None]
     return y.permute(0, 1, 4, 2, 3, 5).reshape(batch, chunks * CHUNK, groups * each, head_dim)[:, :length]

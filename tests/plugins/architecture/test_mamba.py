@@ -13,9 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 from hugging_face import VOCAB, attention, difference, feed_forward, loaded, made
 from ranks import joined, on_ranks
 
+from modelwright.assemble import assemble
+from modelwright.compose import composed
+from modelwright.hooks import discover
 from modelwright_plugins.architecture.mamba import Mamba
-from modelwright_plugins.conformance.training import Case, losses
-from modelwright_plugins.objective.fill_in_the_middle import FillInTheMiddle
+from modelwright_plugins.catalogue import presets
 from modelwright_plugins.parallel.megatron import Megatron
 
 LENGTH = 150  # more than two chunks
@@ -23,7 +25,8 @@ MIXER: dict[str, Any] = {"width": 64, "heads": 4, "head_dim": 32, "state": 16, "
 ATTENTION: dict[str, Any] = {"attention_heads": 8, "kv_heads": 2, "attention_head_dim": 16, "feed_forward": 96, "tied_embeddings": False}
 THEIRS: dict[str, Any] = {"hidden_size": 64, "vocab_size": VOCAB, "attn_implementation": "eager"}
 THEIR_ATTENTION: dict[str, Any] = {
-    "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 96, "tie_word_embeddings": False, "max_position_embeddings": 256,
+    "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 96, "tie_word_embeddings": False,
+    "max_position_embeddings": 256,
 }  # fmt: skip
 
 # ours, the class of theirs, its config
@@ -138,3 +141,86 @@ def test_logits_are_hugging_faces(tmp_path: Path) -> None:
     for name, (error, largest) in found.items():
         assert largest > 1, (name, largest)
         assert error < 1e-5 * largest, (name, error, largest)
+
+
+def published(layers: int, width: int, heads: int) -> dict[str, Any]:
+    """The published config in Hugging Face's words; its 50,277 tokens are padded."""
+    fixed = {"head_dim": 64, "state_size": 128, "n_groups": 1, "vocab_size": 50_288, "tie_word_embeddings": True}
+    return {"num_hidden_layers": layers, "hidden_size": width, "num_heads": heads, **fixed}
+
+
+# parameters of the published checkpoint, and its config in Hugging Face's words
+PUBLISHED: dict[str, tuple[int, str, dict[str, Any]]] = {
+    "mamba2_130m": (128_989_632, "Mamba2", published(24, 768, 24)),
+    "mamba2_370m": (368_346_624, "Mamba2", published(48, 1024, 32)),
+    "mamba2_780m": (780_161_280, "Mamba2", published(48, 1536, 48)),
+    "mamba2_1_3b": (1_343_757_312, "Mamba2", published(48, 2048, 64)),
+    "mamba2_2_7b": (2_702_599_680, "Mamba2", published(64, 2560, 80)),
+    "nemotron_h_8b": (
+        8_100_852_736,
+        "NemotronH",
+        {"hybrid_override_pattern": "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-", "vocab_size": 131_072},
+    ),
+}
+
+
+def count(rank: int, presets: dict[str, Mamba]) -> dict[str, tuple[int, int]]:
+    """Parameters of each preset and of Hugging Face's model of the published config, both on torch's meta device."""
+    import torch
+    import transformers
+
+    from modelwright_plugins.attention.cores import Native
+    from modelwright_plugins.engine.forecast import sizes
+    from modelwright_plugins.kernel.local import Torch
+    from modelwright_plugins.precision.floats import BF16
+
+    found = {}
+    for name, preset in presets.items():
+        _, kind, settings = PUBLISHED[name]
+        parts = {"precision": BF16(), "kernel": Torch(), "attention": Native(), "sequence_length": 1024}
+        ours = sum(sizes(preset, Megatron(), 0, vocab_size=settings["vocab_size"], **parts).values())
+        with torch.device("meta"):
+            theirs = transformers.AutoModelForCausalLM.from_config(getattr(transformers, kind + "Config")(**settings))
+        found[name] = (ours, sum(p.numel() for p in theirs.parameters()))
+    return found
+
+
+@pytest.mark.slow
+def test_presets_have_the_published_parameters(tmp_path: Path) -> None:
+    named = {}
+    for name in PUBLISHED:
+        bound = assemble(composed(["recipe=pretrain/quickstart", f"architecture={name}"]), discover().registry)
+        named[name] = next(b.parts["architecture"] for b in bound if "architecture" in b.parts)
+    found = on_ranks(count, 1, tmp_path, groups=1, presets=named)[0]
+    assert found == {name: (total, total) for name, (total, _, _) in PUBLISHED.items()}
+
+
+def test_every_preset_is_counted() -> None:
+    assert {name for name in presets("architecture") if name.startswith(("mamba2", "nemotron"))} == set(PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"pattern": "MX"}, r"pattern is 'MX'; it is made of M for Mamba-2, \* for attention, - for feed-forward"),
+        ({"pattern": ""}, "pattern is ''"),
+        ({"state": 0}, "state is 0; it is 1 or more"),
+        ({"groups": 5}, "heads 24 is not a multiple of groups 5"),
+        ({"pattern": "M*", "attention_heads": 5}, "width 768 is not a multiple of attention_heads 5; give attention_head_dim"),
+        ({"pattern": "M*", "kv_heads": 5}, "attention_heads 24 is not a multiple of kv_heads 5"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+    ],
+)
+def test_bad_shapes_are_told(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Mamba(**fields)
+
+
+def test_a_layout_that_does_not_fit_is_told() -> None:
+    assert Mamba().problems(Megatron(tensor=8)) == []
+    (context,) = Mamba().problems(Megatron(context=2))
+    assert context.startswith("parallel.context=2: architecture Mamba wants 1")
+    (groups,) = Mamba(groups=3).problems(Megatron(tensor=2))
+    assert groups == "parallel.tensor=2 and architecture.groups=3: one must divide the other"
+    (heads,) = Mamba(pattern="M*", attention_heads=6).problems(Megatron(tensor=4))
+    assert heads == "parallel.tensor=4 does not divide architecture.attention_heads=6"

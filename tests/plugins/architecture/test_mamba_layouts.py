@@ -138,8 +138,8 @@ def apart(rank: int) -> dict[str, dict[str, float]]:
         for name, architecture in MODELS.items():
             (chunk,) = model.build(architecture, **how(parts), vocab_size=VOCABULARY, sequence_length=length)
             torch.manual_seed(0)
-            for parameter in chunk.parameters():
-                torch.nn.init.normal_(parameter, std=0.3)
+            for parameter_name, parameter in chunk.named_parameters():
+                torch.nn.init.normal_(parameter, -5.0 if parameter_name.endswith("A_log") else 0.0, std=0.3)  # states that last
             chunk.eval()
 
             @torch.no_grad()

@@ -70,7 +70,7 @@ def test_chunks_give_what_the_recurrence_gives(length: int, packed: bool) -> Non
     weights = torch.randn(theirs.shape, generator=random, dtype=torch.float64)
     (ours * weights.float()).sum().backward()
     (theirs * weights).sum().backward()
-    for name, one, other in zip("x dt a b c".split(), single, exact, strict=True):
+    for name, one, other in zip(["x", "dt", "a", "b", "c"], single, exact, strict=True):
         assert one.grad is not None and other.grad is not None
         assert (one.grad - other.grad).abs().max() <= 1e-5 * max(other.grad.abs().max().item(), 1e-3), name
 
