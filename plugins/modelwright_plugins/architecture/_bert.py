@@ -159,8 +159,8 @@ class SpanHead(MegatronModule):
     def __init__(self, config: TransformerConfig, outputs: int, kind: type, places: int) -> None:
         super().__init__(config=config)
         self.places = torch.nn.Embedding(places, PLACE_WIDTH, dtype=config.params_dtype)
-        self.places.weight.is_embedding_or_output_parameter = True  # type: ignore[assignment]
-        self.places.weight.sequence_parallel = config.sequence_parallel  # type: ignore[assignment]
+        table: Any = self.places.weight
+        table.is_embedding_or_output_parameter, table.sequence_parallel = True, config.sequence_parallel
         self.dense = Dense(2 * config.hidden_size + PLACE_WIDTH, config.hidden_size, config, shared_out=True)
         self.norm = kind(config=config, hidden_size=config.hidden_size, eps=config.layernorm_epsilon)
         self.head = MaskedHead(config, outputs, kind)

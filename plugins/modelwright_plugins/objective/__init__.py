@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from modelwright.component import Component
+from modelwright.hooks import discover
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +90,10 @@ class Objective(Component, ABC):
                 for name, value in self.needs.items()
                 if getattr(architecture, name, None) != value
             ]
+        registry = discover().registry
+        known = (name for name in registry.names("architecture") if registry.load("architecture", name).family in self.architectures)
+        take = f"; take architecture={' or '.join(known)}"
         return [
             f"objective.{type(self).__name__} trains {' or '.join(self.architectures)}, and architecture "
-            f"{type(architecture).__name__} is of the family {architecture.family}"
+            f"{type(architecture).__name__} is of the family {architecture.family}{take}"
         ]

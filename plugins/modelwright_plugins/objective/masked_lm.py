@@ -48,16 +48,31 @@ class Masking(Objective):
         """(input, labels) of `text` [length], whose special tokens and ends of documents are no targets."""
         import numpy as np
 
-        from modelwright_plugins.objective._masking import hidden, picked, word_numbers
+        from modelwright_plugins.objective._masking import picked, word_numbers
 
         vocabulary = passage.vocabulary
         eligible = ~np.isin(text, [vocabulary.end_of_document, *vocabulary.special.values()])
         words = word_numbers(text, vocabulary.pieces) if self.whole_word else None
         targets = picked(eligible, self.rate, passage.random, words)
-        shares = {"masked": self.masked, "replaced": self.replaced}
-        mask = vocabulary.special[self.mask_token]
-        given = hidden(text, targets, mask, vocabulary=vocabulary, random=passage.random, **shares)
-        return given, np.where(targets, text, -1)
+        return self.hidden(text, targets, passage), np.where(targets, text, -1)
+
+    def hidden(
+        self, text: NDArray[np.int64], targets: NDArray[np.bool_], passage: Passage, spans: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """`text` [length] with masks and other tokens for its targets; with `spans` [length], their numbers, alike for all of one."""
+        from modelwright_plugins.objective._masking import hidden
+
+        mask = passage.vocabulary.special[self.mask_token]
+        return hidden(
+            text,
+            targets,
+            mask,
+            masked=self.masked,
+            replaced=self.replaced,
+            vocabulary=passage.vocabulary,
+            random=passage.random,
+            spans=spans,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

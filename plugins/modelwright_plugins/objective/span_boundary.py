@@ -47,18 +47,16 @@ class SpanBoundary(Masking):
     def example(self, passage: Passage) -> Example:
         import numpy as np
 
-        from modelwright_plugins.objective._masking import hidden, word_numbers
+        from modelwright_plugins.objective._masking import word_numbers
         from modelwright_plugins.objective._spans import edges, spanned
 
-        text, vocabulary, random = passage.tokens, passage.vocabulary, passage.random
+        text, vocabulary = passage.tokens, passage.vocabulary
         place = np.arange(len(text))
         eligible = ~np.isin(text, [vocabulary.end_of_document, *vocabulary.special.values()])
         words = word_numbers(text, vocabulary.pieces) if self.whole_word else place
-        targets = spanned(eligible, words, self.rate, success=self.success, longest=self.longest, random=random)
+        targets = spanned(eligible, words, self.rate, success=self.success, longest=self.longest, random=passage.random)
         beside = edges(targets)
-        shares = {"masked": self.masked, "replaced": self.replaced}
-        mask = vocabulary.special[self.mask_token]
-        given = hidden(text, targets, mask, vocabulary=vocabulary, random=random, **shares, spans=np.where(targets, beside[:, 0] + 1, 0))
+        given = self.hidden(text, targets, passage, spans=np.where(targets, beside[:, 0] + 1, 0))
         visible = seen(documents(text, vocabulary.end_of_document), causal=False)
         between = (beside[:, 0] >= visible[:, 0]) & (beside[:, 1] < visible[:, 1])
         told = targets & between & (place - beside[:, 0] <= self.boundary_targets)
