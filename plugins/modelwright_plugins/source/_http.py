@@ -90,11 +90,7 @@ def _unpack(name: str, body: bytes, limit: int) -> bytes | None:
         if name == "br":
             return _brotli(body, limit)
         if name == "zstd" and body[:4] == b"\x28\xb5\x2f\xfd":
-            import zstandard
-
-            with zstandard.ZstdDecompressor().stream_reader(body) as stream:
-                found = stream.read(limit + 1)
-            return found if len(found) <= limit else None
+            return _zstandard(body, limit)
     except (zlib.error, EOFError) as error:
         raise ValueError(f"a damaged body in {name}: {str(error).rpartition(': ')[2]}") from error
     except Exception as error:  # brotli's and zstandard's own
@@ -110,6 +106,19 @@ def _inflate(bits: int, body: bytes, limit: int) -> bytes | None:
     if not stream.eof:
         raise EOFError("it is cut short")
     return found
+
+
+def _zstandard(body: bytes, limit: int) -> bytes | None:
+    import zstandard
+
+    found, stream = b"", zstandard.ZstdDecompressor().decompressobj()
+    for at in range(0, len(body), 1024):  # a block of 4 bytes may unpack to 128 KiB
+        found += stream.decompress(body[at : at + 1024])
+        if stream.eof or len(found) > limit:
+            break
+    if not stream.eof and len(found) <= limit:
+        raise EOFError("it is cut short")
+    return found if len(found) <= limit else None
 
 
 def _brotli(body: bytes, limit: int) -> bytes | None:

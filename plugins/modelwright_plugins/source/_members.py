@@ -49,9 +49,9 @@ class Plain:
         """Where in the buffer, before this index, another member begins with a record."""
         return None
 
-    def checked(self, stop: int) -> bool:
-        """Whether the gzip members that what is before this index came from are unpacked whole, so that their checksums are right."""
-        return False
+    def border(self, stop: int) -> int | None:
+        """Where in the buffer, from this index on, a gzip member ends, so that its checksum is right; None: that is not read yet."""
+        return None
 
     def skip(self, count: int) -> None:
         """Past so many bytes. BrokenError: the stream ends before."""
@@ -82,6 +82,8 @@ class Gzip(Plain):
         self.raw, self.at = b"", 0  # packed bytes that wait; where they are in the file
         self.unpack: zlib._Decompress | None = None
         self.members: deque[tuple[int, int]] = deque()  # positions of members in the stream, and in the file
+        self.fresh: list[int] = []  # positions of members of which too little is unpacked to see whether they begin with a record
+        self.heads: deque[int] = deque()  # positions of those that do
 
     def more(self) -> bool:
         while True:
@@ -94,6 +96,7 @@ class Gzip(Plain):
                     return False
                 self.start, self.unpack = self.at, zlib.decompressobj(31)
                 self.members.append((self.position + len(self.buffer), self.at))
+                self.fresh.append(self.position + len(self.buffer))
             elif not self.raw:
                 raise PackError("the file ends within a gzip member")
             try:
@@ -106,7 +109,14 @@ class Gzip(Plain):
                 self.unpack = None
             if data:
                 self.buffer += data
+                self._judge()
                 return True
+
+    def _judge(self) -> None:
+        while self.fresh and (at := self.fresh[0] - self.position) + len(MAGIC) <= len(self.buffer):
+            if self.buffer[at : at + len(MAGIC)] == MAGIC:
+                self.heads.append(self.fresh[0])
+            del self.fresh[0]
 
     def place(self) -> tuple[int, int]:
         while len(self.members) > 1 and self.members[1][0] <= self.position:
@@ -115,20 +125,26 @@ class Gzip(Plain):
         return offset, self.position - position
 
     def edge(self, before: int) -> int | None:
-        for position, _ in self.members:
-            at = position - self.position
-            if 0 < at < before and self.buffer[at : at + len(MAGIC)] == MAGIC:
-                return at
-        return None
+        while self.heads and self.heads[0] <= self.position:
+            self.heads.popleft()
+        at = self.heads[0] - self.position if self.heads else before
+        return at if at < before else None
 
-    def checked(self, stop: int) -> bool:
-        return self.unpack is None or self.members[-1][0] - self.position >= stop
+    def border(self, stop: int) -> int | None:
+        found = len(self.buffer) if self.unpack is None else None
+        for position, _ in reversed(self.members):
+            if position - self.position < stop:
+                break
+            found = position - self.position
+        return found
 
     def skip(self, count: int) -> None:
-        while count > len(self.buffer):
-            if (at := self.edge(count)) is not None:
+        while True:
+            if (at := self.edge(min(count, len(self.buffer)))) is not None:
                 self.drop(at)
                 raise ShortError("the record ends before its Content-Length")
+            if count <= len(self.buffer):
+                break
             keep = len(MAGIC)  # a member's first bytes may come in two parts
             ready = max(len(self.buffer) - keep, 0)
             self.drop(ready)
@@ -153,6 +169,8 @@ class Gzip(Plain):
                     self.position += len(self.buffer)
                     self.buffer.clear()
                     self.members.clear()
+                    self.heads.clear()
+                    self.fresh.clear()
                     self.raw, self.at, self.unpack = b"", base + found, None
                     return True
             at, tail = at + len(data), window[-2:]

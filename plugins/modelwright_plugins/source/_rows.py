@@ -32,7 +32,7 @@ class Columns:
                 return key, f"no column {name!r}{nearest(name, schema.names)}"
         kind = schema.field(self.text).type
         if not _text(kind.value_type if pa.types.is_dictionary(kind) else kind):
-            return "text_key", f"column {self.text!r} holds {kind}, and no text"
+            return "text_key", f"{kind}, and no text, in column {self.text!r}"
         return None
 
     def wanted(self, schema: pa.Schema) -> list[str]:

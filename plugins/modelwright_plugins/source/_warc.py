@@ -102,7 +102,7 @@ def _record(stream: Plain, limit: int) -> Record:
     else:
         stop = start + length
         while len(stream.buffer) < stop + len(MAGIC) and stream.edge(stop) is None:
-            if (len(stream.buffer) >= stop and stream.checked(stop)) or not stream.more():
+            if (len(stream.buffer) >= stop and stream.border(stop) is not None) or not stream.more():
                 break
         if (at := stream.edge(stop)) is not None:
             stream.drop(at)
@@ -117,12 +117,12 @@ def _record(stream: Plain, limit: int) -> Record:
 
 def _followed(stream: Plain, stop: int) -> None:
     """BrokenError: behind the record is neither another nor the end. PackError: its gzip member's checksum is wrong."""
-    while not stream.checked(stop):
-        rest = bytes(stream.buffer[stop : stop + 64]).lstrip(b"\r\n")
-        if len(rest) < len(MAGIC) and len(stream.buffer) < stop + 64 and stream.more():
-            continue
-        if not rest or rest.startswith(MAGIC):
-            return
+    while True:
+        end = stream.border(stop)
+        rest = bytes(stream.buffer[stop : stop + 64 if end is None else min(end, stop + 64)]).lstrip(b"\r\n")
+        if end is not None or len(rest) >= len(MAGIC) or len(stream.buffer) >= stop + 64 or not stream.more():
+            break
+    if not rest.startswith(MAGIC) and not MAGIC.startswith(rest):
         raise BrokenError("the record goes on after its Content-Length")
 
 
