@@ -21,7 +21,7 @@ from warcio.bufferedreaders import ChunkedDataReader
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.source import BadRecord
 from modelwright_plugins.source import _extract as extract
-from modelwright_plugins.source._http import decoded, dechunked, media_type, unpacked
+from modelwright_plugins.source._http import dechunked, decoded, media_type, unpacked
 from modelwright_plugins.source.warc import Warc
 
 REAL = Path("/work/shared/data")
@@ -54,10 +54,8 @@ def test_the_text_is_the_extractors_own(tmp_path: Path, extractor: Any, favor: A
     import trafilatura
     from resiliparse.extract.html2text import extract_plain_text
 
-    if REAL.exists():
-        paths = [str(REAL / "dolma-warcs" / "sample-0001.warc.gz")]
-    else:
-        paths = [written(tmp_path, pages(5))]
+    real = str(REAL / "dolma-warcs" / "sample-0001.warc.gz")
+    paths = [real if REAL.exists() else written(tmp_path, pages(5))]
     documents, bad = read(Warc(paths=paths, extractor=extractor, favor=favor))
     plain, _ = read(Warc(paths=paths, extractor="none"))
     assert [(d.metadata["url"], d.text) for d in plain] == [(u, t.replace("\r\n", "\n")) for u, t in by_warcio(paths[0])]
@@ -145,7 +143,7 @@ def test_charsets(charset: str, header: str | None, meta: str | None, text: str)
 def test_bytes_that_are_no_text() -> None:
     assert decoded("Grüße".encode()[:-3], None)[0] == "Grü"  # cut within a character
     for body in (b"\x89PNG\0\0\0", random.Random(0).randbytes(5000)):
-        with pytest.raises(ValueError, match="no text|no charset"):
+        with pytest.raises(ValueError, match=r"no text|no charset"):
             decoded(body, "utf-8")
     worn = "Grüße. ".encode() * 3000 + b"\xff" + b"more"
     assert decoded(worn, "utf-8")[0].count("\ufffd") == 1
