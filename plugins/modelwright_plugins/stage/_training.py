@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch.distributed as dist
@@ -37,7 +38,7 @@ class Training:
         done = checkpoint.latest(self.folder) or 0
         self.trainer = self._trainer(done)
         self.chunks: list[Any] = [chunk.module for chunk in self.trainer.chunks]
-        self.position = self._loaded(done) if done else Position()
+        self.position = self._loaded(done) if done else self._gone_on_from(stage.resume_from) if stage.resume_from else Position()
 
     def run(self) -> dict[str, Any]:
         """The last loss, the tokens trained on, and the ranges of sequences that were skipped."""
@@ -128,26 +129,38 @@ class Training:
                           "skipped", stacklevel=2)  # fmt: skip
         return position
 
-    def _loaded(self, step: int) -> Position:
-        return Position.of(checkpoint.load(self.folder, step, self.chunks, self.trainer.optimizer), self.trainer.ramp)
+    def _loaded(self, step: int, folder: Path | None = None) -> Position:
+        return Position.of(checkpoint.load(folder or self.folder, step, self.chunks, self.trainer.optimizer), self.trainer.ramp)
+
+    def _gone_on_from(self, folder: Path) -> Position:
+        step = self._newest("resume_from", folder)
+        if step >= self.stage.steps:
+            raise ModelwrightError(
+                f"train.resume_from={folder} is at step {step}; train.steps={self.stage.steps} counts from the beginning"
+            )
+        return self._loaded(step, folder)
+
+    def _newest(self, name: str, folder: Path) -> int:
+        """The newest whole step in the folder that setting `name` names, if it is of this model."""
+        if why := self.card.difference(ModelCard.read(folder / "model.json", self.job.hooks.registry)):
+            raise ModelwrightError(f"train.{name}={folder}: {why}")
+        if (step := checkpoint.latest(folder)) is None:
+            raise ModelwrightError(f"train.{name}={folder} holds no whole checkpoint")
+        return step
 
     def _trainer(self, done: int) -> Trainer:
         stage, job, parts, shards = self.stage, self.job, self.job.parts, self.job.take(TokenShards).path
         vocabulary = Vocabulary.of(job.take(Tokenizer).path, shards, parts["objective"].special_tokens)
-        card = ModelCard.of(parts["architecture"], vocabulary, stage.sequence_length, job.seed)
+        self.card = ModelCard.of(parts["architecture"], vocabulary, stage.sequence_length, job.seed)
         sizes = {"length": stage.sequence_length, "global_batch": stage.global_batch}
         batches = Batches.of(shards / "train", parts["objective"], vocabulary, **sizes, seed=job.seed)
 
         def given(chunks: list[Any]) -> None:
             assert stage.init_from is not None
-            if why := card.difference(ModelCard.read(stage.init_from / "model.json", job.hooks.registry)):
-                raise ModelwrightError(f"train.init_from={stage.init_from}: {why}")
-            if (step := checkpoint.latest(stage.init_from)) is None:
-                raise ModelwrightError(f"train.init_from={stage.init_from} holds no whole checkpoint")
-            checkpoint.load(stage.init_from, step, chunks, None)
+            checkpoint.load(stage.init_from, self._newest("init_from", stage.init_from), chunks, None)
 
         if self.first and not done:
-            card.write(self.folder / "model.json", job.hooks.registry)
+            self.card.write(self.folder / "model.json", job.hooks.registry)
         return assembled(
             parts,
             batches,

@@ -37,6 +37,7 @@ class Train(Stage):
     keep_every: int | None = None  # steps; checkpoints at multiples of it are kept beside them
     asynchronous_checkpoints: bool = True  # train on while a checkpoint is written; takes memory for a copy of what is saved
     init_from: Path | None = None  # a checkpoint folder to take the first weights from, of the same architecture
+    resume_from: Path | None = None  # another run's checkpoint folder to go on from, in any layout: optimizer and place in the data too
 
     def __post_init__(self) -> None:
         for name in ("steps", "sequence_length", "global_batch", "micro_batch", "checkpoint_every", "keep_last", "keep_every"):
@@ -45,6 +46,10 @@ class Train(Stage):
         if self.keep_every and (not self.checkpoint_every or self.keep_every % self.checkpoint_every):
             raise ValueError(f"keep_every is {self.keep_every}; it is a multiple of checkpoint_every={self.checkpoint_every}, or null")
 
+        if self.init_from is not None and self.resume_from is not None:
+            raise ValueError(
+                f"init_from is {self.init_from} and resume_from {self.resume_from}; one says where the first weights come from"
+            )
         if self.batch_ramp is not None:
             first, increment, over = self.batch_ramp if len(self.batch_ramp) == 3 else (0, 0, 0)
             if not (0 < first < self.global_batch and over > 0 and increment > 0 and (self.global_batch - first) % increment == 0):
@@ -54,8 +59,9 @@ class Train(Stage):
                 )
 
     def fingerprint(self) -> str:
-        """Which weights `init_from` holds."""
-        told = [self.init_from / name for name in ("model.json", "latest.json")] if self.init_from else []
+        """Which checkpoints `init_from` and `resume_from` hold."""
+        folders = [folder for folder in (self.init_from, self.resume_from) if folder]
+        told = [folder / name for folder in folders for name in ("model.json", "latest.json")]
         return " ".join(f"{file} {file.read_text()} {file.stat().st_mtime_ns}" for file in told if file.is_file())
 
     def ranks(self, parts: Parts) -> int:
@@ -81,8 +87,9 @@ class Train(Stage):
         positions = getattr(parts["architecture"], "positions", None)
         if positions is not None and self.sequence_length > positions:
             found.append(f"train.sequence_length={self.sequence_length} is more than architecture.positions={positions}")
-        if self.init_from is not None and not (self.init_from / "model.json").is_file():
-            found.append(f"train.init_from={self.init_from}: there is no model.json; a checkpoint folder has one")
+        for name, folder in (("init_from", self.init_from), ("resume_from", self.resume_from)):
+            if folder is not None and not (folder / "model.json").is_file():
+                found.append(f"train.{name}={folder}: there is no model.json; a checkpoint folder has one")
         kernel = parts["kernel"]
         found += parts["objective"].problems(parts["architecture"]) + kernel.problems() + parts["attention"].problems()
         return found + parts["precision"].problems(kernel)

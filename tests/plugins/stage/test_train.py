@@ -95,6 +95,7 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
             steps=job.get("steps", STEPS), sequence_length=32, global_batch=8, micro_batch=2, checkpoint_every=job.get("every", SAVED),
             keep_last=job.get("keep_last", 1), keep_every=job.get("keep_every"),
             init_from=Path(job["init_from"]) if "init_from" in job else None, asynchronous_checkpoints=job.get("asynchronous", False),
+            resume_from=Path(job["resume_from"]) if "resume_from" in job else None,
         )  # fmt: skip
         hooks = Hooks()
         inputs = {TokenShards: TokenShards(Path(data)), Tokenizer: Tokenizer(Path(data))}
@@ -142,6 +143,22 @@ def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
     assert resumed["hooks"][0] == ("on_step_end", SAVED + 1)
     assert losses(again) == losses(straight) and again["hooks"] == []
     assert weights["lines"][0]["loss"] < straight["lines"][2]["loss"]
+
+
+@pytest.mark.slow
+def test_another_run_goes_on_in_another_layout(tmp_path: Path) -> None:
+    """Taking over all, not the weights alone: the optimizer's state and the place in the data too."""
+    data, killed = shards(tmp_path / "shards"), str(tmp_path / "killed")
+    jobs = [
+        {"out": str(tmp_path / "straight"), "layout": {"tensor": 2}},
+        {"out": killed, "layout": {"tensor": 2}, "until": SAVED + 1},
+        {"out": str(tmp_path / "other"), "layout": {"data": 2}, "resume_from": killed + "/checkpoint", "until": STEPS - 1},
+        {"out": str(tmp_path / "other"), "layout": {"data": 2}, "resume_from": killed + "/checkpoint"},  # its own beginning is later
+    ]
+    straight, _, _, other = on_ranks(run, 2, tmp_path / "o", groups=len(jobs), jobs=jobs, data=str(data))[0]
+    assert [line["step"] for line in other["lines"]] == list(range(SAVED + 1, STEPS + 1))
+    assert close({"lines": straight["lines"][SAVED:]}, other, 1e-5)
+    assert [line["tokens"] for line in other["lines"]] == [line["tokens"] for line in straight["lines"][SAVED:]]
 
 
 LAYOUTS = [{"tensor": 2}, {"pipeline": 2, "virtual": 2}, {"data": 2}, {"data": 2, "distributed_optimizer": True}]
