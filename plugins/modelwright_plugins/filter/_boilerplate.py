@@ -21,7 +21,9 @@ ELEMENTS = (
     "fieldset|legend|iframe|object|embed|param|video|audio|track|canvas|map|area|nav|header|footer|main|section|article|aside|address|"
     "blockquote|pre|code|kbd|samp|var|em|strong|b|i|u|s|small|big|sub|sup|mark|abbr|cite|del|ins|q|time|font|center|template|wbr"
 )
-ATTRIBUTE = r"""\s+[a-zA-Z_:@][\w:.@-]*(?:\s*=\s*(?:"[^"<]{0,2000}"|'[^'<]{0,2000}'|[^\s"'=<>`]+))?"""
+BARE = "disabled|checked|selected|required|readonly|multiple|hidden|async|defer|controls|autoplay|loop|muted|nowrap|novalidate|autofocus"
+VALUE = r"""(?:"[^"<]{0,2000}"|'[^'<]{0,2000}'|[^\s"'=<>`]+)"""
+ATTRIBUTE = rf"\s+(?:[a-zA-Z_:@][\w:.@-]*\s*=\s*{VALUE}|{BARE}|[a-z]+-[a-z-]+)"  # `i<b and c>d` is no tag
 TAG = re.compile(rf"<(?:(?:{ELEMENTS})(?:{ATTRIBUTE})*\s*/?|/(?:{ELEMENTS})\s*)>", re.I)
 # None reaches over a second beginning of its kind: time stays linear in a text of nothing but beginnings
 BLOCK = re.compile(

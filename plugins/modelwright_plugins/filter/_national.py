@@ -93,8 +93,12 @@ def _fr_make(dice: Random) -> str:
 
 
 def _be(number: str) -> bool:
-    short = [97 - int(century + number[:9]) % 97 == int(number[9:]) for century in ("", "2")]
-    return any(short) and any(_day(century + int(number[:2]), number[2:4], number[4:6]) for century in (1900, 2000))
+    """Those born from 2000 on have a 2 before it when it is checked."""
+    return any(
+        97 - int(before + number[:9]) % 97 == int(number[9:]) and _day(century + int(number[:2]), number[2:4], number[4:6])
+        for before, century in (("", 1900), ("2", 2000))
+        if century + int(number[:2]) <= date.today().year
+    )
 
 
 def _be_make(dice: Random) -> str:
@@ -161,14 +165,14 @@ def _cn(number: str) -> bool:
 
 
 def _cn_make(dice: Random) -> str:
-    body = f"{dice.choice(('110101', '310101', '330106', '440106', '510104'))}{_born(dice):%Y%m%d}{dice.randint(1, 999):03d}"
+    body = f"{dice.choice(('110101', '310101', '320102', '420106'))}{_born(dice):%Y%m%d}{dice.randint(1, 999):03d}"
     return body + "10X98765432"[_weighted(body, _CN) % 11]
 
 
 def _kr(number: str) -> bool:
-    century = {"1": 1900, "2": 1900, "5": 1900, "6": 1900, "3": 2000, "4": 2000, "7": 2000, "8": 2000}[number[6]]
+    century = 2000 if number[6] in "3478" else 1900
     check = (11 - _weighted(number[:12], (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)) % 11) % 10
-    return check == int(number[12]) and _day(century + int(number[:2]), number[2:4], number[4:6])
+    return check == int(number[12]) and number[6] in "12345678" and _day(century + int(number[:2]), number[2:4], number[4:6])
 
 
 def _kr_make(dice: Random) -> str:

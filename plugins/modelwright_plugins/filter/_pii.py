@@ -32,9 +32,9 @@ class Personal(BaseFilter):
 
     name = "PII"
 
-    def __init__(self, finder: dict[str, Any], mode: str, allowed: int, placeholder: str, seed: int) -> None:
+    def __init__(self, finder: dict[str, Any], mode: str, most: int | None, placeholder: str, seed: int) -> None:
         super().__init__()
-        self.finder, self.mode, self.allowed, self.placeholder, self.seed = finder, mode, allowed, placeholder, seed
+        self.finder, self.mode, self.most, self.placeholder, self.seed = finder, mode, most, placeholder, seed
         self._find: Finder | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -49,11 +49,11 @@ class Personal(BaseFilter):
         counts: dict[str, int] = {}
         for one in found:
             counts[one.type] = counts.get(one.type, 0) + 1
-        if self.mode == "drop":
-            if len(found) > self.allowed:
-                return False, f"pii_{max(counts, key=lambda type: (counts[type], type))}"
-            return True
+        if self.most is not None and len(found) > self.most:
+            return False, f"pii_{max(counts, key=lambda type: (counts[type], type))}"
         doc.metadata["pii"] = counts
+        if self.mode == "drop":
+            return True
         text = self._replaced(doc.text, found)
         if self.mode == "redact":
             for _ in range(TIMES):

@@ -174,7 +174,12 @@ class Finder:
                     yield from self._national(text, at)
                 if plain and "card" in self.types and (found := CARD.match(text, at)):
                     number = bare(found[0])
-                    if not AFTER.match(text, found.end()) and before not in "-/" and ISSUER.fullmatch(number) and luhn(number):
+                    if (
+                        not AFTER.match(text, found.end())
+                        and (not before or before not in "-/")
+                        and ISSUER.fullmatch(number)
+                        and luhn(number)
+                    ):
                         yield Found(*found.span(), "card")
                 if "phone" in self.types and (not before or before not in "-/+("):
                     found = PHONE.match(text, at)

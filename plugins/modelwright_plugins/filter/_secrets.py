@@ -14,7 +14,7 @@ from collections.abc import Iterator
 PREFIXED = {
     literal: re.compile(pattern)
     for literals, pattern in (
-        (("AKIA", "ASIA"), r"(?<![A-Za-z0-9])A[KS]IA(?P<random>[A-Z2-7]{16})(?![A-Za-z0-9])"),  # Amazon
+        (("AKIA", "ASIA"), r"(?<![A-Za-z0-9])A[KS]IA(?P<random>[A-Z0-9]{16})(?![A-Za-z0-9])"),  # Amazon
         (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"(?<![A-Za-z0-9])gh[pousr]_(?P<random>[A-Za-z0-9]{36,255})"),  # GitHub
         (("github_pat_",), r"github_pat_(?P<random>[A-Za-z0-9_]{60,255})"),
         (("glpat-",), r"glpat-(?P<random>[A-Za-z0-9_-]{20,64})"),  # GitLab

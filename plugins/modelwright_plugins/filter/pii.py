@@ -27,7 +27,7 @@ class PII(Filter):
 
     types: tuple[str, ...] = TYPES  # of: email, ip, phone, card, iban, secret, national_id
     mode: Literal["redact", "pseudonymise", "drop"] = "redact"  # a placeholder; another value of the kind, always the same; the text goes
-    allowed: int = 0  # mode drop: pieces of personal data that a text may have
+    max_found: int | None = None  # a text with more pieces of personal data goes, in any mode; null: any number, and 0 in mode drop
     placeholder: str = "[{type}]"  # mode redact: `{type}` becomes EMAIL, IP, ...
     seed: int = 0  # mode pseudonymise: another seed gives other values; keep it to yourself, it leads from guessed values to stand-ins
     public_ips_only: bool = True  # private, local and documentation addresses are nobody's
@@ -44,8 +44,8 @@ class PII(Filter):
         for region in self.phone_regions:
             if not (len(region) == 2 and region.isascii() and region.isupper()):
                 raise ValueError(f"phone_regions has {region!r}; it is two capital letters, such as US")
-        if self.allowed < 0:
-            raise ValueError(f"allowed is {self.allowed}; it is at least 0")
+        if self.max_found is not None and self.max_found < 0:
+            raise ValueError(f"max_found is {self.max_found}; it is at least 0, or null")
         if any(c.isdigit() or c == "@" for c in self.placeholder):
             raise ValueError(f"placeholder is {self.placeholder!r}; it has no digits and no @, which could be found again")
 
@@ -58,4 +58,5 @@ class PII(Filter):
             "countries": self.countries,
             "regions": self.phone_regions,
         }
-        return Personal(finder, self.mode, self.allowed, self.placeholder, self.seed)
+        most = 0 if self.mode == "drop" and self.max_found is None else self.max_found
+        return Personal(finder, self.mode, most, self.placeholder, self.seed)

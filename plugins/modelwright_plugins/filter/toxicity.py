@@ -21,11 +21,12 @@ class ToxicWords(Filter):
     A text goes when it has more than `max_matches` of them and they are more than `max_share` of its words. Lists are files with a word
     or phrase a line (such as LDNOOBW's, github.com/LDNOOBW, which are not shipped); case does not count. Words of scripts without spaces
     are found anywhere, others between characters that are not of a word. Two that overlap count once.
+    The share is ROOTS' for English (Laurençon et al. 2022, arXiv:2303.03915; flagged_words_max_cutoff in its parameters_filtering.py).
     """
 
     lists: tuple[Path, ...]  # files: a word or phrase a line
     max_matches: int = 2  # that any text may have
-    max_share: float = 0.005  # of the words between blanks; ROOTS' for most languages is 0.01 to 0.1, for a few 0.005
+    max_share: float = 0.01  # of the words between blanks, that any text may have
     allowed: tuple[str, ...] = ()  # of the lists, left out
 
     def __post_init__(self) -> None:
