@@ -17,6 +17,7 @@ from modelwright_plugins.command.source import summary
 
 OPTIONAL = {
     "transformer_engine": "FP8 and fused kernels on NVIDIA GPUs (kernel=transformer_engine): in its folder, pip install -e '.[gpu]'",
+    "resiliparse": "fast extraction from HTML (source=warc source.extractor=resiliparse): pip install 'modelwright[web]'",
     "wandb": "tracking with Weights & Biases (tracker=[jsonl,wandb]): pip install wandb",
 }
 

@@ -45,9 +45,7 @@ class Code(Source):
     max_mean_line: float = 110.0  # characters of a line of JavaScript or CSS on average: more are minified (Linguist)
     generated: bool = False  # also files that say that a program wrote them
     skip: tuple[str, ...] = SKIP  # names of folders that are passed over
-    group: Literal["repository", "file"] = (
-        "repository"  # never split between training and held-out data: the folder with .git, else the top one
-    )
+    group: Literal["repository", "file"] = "repository"  # never split off as held-out data: the folder that has .git, else the top one
 
     def __post_init__(self) -> None:
         for name in self.languages or ():

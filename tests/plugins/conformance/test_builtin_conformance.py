@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "objective"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "source"))
+from small_sources import small_sources
 from teacher import made
 
 from modelwright.errors import ModelwrightError
@@ -45,6 +47,8 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
 def test_a_built_in_component_conforms(what: str, needed: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     if what == "objective/distillation":
         made(tmp_path)
+    if what.startswith("source/"):
+        needed |= small_sources(tmp_path)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*was not run: kernel=transformer_engine is not installed")
         assert_conforms(what, **needed.get(what, {}))
