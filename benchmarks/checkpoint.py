@@ -54,7 +54,9 @@ def main() -> None:
     step, held, stall = (statistics.median(column) for column in zip(*found[True], strict=True))
     waited = statistics.median(column[2] for column in found[False])
     print(f"{size / 1e6:.1f} MB; a step without a checkpoint: {1000 * step:.1f} ms")
-    print(f"asynchronous: held {1000 * held:.1f} ms, stall {1000 * stall:.1f} ms, {stall / step:.1%} of a step")
+    print(
+        f"asynchronous: held {1000 * held:.1f} ms ({held / step:.1%} of a step), stall {1000 * stall:.1f} ms, {stall / step:.1%} of a step"
+    )
     print(f"waiting:      stall {1000 * waited:.1f} ms, {waited / step:.1%} of a step")
     sys.exit(stall > 0.1 * step)
 
