@@ -13,6 +13,7 @@ from modelwright_plugins.conformance.ranks import joined, on_ranks
 from modelwright_plugins.conformance.training import LENGTH, VOCABULARY, Case, losses
 from modelwright_plugins.objective import Example, Passage
 from modelwright_plugins.objective.causal_lm import CausalLM
+from modelwright_plugins.objective.fill_in_the_middle import FillInTheMiddle
 from modelwright_plugins.parallel.megatron import Megatron
 from modelwright_plugins.precision.floats import BF16
 
@@ -165,3 +166,45 @@ def test_what_stands_before_a_document_has_no_influence(tmp_path: Path) -> None:
     for case, far in found.items():
         assert far["another"] < 1e-5 and far["alone"] < 1e-4, (case, far)
         assert far["without a mask"] > 1e-2, (case, far)  # or this test would tell nothing
+
+
+def answers(rank: int, layouts: list[Megatron]) -> list[dict[str, Any]]:
+    """What a hybrid says of the same tokens in each layout."""
+    import torch
+
+    from modelwright_plugins.conformance.training import built_in
+    from modelwright_plugins.engine import model
+    from modelwright_plugins.engine.card import ModelCard
+    from modelwright_plugins.engine.inference import TrainedModel
+    from modelwright_plugins.engine.start import started
+    from modelwright_plugins.engine.trainer import how
+
+    found = []
+    tokens = torch.randint(1, VOCABULARY, (3, 32), generator=torch.Generator().manual_seed(0))
+    tokens[1, 20] = 0  # a document ends there
+    for number, layout in enumerate(layouts):
+        joined(rank, 2, number)
+        with started(layout, seed=0) as device:
+            chunks = model.build(HYBRID, **how({**built_in(), "parallel": layout}), vocab_size=VOCABULARY, sequence_length=LENGTH)
+            model.initialise(chunks, HYBRID, seed=1, vocab_size=VOCABULARY)
+            asked = TrainedModel([chunk.eval() for chunk in chunks], ModelCard(HYBRID, VOCABULARY, LENGTH, 0, 1), device)
+            text, at = tokens[:, :-1], torch.tensor([2, 30, 7])
+            alone = torch.cat([asked.next_logits(text[i : i + 1, : at[i] + 1]) for i in range(3)])
+            found.append({"losses": asked.token_losses(tokens), "at": asked.next_logits(text, at), "alone": alone})
+    return found
+
+
+@pytest.mark.slow
+def test_a_model_is_asked_in_any_layout(tmp_path: Path) -> None:
+    layouts = [Megatron(data=2), Megatron(tensor=2, sequence=True), Megatron(pipeline=2, virtual=2)]
+    one, *others = on_ranks(answers, 2, tmp_path, groups=3, layouts=layouts)[0]
+    assert (one["at"] - one["alone"]).abs().max() < 1e-5  # what comes after has no influence
+    for layout, other in zip(layouts[1:], others, strict=True):
+        for what, value in other.items():
+            assert (value - one[what]).abs().max() < 1e-5, (layout, what)
+
+
+@pytest.mark.slow
+def test_it_learns_to_fill_in_the_middle(tmp_path: Path) -> None:
+    (found,) = losses([Case(parts={"architecture": HYBRID, "objective": FillInTheMiddle()}, steps=6)], tmp_path, ranks=1)
+    assert found[-1] < found[0] - 0.1
