@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,14 @@ class CLD2(BaseFilter):
         return False, "language_below_share" if first in self.languages else f"language_{first}"
 
 
+@cache
+def langid() -> Any:
+    """py3langid's own model, which takes a second to load: one in a process."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
 class Py3LangId(BaseFilter):
     """Records the language and its probability."""
 
@@ -56,22 +64,13 @@ class Py3LangId(BaseFilter):
     def __init__(self, languages: tuple[str, ...], least: float, characters: int | None) -> None:
         super().__init__()
         self.languages, self.least, self.characters = frozenset(languages), least, characters
-        known = self._model.labels
+        known = langid().labels
         for code in languages:
             if code not in known:
                 raise ModelwrightError(f"filter.language_langid.languages: py3langid knows no language {code!r}{nearest(code, known)}")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_model"}
-
-    @cached_property
-    def _model(self) -> Any:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        found, confidence = self._model.classify(doc.text[: self.characters])
+        found, confidence = langid().classify(doc.text[: self.characters])
         doc.metadata["language"], doc.metadata["language_score"] = found, confidence
         if found not in self.languages:
             return False, f"language_{found}"

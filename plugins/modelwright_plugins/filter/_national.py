@@ -165,7 +165,7 @@ def _cn(number: str) -> bool:
 
 
 def _cn_make(dice: Random) -> str:
-    body = f"{dice.choice(('110101', '310101', '320102', '420106'))}{_born(dice):%Y%m%d}{dice.randint(1, 999):03d}"
+    body = f"{dice.choice(('110101', '310101'))}{_born(dice):%Y%m%d}{dice.randint(1, 999):03d}"
     return body + "10X98765432"[_weighted(body, _CN) % 11]
 
 

@@ -11,6 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "objective"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "source"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "filter"))
+from small_filters import small_filters
 from small_sources import small_sources
 from teacher import made
 
@@ -49,6 +51,8 @@ def test_a_built_in_component_conforms(what: str, needed: dict[str, dict[str, An
         made(tmp_path)
     if what.startswith("source/"):
         needed |= small_sources(tmp_path)
+    if what.startswith("filter/"):
+        needed |= small_filters(tmp_path)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*was not run: kernel=transformer_engine is not installed")
         assert_conforms(what, **needed.get(what, {}))

@@ -62,7 +62,8 @@ def test_stand_ins_are_of_their_kind():
             assert [f.type for f in FINDER.find(new)] == kinds, (text, new)
             for kind, start, end in labels:
                 if kind in ("card", "iban", "national_id", "phone"):
-                    like = re.sub(r"[A-Z]", "[A-Z]", re.sub(r"[\dX]", r"[\\dXYZ]", re.escape(text[start:end])))
+                    kinds_of = ("[0-9XYZ]" if c in "0123456789X" else "[A-Z]" if c.isupper() else re.escape(c) for c in text[start:end])
+                    like = "".join(kinds_of)
                     assert re.search(like, new), (text, new)
 
 

@@ -1,5 +1,6 @@
 """What is found of each type, on lines labelled by hand (pii_lines.txt): precision and recall; and beside datatrove on real text."""
 
+import json
 import re
 import sysconfig
 from collections import Counter
@@ -14,6 +15,7 @@ from modelwright_plugins.filter.pii import COUNTRIES
 
 LABEL = re.compile(r"⟨(\w+)\|([^⟩]*)⟩")
 LINES = [line for line in (Path(__file__).parent / "pii_lines.txt").read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+SGD = Path("/work/shared/data/sgd-dialogues")
 FINDER = Finder(TYPES, public_ips=True, countries=COUNTRIES, regions=("US",))
 
 
@@ -49,6 +51,20 @@ def test_precision_and_recall(capsys):
         assert right[kind] >= 0.95 * (right[kind] + wrong[kind]), (kind, bad)
         assert right[kind] >= 0.9 * (right[kind] + missed[kind]), (kind, bad)
     assert sum(right.values()) >= 80
+
+
+@pytest.mark.skipif(not SGD.is_dir(), reason="needs dialogues of SGD")
+def test_phones_in_dialogues_that_others_labelled():
+    """Schema-Guided Dialogue: every number that its slots name is found, and nothing else of 4,000 utterances."""
+    labels = hits = utterances = 0
+    for file in sorted(SGD.glob("dialogues*.json")):
+        for turn in (turn for dialogue in json.loads(file.read_text(encoding="utf-8")) for turn in dialogue["turns"]):
+            utterances += 1
+            slots = [slot for frame in turn["frames"] for slot in frame["slots"] if "phone" in slot["slot"]]
+            spans = {("phone", slot["start"], slot["exclusive_end"]) for slot in slots}
+            assert {*found(turn["utterance"])} <= spans, turn["utterance"]
+            labels, hits = labels + len(spans), hits + len({*found(turn["utterance"])})
+    assert hits == labels > 40 and utterances > 4000
 
 
 def test_addresses_as_datatrove_finds_them():
