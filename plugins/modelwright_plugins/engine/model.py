@@ -66,7 +66,7 @@ def build(
 
 
 def distribute(
-    chunks: list[MegatronModule], *, precision: Precision, sharded_gradients: bool, fully_sharded: bool = False
+    chunks: list[MegatronModule], *, precision: Precision, sharded_gradients: bool, fully_sharded: bool
 ) -> list[DistributedDataParallel] | list[FullySharded]:
     """The modules with gradient buffers that data ranks reduce; `sharded_gradients` for Megatron's distributed optimizer.
 

@@ -40,9 +40,13 @@ def assembled(
     else:
         weights(chunks)
     teacher = parts["objective"].reference
-    sharded = parts["parallel"].distributed_optimizer
-    elementwise = parts["optimizer"].elementwise
-    wrapped = model.distribute(chunks, precision=parts["precision"], sharded_gradients=sharded and elementwise)
+    layout, sharded = parts["parallel"], parts["parallel"].distributed_optimizer
+    wrapped = model.distribute(
+        chunks,
+        precision=parts["precision"],
+        sharded_gradients=sharded and parts["optimizer"].elementwise,
+        fully_sharded=layout.fully_sharded,
+    )
     updater = optimizer.wrapped(parts["optimizer"], wrapped, precision=parts["precision"], clip=clip, sharded=sharded)
     return Trainer(
         wrapped,

@@ -129,11 +129,11 @@ def trained(case: Case, data: Path) -> list[dict[str, float]]:
         vocabulary = Vocabulary(VOCABULARY, 0)
         batches = Batches.of(data / "train", parts["objective"], vocabulary, length=case.length, global_batch=BATCH, seed=3)
         trainer = assembled(parts, batches, global_batch=BATCH, micro_batch=case.micro_batch, steps=STEPS)
-        _is_so(parts["parallel"], trainer)
+        _is_so(parts["parallel"], trainer, elementwise=parts["optimizer"].elementwise)
         return list(trainer.updates(0))
 
 
-def _is_so(layout: Any, trainer: Any) -> None:
+def _is_so(layout: Any, trainer: Any, *, elementwise: bool) -> None:
     """A setting that nothing reads would learn what one rank learns."""
     from modelwright_plugins.engine.fully_sharded import FullySharded
 
@@ -141,7 +141,7 @@ def _is_so(layout: Any, trainer: Any) -> None:
         for name, value in layout.settings().items():
             assert getattr(chunk.config, name) == value, name
         assert isinstance(chunk, FullySharded) == layout.fully_sharded
-        assert chunk.ddp_config.use_distributed_optimizer == layout.distributed_optimizer
+        assert chunk.ddp_config.use_distributed_optimizer == (layout.distributed_optimizer and elementwise)
     assert len(trainer.chunks) == (layout.virtual or 1)
 
 

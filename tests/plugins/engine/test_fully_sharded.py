@@ -5,7 +5,6 @@ The vocabulary of 211 is no multiple of the ranks: rows are shared out unevenly.
 
 from __future__ import annotations
 
-import functools
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,16 +30,10 @@ SHARDED = [name for name, layout in LAYOUTS.items() if "fully_sharded" in layout
 
 def trainer(layout: str, precision: Precision, architecture: dict[str, Any], steps: int, **others: Any) -> Any:
     from modelwright_plugins.conformance.training import Case, _trainer, built_in, small_decoder
-    from modelwright_plugins.engine import model
     from modelwright_plugins.parallel.megatron import Megatron
 
     parts = {"parallel": Megatron(**LAYOUTS[layout]), "precision": precision, "architecture": small_decoder(**architecture)} | others
-    original = model.distribute
-    model.distribute = functools.partial(original, fully_sharded=parts["parallel"].fully_sharded)
-    try:
-        return _trainer({**built_in(), **parts}, Case(parts=parts, steps=steps, micro_batch=1))
-    finally:
-        model.distribute = original
+    return _trainer({**built_in(), **parts}, Case(parts=parts, steps=steps, micro_batch=1))
 
 
 def learned(rank: int, cases: list[tuple[str, Precision, dict[str, Any]]]) -> list[list[tuple[float, float]] | None]:
