@@ -86,7 +86,12 @@ class Objective(Component, ABC):
         """Why it can't train this model, one line each. Pure arithmetic."""
         if architecture.family in self.architectures:
             return [
-                f"objective.{type(self).__name__} needs architecture.{name}={value}, and it is {getattr(architecture, name, None)}"
+                f"objective.{type(self).__name__} needs architecture.{name}={value}, and "
+                + (
+                    f"it is {getattr(architecture, name)}"
+                    if hasattr(architecture, name)
+                    else f"{type(architecture).__name__} has no {name}"
+                )
                 for name, value in self.needs.items()
                 if getattr(architecture, name, None) != value
             ]

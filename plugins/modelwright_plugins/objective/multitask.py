@@ -125,7 +125,11 @@ class Multitask(Objective):
         if not self.architectures:
             told = "; ".join(f"{name} trains {' or '.join(part.architectures)}" for name, part in self.objectives.items())
             return [f"objective.weights: no architecture can be trained by all its parts: {told}"]
-        found = [f"objective.parts.{name}: {line}" for name, part in self.objectives.items() for line in part.problems(architecture)]
+        found = [
+            f"objective.parts.{name}: {line.replace('take objective.', f'take objective.parts.{name}.')}"
+            for name, part in self.objectives.items()
+            for line in part.problems(architecture)
+        ]
         teachers = {name: part.reference for name, part in self.objectives.items()}
         if len({*teachers.values()}) > 1:
             (one, its), (other, others) = next((a, b) for a in teachers.items() for b in teachers.items() if a[1] and a[1] != b[1])

@@ -95,7 +95,8 @@ class Denoising(Objective):
         found = super().problems(architecture)
         if not found and architecture.family != self.family:
             found = [
-                f"objective.family={self.family}, and architecture {type(architecture).__name__} is of the family {architecture.family}"
+                f"objective.family={self.family}, and architecture {type(architecture).__name__} is of the family {architecture.family}; "
+                f"take objective.family={architecture.family}"
             ]
         return found
 

@@ -237,6 +237,8 @@ def test_what_can_not_be_mixed_is_refused_before_it_runs(tmp_path: Path) -> None
     assert "objective.parts.causal_lm: objective.CausalLM trains decoder or prefix_decoder, and architecture Encoder is of" in told
     (told,) = MIXES["decoder"][0].problems(CausalDecoder())
     assert told == "objective.parts.multi_token: objective.MultiToken needs architecture.mtp_layers=1, and it is 0"
+    (told,) = Multitask(weights={"causal_lm": 1, "span_corruption": 1}).problems(PrefixDecoder())
+    assert told.endswith("is of the family prefix_decoder; take objective.parts.span_corruption.family=prefix_decoder")
     taught = Multitask(weights={"causal_lm": 1, "distillation": 1}, parts={"distillation": {"teacher": str(tmp_path)}})
     assert any("distillation and causal_lm can't be mixed" in line for line in taught.problems(CausalDecoder()))
     two = {name: {"name": "distillation", "teacher": str(tmp_path / name)} for name in ("one", "other")}
