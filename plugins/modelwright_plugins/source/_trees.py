@@ -56,7 +56,7 @@ class Trees:
     def __enter__(self) -> Trees:
         self.folder = TemporaryDirectory(prefix="modelwright-conversations-")
         self.db = sqlite3.connect(Path(self.folder.name) / "comments.sqlite", isolation_level=None)
-        for setting in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536", "temp_store=FILE", "locking_mode=EXCLUSIVE"):
+        for setting in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16384", "temp_store=FILE", "locking_mode=EXCLUSIVE"):
             self.db.execute(f"PRAGMA {setting}")
         self.db.execute(f"CREATE TABLE {TABLE}")
         return self

@@ -150,6 +150,21 @@ def test_a_wrong_length_costs_one_record(tmp_path: Path, packed: bool, wrong: by
         assert [d.offset for d in damage] == [before] and re.search(reason, damage[0].reason)
 
 
+def test_a_length_that_takes_in_the_next_member_whole_is_no_record(tmp_path: Path) -> None:
+    def one(number: int, length: int, body: bytes) -> bytes:
+        return b"WARC/1.0\r\nWARC-Record-ID: <urn:x:%d>\r\nContent-Length: %d\r\n\r\n" % (number, length) + body
+
+    end = b"\r\n\r\n"
+    last = one(2, 3, b"abc")
+    parts = [one(0, 3, b"abc") + end, one(1, 3 + len(last), b"abc"), last + end, one(3, 3, b"abc") + end]
+    for count in (0, 300):  # within one chunk, and over several
+        (file := tmp_path / "bad.warc").write_bytes(b"".join(map(gzip.compress, parts + parts[:1] * count)))
+        for limit in (LIMIT, 1):
+            found, damage = read(file, limit)
+            assert [r.headers["warc-record-id"][7:-1] for r in found] == ["0", "2", "3", *["0"] * count]
+            assert damage == [Damage(len(gzip.compress(parts[0])), "the record ends before its Content-Length")]
+
+
 def test_what_is_no_warc(tmp_path: Path) -> None:
     for name, content, reason in [
         ("empty", b"", "the file is empty"),
