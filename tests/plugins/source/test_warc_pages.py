@@ -204,6 +204,7 @@ def test_an_extractor_that_hangs_or_crashes_costs_one_page(tmp_path: Path, monke
     assert [b.reason for b in bad] == ["the extractor took too long", "the extractor crashed", "the extractor failed: RecursionError"]
 
 
+@pytest.mark.slow
 def test_a_page_nested_too_deep_and_one_that_is_too_long(tmp_path: Path) -> None:
     deep = ("http://a.example/deep", OK, HTML, b"<html><body>" + b"<div>" * 100_000 + b"text")
     long = ("http://a.example/long", OK, HTML, page(0).encode() * 200)
