@@ -28,7 +28,7 @@ def trafilatura(page: str, url: str | None, favor: Favor, comments: bool) -> str
 
 
 def resiliparse(page: str, url: str | None, favor: Favor, comments: bool) -> str | None:
-    """Resiliparse (Bevendorff et al. 2018, ECIR), as DCLM uses it (Li et al. 2024, arXiv:2406.11794, section 3.3)."""
+    """Resiliparse (Bevendorff et al. 2018, ECIR), as DCLM uses it (Li et al. 2024, arXiv:2406.11794)."""
     from resiliparse.extract.html2text import extract_plain_text
 
     return str(extract_plain_text(page, main_content=favor != "recall", alt_texts=False, comments=comments))

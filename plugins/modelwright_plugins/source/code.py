@@ -40,8 +40,8 @@ class Code(Source):
 
     paths: list[str]  # folders, files or globs
     languages: list[str] | None = None  # as GitHub's Linguist names them: [Python, C++]; none: all that are programs
-    max_bytes: int = 1_000_000  # of a file; The Stack's limit (Kocetkov et al. 2022, arXiv:2211.15533)
-    max_line: int | None = 100_000  # characters of the longest line; The Stack v2's (Lozhkov et al. 2024, arXiv:2402.19173, 3.1)
+    max_bytes: int = 1_000_000  # of a file; as Codex (Chen et al. 2021, arXiv:2107.03374, section 3.1)
+    max_line: int | None = 1000  # characters of the longest line; 100 times as many in markup. The Stack v2: arXiv:2402.19173, section 3.1
     max_mean_line: float = 110.0  # characters of a line of JavaScript or CSS on average: more are minified (Linguist)
     generated: bool = False  # also files that say that a program wrote them
     skip: tuple[str, ...] = SKIP  # names of folders that are passed over
@@ -119,7 +119,7 @@ class Code(Source):
             return "a generated file"
         if kind in SHORT and (name.lower().endswith((".min.js", ".min.css")) or len(text) / len(lines) > self.max_mean_line):
             return "a minified file"
-        if self.max_line is not None and max(map(len, lines)) > self.max_line:
+        if self.max_line is not None and max(map(len, lines)) > self.max_line * (100 if kind in PROSE else 1):
             return "a line longer than max_line"
         return None
 

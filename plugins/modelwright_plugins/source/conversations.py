@@ -21,7 +21,7 @@ class Conversations(Source):
 
     `metadata["messages"]` has the turns as chat templates take them, {"role", "content"}, and the text has them with a blank line between;
     what several comments of one author in a row say is one turn. (Paths from root to leaf: Zhang et al. 2019, DialoGPT, arXiv:1911.00536,
-    section 3.1.) A tree is within one file, in any order. Comments wait in a database in the temporary folder (TMPDIR): memory stays flat.
+    section 2.) A tree is within one file, in any order. Comments wait in a database in the temporary folder (TMPDIR): memory stays flat.
     What is in no dialogue is quarantined with its line: deleted comments, replies to them or to what isn't there, circles.
     Reddit's own names are understood: `t1_…` is a comment and `t3_…` a submission, whose comments begin trees when it isn't in the file.
     """

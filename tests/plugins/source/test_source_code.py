@@ -81,6 +81,7 @@ def test_what_is_no_source_is_quarantined_with_a_reason(tmp_path: Path) -> None:
             "late.c": b"int x;\n" * 2000 + b"\0",
             "long.py": ok * 200,
             "line.py": "x = '" + "y" * 600 + "'\n",
+            "line.md": "y" * 600,
             "latin.c": b"/* caf\xe9 */\n",
             "declared.py": "# coding: latin-1\n# caf\xe9\n".encode("latin-1"),
             "wrong.py": b"# coding: no-such\n",
@@ -112,6 +113,10 @@ def test_what_is_no_source_is_quarantined_with_a_reason(tmp_path: Path) -> None:
     }
     assert sorted(found) == ["about.py", "declared.py", "down.py", "long.py", "plain.js", "wide.cs"]
     assert found["declared.py"].text == "# coding: latin-1\n# café\n" and found["wide.cs"].text == "// Mühle\n"
+    found, bad = read(Code(paths=[str(tmp_path)], languages=["Markdown"], max_line=5))
+    assert not found and bad == {"line.md": "a line longer than max_line"}
+    found, bad = read(Code(paths=[str(tmp_path)], languages=["Markdown"], max_line=6))
+    assert list(found) == ["line.md"]
     found, bad = read(Code(paths=[str(tmp_path)], max_bytes=1000, generated=True))
     assert {"pb2.py", "api.go", "tables.rs"} <= set(found) and bad["long.py"] == "a file longer than max_bytes"
 
