@@ -26,7 +26,9 @@ from megatron.core.transformer.utils import (
     sharded_state_dict_default,
 )
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture._ssd import causal_convolution, scan
+from modelwright_plugins.engine import context
 
 SPLIT = dict.fromkeys(("A_log", "dt_bias", "D", "convolution", "convolution_bias", "norm"), 0)
 
@@ -46,7 +48,8 @@ class Mixer(MegatronModule):
     It takes attention's place in a transformer layer. Tensor ranks share out heads, as with attention: rows of `in_proj` are, head by
     head, the gate's, the values' and Δ's. B and C are of groups, which may be fewer than the tensor ranks, so each rank projects all
     groups (of its part of the sequence with sequence parallelism) and reads those of its heads; where a group's heads are on several
-    ranks, they add up their squares for its norm.
+    ranks, they add up their squares for its norm. Context ranks gather the sequence for the convolution and the state-space model, which
+    each of them computes over all of it; the rest they share out.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class Mixer(MegatronModule):
         super().__init__(config=config)
         self.tp_group = pg_collection.tp
         ranks, rank = self.tp_group.size(), self.tp_group.rank()
+        if heads % ranks or (groups % ranks and ranks % groups):
+            raise ModelwrightError(f"{ranks} tensor ranks can't share out {heads} heads in {groups} groups")
         self.head_dim, self.groups, self.state = head_dim, groups, state
         self.heads = heads // ranks  # of this rank; and its groups, some or a part of one:
         self.own_groups = slice(rank * groups // ranks, rank * groups // ranks + max(1, groups // ranks))
@@ -114,23 +119,35 @@ class Mixer(MegatronModule):
         """
         start = None if attention_mask is None else attention_mask[..., 0]
         zxdt, _ = self.in_proj(hidden_states)
-        z, x, dt = zxdt.transpose(0, 1).unflatten(-1, (self.heads, -1)).split([self.head_dim, self.head_dim, 1], -1)
+        z, xdt = zxdt.unflatten(-1, (self.heads, -1)).split([self.head_dim, self.head_dim + 1], -1)
+        bc = self._all_groups(hidden_states)
+        if context.ranks() > 1:  # each rank runs through the whole sequence, as its state does, and keeps its own positions
+            xdt, bc = context.whole(xdt.flatten(2), bc)
+            xdt = xdt.unflatten(-1, (self.heads, -1))
+            if start is not None:
+                start = context.whole(*[start.T[..., None]] * 2)[0].squeeze(-1).T
+        x, dt = xdt.transpose(0, 1).split([self.head_dim, 1], -1)
         x = F.silu(causal_convolution(x.flatten(2), self.convolution, self.convolution_bias, start)).view_as(x)
-        b, c = self._b_and_c(hidden_states, start).chunk(2, -1)
+        b, c = self._b_and_c(bc, start).chunk(2, -1)
         dt = F.softplus(dt.squeeze(-1).float() + self.dt_bias.float())
         y = scan(x, dt, -self.A_log.float().exp(), b, c, start) + x.float() * self.D.float()[:, None]
-        y = self._normed(y * F.silu(z.float())).to(hidden_states.dtype)
+        if context.ranks() > 1:
+            y = y[:, context.places(len(z), y.device)]
+        y = self._normed(y * F.silu(z.transpose(0, 1).float())).to(hidden_states.dtype)
         out, _ = self.out_proj(y.transpose(0, 1).contiguous())
         return out, None
 
-    def _b_and_c(self, hidden_states: torch.Tensor, start: torch.Tensor | None) -> torch.Tensor:
-        """[batch, length, groups of this rank's heads, 2 · state]. Each tensor rank has gradients of its own heads only: they are summed
-        where what follows is the same on all."""
+    def _all_groups(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """B and C of every group before the convolution, [length, batch, groups · 2 · state]. Each tensor rank has gradients of its own
+        heads only: they are summed here, where all ranks have the same."""
         bc = F.linear(hidden_states, self.bc_proj)
         if self.config.sequence_parallel:
-            bc = gather_from_sequence_parallel_region(bc, tensor_parallel_output_grad=True, group=self.tp_group)
-        else:
-            bc = copied(bc, self.tp_group)
+            gathered: torch.Tensor = gather_from_sequence_parallel_region(bc, tensor_parallel_output_grad=True, group=self.tp_group)
+            return gathered
+        return copied(bc, self.tp_group)
+
+    def _b_and_c(self, bc: torch.Tensor, start: torch.Tensor | None) -> torch.Tensor:
+        """After it, of the groups of this rank's heads: [batch, length, own groups, 2 · state]."""
         filters, bias = (
             copied(whole, self.tp_group).unflatten(0, (self.groups, -1))[self.own_groups].flatten(0, 1)
             for whole in (self.bc_convolution, self.bc_convolution_bias)

@@ -95,8 +95,6 @@ class Mamba(Architecture):
             return found
         if self.groups % tensor and tensor % self.groups:
             found.append(f"parallel.tensor={tensor} and architecture.groups={self.groups}: one must divide the other")
-        if parallel.context > 1:
-            found.append(f"parallel.context={parallel.context}: architecture Mamba wants 1, as a state runs through the whole sequence")
         return found
 
     def transformer_config(self, **engine: Any) -> TransformerConfig:

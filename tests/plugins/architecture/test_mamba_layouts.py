@@ -30,10 +30,16 @@ TWO = [
     Megatron(pipeline=2, virtual=2),
     Megatron(data=2, distributed_optimizer=True),
     Megatron(data=2, fully_sharded=True),
+    Megatron(context=2),
     Megatron(recompute="full"),
     Megatron(recompute="selective"),
 ]
-DEEP = [Megatron(tensor=4), Megatron(tensor=2, pipeline=2, sequence=True), Megatron(tensor=2, data=2, distributed_optimizer=True)]
+DEEP = [
+    Megatron(tensor=4),
+    Megatron(tensor=2, pipeline=2, sequence=True),
+    Megatron(tensor=2, data=2, distributed_optimizer=True),
+    Megatron(tensor=2, context=2, sequence=True),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
