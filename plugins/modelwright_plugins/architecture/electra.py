@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Electra(BothWays):
-    """Two encoders that share embeddings (Clark et al. 2020, arXiv:2003.10555): a generator fills masks, and a discriminator, which
-    is kept, tells for each token whether it is the text's.
+    """A generator and a discriminator (ELECTRA: Clark et al. 2020, arXiv:2003.10555): two encoders that share embeddings.
+
+    The generator fills masks, and the discriminator, which is kept, tells for each token whether it is the text's.
 
     Inputs, [batch, length] int64 but for the mask, the labels and chance: `input_ids`, masked; `position_ids`, `tokentype_ids` and
     `attention_mask` as of an encoder; `labels` [batch, length, 2]: the token that the generator is to tell, below 0 for none, and the

@@ -205,6 +205,13 @@ class Leaking(CausalDecoder):
 class Pretending(CausalDecoder):
     causal: ClassVar[bool] = False
 
+    def build(self, config: Any, modules: Any, **how: Any) -> Any:
+        module = super().build(config, modules, **how)
+        for each in module.modules():
+            if hasattr(each, "attend"):
+                each.causal = True
+        return module
+
 
 @breaks("architecture", "gave two different models")
 class Fickle(CausalDecoder):
