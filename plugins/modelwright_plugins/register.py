@@ -75,6 +75,7 @@ def modelwright_register(registry: Registry) -> None:
     add("filter", "toxicity", toxic_words="ToxicWords")
     add("filter", "pii", pii="PII")
     add("filter", "decontamination", decontamination="Decontamination")
+    add("filter", "perplexity", perplexity="Perplexity")
     add("deduper", "exact", exact="Exact")
     add("deduper", "minhash", minhash="MinHash")
     add("executor", "local", local="Local")

@@ -13,11 +13,13 @@ def small_filters(folder: Path) -> dict[str, dict[str, Any]]:
     (folder / "lists" / "en").write_text("darn\nmill turns\n")
     (folder / "domains.txt").write_text("bad.com\n")
     (folder / "eval.jsonl").write_text('{"question": "Each part has a name, and the names stand in a book that anybody may read."}\n')
+    (folder / "good.txt").write_text("The wright builds a mill from parts.\n" * 3)
     model = write_fasttext(folder / "model.bin", {"en": "The wright builds a mill", "de": "Die Mühle"})
     return {
         "filter/c4_badwords": {"folder": str(folder / "lists")},
         "filter/toxic_words": {"lists": [str(folder / "lists" / "en")]},
         "filter/url_blocklist": {"domains": [str(folder / "domains.txt")]},
+        "filter/perplexity": {"train_on": [str(folder / "good.txt")], "max_perplexity": 20.0},
         "filter/regex": {"patterns": ["(?i)lorem ipsum", "x1y2"]},
         "filter/decontamination": {"paths": [str(folder / "eval.jsonl")]},
         "filter/language_fasttext": {"model": str(model)},
