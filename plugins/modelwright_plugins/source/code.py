@@ -27,7 +27,7 @@ GENERATED = re.compile(  # what generators write into the first lines, from Ling
     re.I,
 )
 HEAD, BINARY = 10, 8000  # lines in which a generator says so; bytes in which git looks for a zero
-SHORT = {"JavaScript", "TypeScript", "CSS", "SCSS", "Less"}  # languages that are minified
+SHORT = {"JavaScript", "TypeScript", "CSS", "SCSS", "Sass", "Less"}  # languages that are minified
 
 
 @dataclass(frozen=True, kw_only=True)

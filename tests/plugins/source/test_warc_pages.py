@@ -6,6 +6,8 @@ import gzip
 import io
 import os
 import random
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -202,6 +204,23 @@ def test_an_extractor_that_hangs_or_crashes_costs_one_page(tmp_path: Path, monke
     assert time.monotonic() - start < 40
     assert [d.metadata["url"][-1] for d in documents] == ["0", "4", "5"]
     assert [b.reason for b in bad] == ["the extractor took too long", "the extractor crashed", "the extractor failed: RecursionError"]
+
+
+def test_the_extractor_goes_with_its_reader() -> None:
+    """Also where the reader is killed: nobody is left to end it."""
+    code = """
+import os, signal
+from modelwright_plugins.source._extract import Extraction
+extraction = Extraction("resiliparse", "precision", False, 10)
+extraction("<p>Some text.</p>", None)
+print(extraction.process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    stat, start = Path(f"/proc/{done.stdout.strip()}/stat"), time.monotonic()
+    while time.monotonic() < start + 10 and stat.exists() and " Z " not in stat.read_text():
+        time.sleep(0.05)
+    assert done.returncode == -9 and done.stdout.strip() and time.monotonic() < start + 10
 
 
 @pytest.mark.slow
