@@ -160,9 +160,9 @@ def test_every_layout_learns_what_one_rank_learns(fields: dict[str, Any], tmp_pa
         Megatron(recompute="full"),
     ]
     architecture = Encoder(**{**SMALL, "initializer_std": 0.05}, **fields)
-    parts = {"architecture": architecture, "objective": EveryThird(), "optimizer": AdamW(lr=3e-3)}
-    one, *others = losses([Case(parts={**parts, "parallel": layout}, steps=6) for layout in layouts], tmp_path, ranks=2)
-    assert one[-1] < one[0] - 0.02
+    parts = {"architecture": architecture, "objective": EveryThird(), "optimizer": AdamW(lr=1e-2)}
+    one, *others = losses([Case(parts={**parts, "parallel": layout}, steps=12) for layout in layouts], tmp_path, ranks=2)
+    assert min(one) < one[0] - 0.02
     for layout, other in zip(layouts[1:], others, strict=True):
         assert other == pytest.approx(one, abs=1e-5), layout
 
