@@ -42,12 +42,12 @@ def estimate(lines: list[list[str]], order: int, vocabulary: int) -> Backoff:
     chance, begins, suffix = everyone[keys], keys == 1, np.zeros(len(keys), np.int64)
     for n in range(2, order + 1):
         level, shorter = every[n - 1], every[n - 2]
-        context, word = level.keys // size, level.keys % size
+        context, last = level.keys // size, level.keys % size
         begins = begins[context]
         weights = level.counts if n == order else np.where(begins, level.counts, level.continuations)
         taken = _taken(weights)
         total, freed = (np.bincount(context, values, len(shorter.keys)) for values in (weights, taken))
-        suffix = np.searchsorted(shorter.keys, suffix[context] * size + word)  # each n-gram without its first word
+        suffix = np.searchsorted(shorter.keys, suffix[context] * size + last)  # each n-gram without its first word
         chance = (weights - taken + freed[context] * chance[suffix]) / total[context]
         backoff = np.zeros(len(total))
         there = total > 0
@@ -59,7 +59,7 @@ def estimate(lines: list[list[str]], order: int, vocabulary: int) -> Backoff:
         else:
             levels[-1] = Level(levels[-1].keys, levels[-1].log10, backoff)
         names = keys[context] if n == 2 else context  # of a single word: itself
-        levels.append(Level(names * size + word, np.log10(chance), np.zeros(len(word))))
+        levels.append(Level(names * size + last, np.log10(chance), np.zeros(len(last))))
     return Backoff(known, levels)
 
 
