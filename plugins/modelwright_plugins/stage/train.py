@@ -91,7 +91,8 @@ class Train(Stage):
             if folder is not None and not (folder / "model.json").is_file():
                 found.append(f"train.{name}={folder}: there is no model.json; a checkpoint folder has one")
         kernel = parts["kernel"]
-        found += parts["objective"].problems(parts["architecture"]) + kernel.problems() + parts["attention"].problems()
+        found += parts["architecture"].problems(parts["parallel"]) + parts["objective"].problems(parts["architecture"])
+        found += kernel.problems() + parts["attention"].problems()
         return found + parts["precision"].problems(kernel)
 
     def forecast(self, parts: Parts) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from test_encoder import built, layers_of_theirs
 
+from modelwright.assemble import assemble, problems
+from modelwright.compose import composed
+from modelwright.hooks import discover
 from modelwright_plugins.architecture.electra import Electra
 from modelwright_plugins.conformance.training import VOCABULARY, Case, losses
 from modelwright_plugins.objective.replaced_tokens import ReplacedTokenDetection
@@ -127,3 +130,9 @@ def test_bad_sizes_are_told() -> None:
         Electra(generator_size=0)
     with pytest.raises(ValueError, match="a generator of width 97 with 3 heads"):
         Electra(width=384, heads=12, generator_size=0.2526)
+
+
+def test_plan_refuses_a_pipeline() -> None:
+    words = ["architecture=electra", "objective=replaced_token_detection", "parallel.pipeline=2"]
+    config = composed(["recipe=pretrain/quickstart", "stages=[curate,train_tokenizer,tokenize,train]", *words])
+    assert any("pipeline" in line for line in problems(assemble(config, discover().registry), config))

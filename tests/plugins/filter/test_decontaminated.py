@@ -73,6 +73,19 @@ def test_share_of_an_example(sets):
     assert run(half, " ".join(first[:8]) + " so. He keeps them in the barn behind the tall mill") == "overlaps_eval/mill"  # 8 + 10
 
 
+def test_what_several_examples_share_counts_for_each(tmp_path):
+    """Eight words are little of the first set's example, and all of the second's."""
+    eight = "one two three four five six seven eight"
+    (tmp_path / "long.txt").write_text(f"{eight} {QUESTION} {QUESTION.upper()} x")
+    (tmp_path / "short.txt").write_text(eight)
+    paths = (tmp_path / "long.txt", tmp_path / "short.txt")
+    assert run(Decontamination(paths=paths, ngram=8, min_overlap=0.5), f"so {eight} it is").endswith("/short")
+    assert run(Decontamination(paths=paths, ngram=8, mode="cut", window=0, min_piece=0), f"so {eight} it is")[1] == [
+        f"{tmp_path.name}/long",
+        f"{tmp_path.name}/short",
+    ]
+
+
 def test_characters_are_words_where_there_are_no_spaces(tmp_path):
     (tmp_path / "zh.txt").write_text("磨坊主把七袋白面粉放在哪里？\n", encoding="utf-8")
     component = Decontamination(paths=(tmp_path / "zh.txt",))

@@ -163,10 +163,10 @@ def test_too_little_is_an_error_that_says_where_it_went(corpus, tmp_path, option
 def test_what_can_be_known_before_it_runs(corpus):
     folder, _ = corpus
     stage = Curate()
-    assert stage.problems({"source": Jsonl(paths=[str(folder)])}) == []
+    assert stage.problems({"source": Jsonl(paths=[str(folder)]), "filter": {}}) == []
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     assert stage.forecast({"source": Jsonl(paths=[str(folder)])}) == {"files to read": "12", "text in them, about": f"{size:.1f} MB"}
-    (problem,) = stage.problems({"source": Jsonl(paths=["nowhere/*.jsonl"])})
+    (problem,) = stage.problems({"source": Jsonl(paths=["nowhere/*.jsonl"]), "filter": {}})
     assert problem == "source.paths: nothing matches nowhere/*.jsonl"
 
 
