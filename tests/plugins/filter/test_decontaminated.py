@@ -7,11 +7,13 @@ import string
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from datatrove.data import Document
 from datatrove.utils.text import ngrams
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.filter import _evaluation
 from modelwright_plugins.filter._evaluation import words
 from modelwright_plugins.filter.decontamination import Decontamination
 
@@ -119,8 +121,11 @@ def slow(evaluation, texts, n):
     return [any(tuple(gram) in there for gram in ngrams(split(text), n)) for text in texts]
 
 
-@pytest.mark.parametrize("n", [3, 8, 13])
-def test_planted_overlaps_are_found_exactly(tmp_path, n):
+@pytest.mark.parametrize(("n", "base"), [(3, None), (8, None), (13, None), (3, 0)])
+def test_planted_overlaps_are_found_exactly(tmp_path, n, base, monkeypatch):
+    """With a base of 0 the hash is of the last word only: what meets by hash must still be compared."""
+    if base is not None:
+        monkeypatch.setattr(_evaluation, "BASE", np.uint64(base))
     dice = Random(n)
     vocabulary = [f"w{i}" for i in range(40 if n == 3 else 6)] + ["it's", "A", "--", "co-op"]
     examples = [" ".join(dice.choices(vocabulary, k=dice.randint(2, 30))) for _ in range(40)]
