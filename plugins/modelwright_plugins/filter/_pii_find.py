@@ -32,7 +32,7 @@ RESERVED = re.compile(r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|lo
 
 # These begin with one set of characters, which Python's `re` looks for ten times as fast as for what a lookbehind precedes
 IPV4 = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![A-Za-z0-9_-])(?!\.\d)")
-VERSION = re.compile(r"(?:\bv|version|release|build|firmware|section|chapter|§)[ :=(]{0,2}\Z", re.I)  # before what is no address
+VERSION = re.compile(r"(?:\bv|version|release|build|firmware|section|chapter|§)[\s:=(]{0,8}\Z", re.I)  # before what is no address
 IPV6 = re.compile(r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![A-Za-z0-9_:])(?!\.\d)")  # all that are global
 IPV6_ANY = re.compile(r"[0-9A-Fa-f:]{1,4}:[0-9A-Fa-f:]{2,34}(?![A-Za-z0-9_:])(?!\.\d)")
 
@@ -189,6 +189,8 @@ class Finder:
     def _is_phone(self, text: str, found: re.Match[str]) -> bool:
         written, number = found[0], bare(found[0])
         if not 8 <= len(number) <= 15 or AFTER.match(text, found.end()) or written.count("(") != written.count(")"):
+            return False
+        if written[-2] == ".":  # +35236450.6
             return False
         if written.startswith("+"):
             return _valid_phone(written, None)
