@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from random import Random
 
+from modelwright_plugins.filter._check_digits import digits, luhn, verhoeff, with_luhn
+
 
 @dataclass(frozen=True)
 class National:
@@ -21,19 +23,6 @@ class National:
     make: Callable[[Random], str]
     near: re.Pattern[str] | None = None  # must stand shortly before it: one in ten numbers of this shape passes the check by chance
     fixed: int | None = None  # a place in the match that `valid` and `make` don't count
-
-
-def digits(dice: Random, count: int) -> str:
-    return "".join(dice.choices("0123456789", k=count))
-
-
-def luhn(number: str) -> bool:
-    """ISO/IEC 7812-1, annex B: every second digit from the right doubled, its digits added; the sum is a multiple of 10."""
-    return sum(int(d) if place % 2 == 0 else sum(divmod(2 * int(d), 10)) for place, d in enumerate(reversed(number))) % 10 == 0
-
-
-def with_luhn(number: str) -> str:
-    return next(number + last for last in "0123456789" if luhn(number + last))
 
 
 def _day(year: int, month: str, day: str) -> bool:
@@ -180,27 +169,13 @@ def _kr_make(dice: Random) -> str:
     return body + str((11 - _weighted(body, (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)) % 11) % 10)
 
 
-# India: Verhoeff 1969, the dihedral group of order 10
-_D = [[(a + b) % 5 + (5 if b > 4 else 0) if a < 5 else (a - b) % 5 + (0 if b > 4 else 5) for b in range(10)] for a in range(10)]
-_P = [list(range(10)), [1, 5, 7, 6, 2, 8, 3, 0, 9, 4]]
-for _ in range(6):
-    _P.append([_P[-1][_P[1][d]] for d in range(10)])
-
-
-def verhoeff(number: str) -> bool:
-    state = 0
-    for place, digit in enumerate(reversed(number)):
-        state = _D[state][_P[place % 8][int(digit)]]
-    return state == 0
-
-
 def _in_make(dice: Random) -> str:
     body = f"{dice.randint(2, 9)}{digits(dice, 10)}"
     return next(body + last for last in "0123456789" if verhoeff(body + last))
 
 
 def _us(number: str) -> bool:
-    return number[:3] not in ("000", "666") and number[0] != "9" and number[3:5] != "00" and number[5:] not in ("0000",)
+    return number[:3] not in ("000", "666") and number[0] != "9" and number[3:5] != "00" and number[5:] != "0000"
 
 
 def _us_make(dice: Random) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import phonenumbers
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
-from modelwright_plugins.filter._national import NATIONAL, digits, with_luhn
+from modelwright_plugins.filter._check_digits import digits, with_luhn
+from modelwright_plugins.filter._national import NATIONAL
 from modelwright_plugins.filter._pii_find import Finder, Found, bare, iban
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import phonenumbers
 
-from modelwright_plugins.filter._national import NATIONAL, luhn
+from modelwright_plugins.filter._check_digits import luhn
+from modelwright_plugins.filter._national import NATIONAL
 from modelwright_plugins.filter._secrets import secrets
 
 

@@ -8,7 +8,8 @@ from stdnum import iban as stdnum_iban
 from stdnum import luhn as stdnum_luhn
 from stdnum import verhoeff as stdnum_verhoeff
 
-from modelwright_plugins.filter._national import NATIONAL, luhn, verhoeff
+from modelwright_plugins.filter._check_digits import luhn, verhoeff
+from modelwright_plugins.filter._national import NATIONAL
 from modelwright_plugins.filter._pii_find import IBAN, iban
 from modelwright_plugins.filter.pii import COUNTRIES
 
