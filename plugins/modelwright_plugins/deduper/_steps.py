@@ -67,20 +67,29 @@ class Match(PipelineStep):
 
 
 class Remove(BaseFilter):
-    """Drops this task's documents for which another one stands."""
+    """Takes out of this task's documents the units for which others stand, and drops a document of which nothing is left."""
 
     def __init__(self, deduper: Deduper, folder: Path) -> None:
         self.name = type(deduper).__name__
         super().__init__()
-        self.reason, self.folder = deduper.reason, folder
+        self.deduper, self.folder = deduper, folder
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Any:
-        begin, end = np.load(self.folder / "offsets.npy")[rank : rank + 2]
-        first = np.load(self.folder / "first.npy", mmap_mode="r")[begin:end]
-        self.keep = iter((first == np.arange(begin, end)).tolist())
+        self.at, end = np.load(self.folder / "offsets.npy")[rank : rank + 2].tolist()
+        self.first = np.load(self.folder / "first.npy", mmap_mode="r")
         yield from super().run(data, rank, world_size)
-        if next(self.keep, None) is not None:
-            raise RuntimeError(f"task {rank} read fewer documents than it had signed")
+        if self.at != end:
+            raise RuntimeError(f"task {rank} read {'more' if self.at > end else 'fewer'} units than it had signed")
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        return next(self.keep) or (False, self.reason)
+        begin, self.at = self.at, self.at + len(self.deduper.spans(doc.text))
+        stand_in = self.first[begin : self.at]
+        stays = stand_in == np.arange(begin, begin + len(stand_in))
+        if stays.all():
+            return True
+        left = self.deduper.cut(doc.text, stays)
+        if not left.strip():
+            return False, self.deduper.reason
+        doc.text = left
+        doc.metadata.pop("messages", None)  # a conversation's turns, which repeat the text
+        return True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from modelwright_plugins.deduper import Deduper
+from modelwright_plugins.deduper.normalized import Normalized, equal_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,26 +14,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exact(Deduper):
-    """Removes a text that is the same as an earlier one (128-bit xxHash)."""
-
-    normalize: bool = True  # compare lower-cased words with single blanks between them; false: the bytes as they are
+class Exact(Normalized):
+    """Removes a text that is the same as an earlier one when both are normalised (128-bit xxHash)."""
 
     reason: ClassVar[str] = "duplicate"
 
     def sign(self, texts: Sequence[str]) -> NDArray[np.uint64]:
         """(documents, 2): the halves of XXH3-128."""
-        import numpy as np
-        import xxhash
-
-        if self.normalize:
-            texts = [" ".join(text.lower().split()) for text in texts]
-        digests = b"".join(xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass")) for text in texts)
-        return np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
+        return self.hashes(texts)
 
     def first(self, signatures: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
-        import numpy as np
-
-        keys = np.ascontiguousarray(signatures).view([("a", "<u8"), ("b", "<u8")]).ravel()
-        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        return first[inverse].astype(np.int64)
+        return equal_rows(signatures)
