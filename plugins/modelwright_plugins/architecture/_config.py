@@ -24,6 +24,7 @@ class ModelConfig(TransformerConfig):
     """Megatron's, with what it has no field for. The names with yarn are those that its attention looks for."""
 
     alibi: bool = False
+    matrix_rate: float = 1.0  # of matrices inside of the layers, times the peak learning rate (µP)
     yarn_rotary_scaling_factor: float = 1.0
     yarn_mscale: float = 1.0
     yarn_mscale_all_dim: float = 0.0
@@ -58,6 +59,7 @@ def decoder_config(a: CausalDecoder, engine: dict[str, Any]) -> TransformerConfi
         "window_size": None if a.window is None else (a.window - 1, 0),
         "mtp_num_layers": a.mtp_layers or None,
         "alibi": a.position == "alibi",
+        "matrix_rate": 1 / a.width_ratio,
         **_experts(a),
         **engine,
     }

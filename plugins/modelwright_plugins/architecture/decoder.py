@@ -72,7 +72,7 @@ class CausalDecoder(Architecture):
     residual_multiplier: float = 1.0  # of what each branch adds
     output_multiplier: float = 1.0  # of the logits
     mtp_layers: int = 0  # modules that each predict one token more (multi-token prediction, DeepSeek-V3); objective=multi_token trains them
-    mup_width: int | None = None  # width at which initialisation and rates were found; this one is scaled from there (Yang et al. 2022)
+    mup_width: int | None = None  # µP (Yang et al. 2022): width where initialisation and elementwise optimizers' rates were found; None: no
     initializer_std: float = 0.02  # of matrices; those that write to the residual stream have it over sqrt(2 x layers)
 
     def __post_init__(self) -> None:

@@ -24,11 +24,12 @@ class ModelCard:
     end_of_document: int  # token id
     seed: int  # of the run that trained it: with it, which text it saw can be told
     special_tokens: dict[str, int] = dataclasses.field(default_factory=dict)  # the objective's, by name
+    spans: tuple[int, ...] = ()  # tokens of the stretches of text that a sequence was made of; none: sequence_length + 1
 
     @classmethod
-    def of(cls, architecture: Architecture, vocabulary: Vocabulary, sequence_length: int, seed: int) -> ModelCard:
+    def of(cls, architecture: Architecture, vocabulary: Vocabulary, sequence_length: int, seed: int, spans: tuple[int, ...]) -> ModelCard:
         special = dict(vocabulary.special)
-        return cls(architecture, vocabulary.size, sequence_length, vocabulary.end_of_document, seed, special)
+        return cls(architecture, vocabulary.size, sequence_length, vocabulary.end_of_document, seed, special, spans)
 
     def difference(self, other: ModelCard) -> str | None:
         """What keeps the weights of `other` from being this model's, or None."""
@@ -36,10 +37,14 @@ class ModelCard:
         if one.build is not two.build:  # a prefix decoder is a causal one that sees otherwise
             return f"it is a {type(other.architecture).__name__}, not a {type(self.architecture).__name__}"
         for field in dataclasses.fields(self.architecture):
-            ours, theirs = getattr(self.architecture, field.name), getattr(other.architecture, field.name)
+            ours, theirs = getattr(self.architecture, field.name), getattr(other.architecture, field.name, None)
             if ours != theirs and field.name not in ("dropout", "initializer_std"):
                 return f"its architecture.{field.name} is {theirs}, not {ours}"
-        return None if self.vocab_size == other.vocab_size else f"it has {other.vocab_size} tokens, not {self.vocab_size}"
+        if self.vocab_size != other.vocab_size:
+            return f"it has {other.vocab_size} tokens, not {self.vocab_size}"
+        if self.special_tokens and other.special_tokens and self.special_tokens != other.special_tokens:
+            return f"its special tokens are {' '.join(other.special_tokens)}, not {' '.join(self.special_tokens)}"
+        return None
 
     def write(self, file: Path, registry: Registry) -> None:
         kind = type(self.architecture)
@@ -59,7 +64,9 @@ class ModelCard:
             card = json.loads(file.read_text())
             name, fields = card.pop("architecture").values()
             special = {str(token): int(number) for token, number in card.pop("special_tokens", {}).items()}
-            numbers = {f.name: card.pop(f.name) for f in dataclasses.fields(cls) if f.name not in ("architecture", "special_tokens")}
+            spans = tuple(int(length) for length in card.pop("spans", ()))
+            others = ("architecture", "special_tokens", "spans")
+            numbers = {f.name: card.pop(f.name) for f in dataclasses.fields(cls) if f.name not in others}
             fields = dict(fields)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as e:
             raise ModelwrightError(f"{file} is not the model.json of a checkpoint ({e.__class__.__name__})") from e
@@ -68,4 +75,4 @@ class ModelCard:
                 hint = "" if number in numbers else nearest(number, numbers)
                 raise ModelwrightError(f"{file}: {number} is {value!r:.60}; expected an int{hint}")
         architecture = conform(fields, registry.load("architecture", str(name)), f"{file}: architecture")
-        return cls(architecture, **numbers, special_tokens=special)
+        return cls(architecture, **numbers, special_tokens=special, spans=spans)

@@ -23,7 +23,7 @@ from megatron.core.transformer.module import MegatronModule
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine.checkpoint_files import damage, keep, latest, oldest, step_folder, steps
-from modelwright_plugins.engine.optimizer_state import load_state, named_metadata, sharded_state
+from modelwright_plugins.engine.optimizer_state import kind, load_state, named_metadata, sharded_state
 from modelwright_plugins.engine.safe_load import SafeCommonLoad, SafeLoad, without_code
 from modelwright_plugins.engine.writing import Buffers, Writing
 
@@ -127,6 +127,9 @@ def load(folder: Path, step: int, chunks: list[MegatronModule], optimizer: Megat
     """Load weights, and the optimizer's state if one is given, into this layout, whichever they were saved from. The progress saved."""
     path = step_folder(folder, step)
     told = SafeCommonLoad().load_common(path).get("optimizer", {})
+    if optimizer is not None and (theirs := told.get("kind", kind(optimizer))) != kind(optimizer):
+        why = f"holds the state of another optimizer, {theirs} and not {kind(optimizer)}"
+        raise ModelwrightError(f"{path} {why}; to start from its weights alone: train.init_from={folder}")
     template = _state(chunks, optimizer, loading=True, begun=told.get("begun", True))
     try:
         state = dist_checkpointing.load(template, str(path), SafeLoad(), SafeCommonLoad())

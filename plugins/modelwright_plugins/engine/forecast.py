@@ -14,6 +14,7 @@ from modelwright_plugins.architecture import Architecture
 from modelwright_plugins.engine.memory import Held, is_expert, memory
 from modelwright_plugins.engine.model import build
 from modelwright_plugins.engine.optimizer import role_of
+from modelwright_plugins.engine.position import Position
 from modelwright_plugins.engine.start import find_device, laid_out
 from modelwright_plugins.parallel import Parallel
 
@@ -40,7 +41,8 @@ def forecast(stage: Train, parts: Parts, *, ranks: int) -> dict[str, str]:
     total = sum(whole.values())
     multiplied = sum(n * _multiplied(name, architecture) for name, n in whole.items())
     flops = architecture.flops_per_token(round(multiplied), stage.sequence_length)
-    tokens = stage.steps * stage.global_batch * stage.sequence_length
+    sequences = Position.after(stage.steps, stage.ramp()).trained
+    tokens = sequences * stage.sequence_length
     counts = sorted({sum(each.elements for each in stage.values()) for stage in there})
     return {
         "ranks": _said(layout, ranks, data),
@@ -48,10 +50,16 @@ def forecast(stage: Train, parts: Parts, *, ranks: int) -> dict[str, str]:
         "parameters a rank": " to ".join(f"{n:,}" for n in ([counts[0], counts[-1]] if len(counts) > 1 else counts)),
         "memory a rank, at most": f"{_gib(sum(need.values()))} = " + " + ".join(f"{name} {_gib(size)}" for name, size in need.items()),
         "FLOPs a token": f"{flops:.3g}",
-        "tokens": f"{tokens:,} = {stage.steps:,} steps x {stage.global_batch} sequences x {stage.sequence_length}",
+        "tokens": f"{tokens:,} = {_batches(stage, sequences)} x {stage.sequence_length}",
         "FLOPs in total": f"{flops * tokens:.3g}",
         "micro-batches a step": f"{stage.global_batch // (stage.micro_batch * data)}",
     }
+
+
+def _batches(stage: Train, sequences: int) -> str:
+    if stage.batch_ramp is None:
+        return f"{stage.steps:,} steps x {stage.global_batch} sequences"
+    return f"{sequences:,} sequences, in batches of {stage.batch_ramp[0]} to {stage.global_batch},"
 
 
 def sizes(architecture: Architecture, layout: Parallel, place: int, **options: Any) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from modelwright_plugins.attention import Attention
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.start import started
 from modelwright_plugins.evaluator.likelihood import without_likelihood
+from modelwright_plugins.evaluator.shards import Seen
 from modelwright_plugins.kernel import Kernel
 from modelwright_plugins.objective.visible import documents, seen
 from modelwright_plugins.parallel import Parallel
@@ -48,19 +50,24 @@ def open_model(
             vocab_size=card.vocab_size,
             sequence_length=card.sequence_length,
         )
-        load(checkpoint.path, step, chunks, None)
-        yield TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device)
+        progress = load(checkpoint.path, step, chunks, None)
+        yield TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device, progress)
 
 
 class TrainedModel:
     """Each rank calls each method, with the same tokens, and gets the same answer. They raise ModelwrightError if the model doesn't
     predict the next token."""
 
-    def __init__(self, chunks: list[Any], card: ModelCard, device: torch.device) -> None:
+    def __init__(
+        self, chunks: list[Any], card: ModelCard, device: torch.device, progress: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """`progress`: what the checkpoint tells of it."""
         self.chunks, self.device = chunks, device
         self.sequence_length, self.vocab_size, self.end_of_document = card.sequence_length, card.vocab_size, card.end_of_document
-        self.rank, self.trained_with_seed = dist.get_rank(), card.seed
+        self.rank = dist.get_rank()
         self._architecture = card.architecture
+        skipped = tuple((each["first"], each["sequences"]) for each in progress.get("skipped", ()))
+        self.seen = Seen(card.seed, card.spans or (card.sequence_length + 1,), progress.get("drawn"), skipped)
 
     def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
         """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length]."""

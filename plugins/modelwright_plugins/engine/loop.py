@@ -71,7 +71,9 @@ class Trainer:
                 rows = batch.result()
                 if step < self.steps:
                     batch = ahead.submit(self._batch, position.drawn + size, position.trained + size)
-                loss = self._accumulate(rows, device)
+                loss, targets = self._accumulate(rows, device)
+                for group in self.optimizer.param_groups:
+                    group["targets"] = targets
                 scale = self.optimizer.loss_scale
                 updated, norm, _ = self.optimizer.step()
                 grad_norm = float(norm) if updated else 0.0  # FP16 lets an update pass whose gradient overflows
@@ -98,8 +100,8 @@ class Trainer:
         data_rank, data_ranks = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
         return self.batches.batch(drawn, self.ramp.size(trained), data_rank, data_ranks)
 
-    def _accumulate(self, batch: dict[str, torch.Tensor], device: torch.device) -> float:
-        """Gradients of this global batch into the buffers; its mean loss, on every rank."""
+    def _accumulate(self, batch: dict[str, torch.Tensor], device: torch.device) -> tuple[float, int]:
+        """Gradients of this global batch into the buffers; its mean loss and its targets, on every rank."""
         micro = [context.split(self._placed(rows, device)) for rows in split(batch, self.micro_batch)]
         for chunk in self.chunks:
             chunk.zero_grad_buffer()
@@ -147,11 +149,11 @@ def everything(visible: torch.Tensor, *, causal: bool) -> torch.Tensor:
     return torch.stack([torch.zeros_like(last), last], 1).expand_as(visible)
 
 
-def mean_loss(outputs: list[dict[str, torch.Tensor]], device: torch.device) -> float:
-    """Loss a token over the micro-batches of all data ranks, on every rank. Only a last pipeline stage has outputs."""
+def mean_loss(outputs: list[dict[str, torch.Tensor]], device: torch.device) -> tuple[float, int]:
+    """Loss a target over the micro-batches of all data ranks, and the targets, on every rank. Only a last pipeline stage has outputs."""
     sums = torch.zeros(2, dtype=torch.float64, device=device)
     for output in outputs:
         sums += output["loss"]
     dist.all_reduce(sums, group=parallel_state.get_data_parallel_group(with_context_parallel=True))
     dist.broadcast(sums, parallel_state.get_pipeline_model_parallel_last_rank(), parallel_state.get_pipeline_model_parallel_group())
-    return (sums[0] / sums[1]).item()
+    return (sums[0] / sums[1]).item(), int(sums[1])

@@ -82,7 +82,9 @@ def wrapped(component: Optimizer, chunks: Chunks, *, precision: Precision, clip:
     kinds = (False, True) if chunks[0].config.expert_model_parallel_size > 1 else (False,)
     inners = [component.build(parameter_groups(chunks, expert=expert)) for expert in kinds]
     for group in (group for inner in inners for group in inner.param_groups):
-        group["peak_lr"] = group["lr"]
+        # Yang et al. 2022, table 8, of Adam; it holds for others that move each element by about the rate
+        scaled = group["role"] == "matrix" and component.elementwise
+        group["peak_lr"] = group["lr"] * (getattr(chunks[0].config, "matrix_rate", 1.0) if scaled else 1.0)
     if rows := list(sharded_rows([chunk.module for chunk in chunks])):
         if not component.elementwise:
             raise ModelwrightError(

@@ -51,7 +51,13 @@ def sharded_state(
         return {"tensors": tensors}
     scale = optimizer.scaler.numbers() if optimizer.scaler else None
     begun = any(state for single in optimizer.chained_optimizers for state in single.optimizer.state.values())
-    return {"tensors": tensors, "step": _most(_steps(optimizer)), "begun": bool(_most(begun)), "loss_scale": scale}
+    numbers = {"step": _most(_steps(optimizer)), "begun": bool(_most(begun)), "loss_scale": scale}
+    return {"tensors": tensors, "kind": kind(optimizer), **numbers}
+
+
+def kind(optimizer: TrainingOptimizer) -> str:
+    """Whose state it is: others may have tensors of the same names that mean something else."""
+    return type(optimizer.chained_optimizers[0].optimizer).__name__
 
 
 @torch.no_grad()

@@ -65,14 +65,37 @@ def tokens_trained(metrics: Metrics) -> int:
         raise ModelwrightError(f"{metrics.path}: expected a last line with 'tokens' ({type(e).__name__}: {e})") from e
 
 
-def seen_spans(shards: TokenShards, trained: int, *, sequence_length: int, seed: int) -> list[Tokens]:
-    """The stretches of training text that a model saw which was trained on `trained` targets with this seed: what it saw
-    twice is there once, and sequences that follow each other in the text are one stretch, as no model of them need know of the cut."""
+@dataclass(frozen=True)
+class Seen:
+    """Which of a shard's text a model was trained on."""
+
+    seed: int  # of the training
+    spans: tuple[int, ...]  # tokens of the stretches of text that a sequence was made of
+    drawn: int | None  # sequences drawn; None: a checkpoint doesn't say, and all were trained on
+    skipped: tuple[tuple[int, int], ...] = ()  # (first, how many) of those that were not trained on
+
+
+def seen_spans(shards: TokenShards, seen: Seen, *, trained: int) -> list[Tokens]:
+    """The stretches of training text that a model saw, which was trained on `trained` sequences: what it saw twice is there once,
+    and where they follow each other in the text they are one stretch, as no model of them need know of the cut."""
     import numpy as np
 
     from modelwright_plugins.engine.batches import ShardTexts
 
-    texts = ShardTexts(shards.path / "train", (sequence_length + 1,), seed=seed)
-    drawn = np.sort(texts.orders(0)[0][: trained // sequence_length])  # of a second epoch nothing is new
-    runs = np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1)
-    return [texts.tokens[run[0] * sequence_length : (run[-1] + 1) * sequence_length + 1] for run in runs if len(run)]
+    texts = ShardTexts(shards.path / "train", seen.spans, seed=seen.seed)
+    found: list[tuple[NDArray[np.int64], int]] = []  # where stretches begin, and how long they are
+    drawn = trained if seen.drawn is None else seen.drawn
+    for epoch in range(-(-drawn // texts.count)):
+        numbers = np.arange(epoch * texts.count, min(drawn, (epoch + 1) * texts.count))
+        for first, count in seen.skipped:
+            numbers = numbers[(numbers < first) | (numbers >= first + count)]
+        for order, length in zip(texts.orders(epoch), seen.spans, strict=True):
+            found.append((np.asarray(order[numbers - epoch * texts.count] * texts.step), length))
+    if not any(len(at) for at, _ in found):
+        return []
+    begins = np.concatenate([at for at, _ in found])
+    places = np.argsort(begins, kind="stable")
+    reach = np.maximum.accumulate(np.concatenate([at + length for at, length in found])[places])
+    begins = begins[places]
+    firsts = np.flatnonzero(np.concatenate([[True], begins[1:] > reach[:-1]]))
+    return [texts.tokens[begins[a] : reach[b - 1]] for a, b in zip(firsts, [*firsts[1:], len(begins)], strict=True)]

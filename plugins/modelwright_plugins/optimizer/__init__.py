@@ -25,7 +25,8 @@ class Optimizer(Component, ABC):
         """An optimizer over `groups`, torch parameter groups with `params` (maybe none) and `role`: 'matrix' (a hidden
         weight of two dimensions), 'embedding' (embedding and output weights) or 'vector' (norms and biases).
 
-        It sets `lr` and `weight_decay` of each group and keeps the groups' order and other keys. A parameter that
+        It sets `lr` and `weight_decay` of each group and keeps the groups' order and other keys. Before each step a group's
+        `targets` is set to how many targets the gradient is the mean of. A parameter that
         tensor parallelism splits has `tensor_model_parallel` true and `partition_dim`.
 
         Checkpoints keep of a parameter's state: `step`, if it counts steps; each tensor of the parameter's shape; and in

@@ -10,11 +10,11 @@ import torch
 class ClippedNewton(torch.optim.Optimizer):
     """Liu et al. 2023, Algorithm 3: the Hessian's diagonal h is estimated at step 1 and every `hessian_every` steps after it.
 
-    m <- b1 m + (1 - b1) g;  maybe h <- b2 h + (1 - b2) tokens g^2;  w <- w - lr decay w - lr clip(m / max(gamma h, epsilon), 1)
+    m <- b1 m + (1 - b1) g;  maybe h <- b2 h + (1 - b2) targets g^2;  w <- w - lr decay w - lr clip(m / max(gamma h, epsilon), 1)
     """
 
     def __init__(self, groups: list[dict[str, Any]], **defaults: Any) -> None:
-        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0, **defaults})
+        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0, "targets": 1, **defaults})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -31,7 +31,7 @@ class ClippedNewton(torch.optim.Optimizer):
                 momentum, hessian = state["momentum"], state["hessian"]
                 momentum.lerp_(gradient, 1 - b1)
                 if int(state["step"]) % group["hessian_every"] == 0:
-                    hessian.mul_(b2).addcmul_(gradient, gradient, value=(1 - b2) * group["batch_tokens"])
+                    hessian.mul_(b2).addcmul_(gradient, gradient, value=(1 - b2) * group["targets"])
                 state["step"] += 1
                 newton = momentum / (hessian * group["gamma"]).clamp_(min=group["epsilon"])
                 parameter.mul_(1 - lr * group["weight_decay"])

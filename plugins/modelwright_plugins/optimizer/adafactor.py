@@ -19,7 +19,7 @@ class Adafactor(Optimizer):
 
     Of a matrix's squared gradients only the means of its rows and columns are kept; an update whose root mean square is
     above `clip` is scaled down to it. Means are of the whole matrix where tensor parallelism splits it. The paper's
-    min(1e-2, 1 / sqrt(step)) is this `lr` with schedule/inverse_sqrt, whose default it is for T5.
+    min(1e-2, 1 / sqrt(step)) is this `lr` with schedule=inverse_sqrt_t5.
     """
 
     elementwise: ClassVar[bool] = False

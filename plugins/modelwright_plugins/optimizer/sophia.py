@@ -29,7 +29,6 @@ class Sophia(Optimizer):
     lr: float = 6e-4  # peak learning rate, a step; no element moves by more
     betas: tuple[float, float] = (0.965, 0.99)  # decay of the mean of gradients, a step, and of the Hessian's, an estimate
     gamma: float = 0.05  # part of the Hessian that divides: the larger, the more elements are not clipped (the paper: 10 to 50 %)
-    batch_tokens: int = 4096  # tokens (targets) of a global batch, whose mean the gradient is: global_batch x sequence_length
     hessian_every: int = 10  # steps from one estimate of the Hessian to the next
     epsilon: float = 1e-12  # least divisor
     weight_decay: float = 0.2  # decoupled, times the learning rate; norms and biases have none
@@ -39,9 +38,8 @@ class Sophia(Optimizer):
         decays(self, "betas")
         if not self.epsilon > 0:
             raise ValueError(f"epsilon is {self.epsilon}; it is above 0")
-        for name in ("batch_tokens", "hessian_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
+        if self.hessian_every < 1:
+            raise ValueError(f"hessian_every is {self.hessian_every}; it is 1 or more")
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         from modelwright_plugins.optimizer._sophia import ClippedNewton
@@ -50,7 +48,6 @@ class Sophia(Optimizer):
             with_rates(groups, lr=self.lr, weight_decay=self.weight_decay),
             betas=self.betas,
             gamma=self.gamma,
-            batch_tokens=self.batch_tokens,
             hessian_every=self.hessian_every,
             epsilon=self.epsilon,
         )

@@ -39,6 +39,11 @@ class Cosine(WarmUp):
 
     floor: float = 0.1  # fraction of the peak at the last step
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.floor <= 1:
+            raise ValueError(f"floor is {self.floor}; it is a fraction of the peak, from 0 to 1")
+
     def after(self, done: float) -> float:
         return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2
 
@@ -48,6 +53,11 @@ class Linear(WarmUp):
     """Linear warm-up, then a straight line down to a floor (Defazio et al. 2023, arXiv:2310.07831)."""
 
     floor: float = 0.0  # fraction of the peak at the last step
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.floor <= 1:
+            raise ValueError(f"floor is {self.floor}; it is a fraction of the peak, from 0 to 1")
 
     def after(self, done: float) -> float:
         return 1 - (1 - self.floor) * done

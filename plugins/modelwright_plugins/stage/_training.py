@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,18 +44,19 @@ class Training:
     def run(self) -> dict[str, Any]:
         """The last loss, the tokens trained on, and the ranges of sequences that were skipped."""
         metrics: dict[str, float] = {}
-        while True:
-            try:
-                metrics = self._train() or metrics
-                break
-            except Spike as spike:
-                self.position = self._gone_back(spike)
+        with Termination() as termination:
+            while True:
+                try:
+                    metrics = self._train(termination) or metrics
+                    break
+                except Spike as spike:
+                    self.position = self._gone_back(spike)
         if self.first and not metrics:  # a resumed run with nothing left to train
             metrics = json.loads(self.job.make(Metrics).path.read_text().splitlines()[-1])
         skipped = {"skipped": self.position.skipped} if self.position.skipped else {}
         return {**{name: metrics[name] for name in ("loss", "tokens") if name in metrics}, **skipped}
 
-    def _train(self) -> dict[str, float]:
+    def _train(self, termination: Termination) -> dict[str, float]:
         """Train to the end; the last metrics. Raises Spike, and Terminated if a rank was asked to end."""
         stage, metrics, stop = self.stage, {}, False
         with ExitStack() as closing:
@@ -64,8 +66,7 @@ class Training:
                 self.folder, self.chunks, self.trainer.optimizer, **kept, asynchronous=stage.asynchronous_checkpoints
             )
             closing.enter_context(saving)
-            termination = closing.enter_context(Termination())
-            for metrics in self.trainer.updates(self.position):
+            for metrics in self._updates(saving):
                 step = int(metrics["step"])
                 if bar is not None:
                     for tracker, log in logs:
@@ -85,6 +86,14 @@ class Training:
             told = f"SIGTERM: stopped after step {self.position.updates}, which is saved"
             raise Terminated(f"{told}; to go on: modelwright resume {self.job.run}")
         return metrics
+
+    def _updates(self, saving: checkpoint.Checkpoints) -> Iterator[dict[str, float]]:
+        """Until a spike, before which what is being written is made whole: it may be the checkpoint to go back to."""
+        try:
+            yield from self.trainer.updates(self.position)
+        except Spike:  # on every rank
+            self._tell(saving.finish())
+            raise
 
     def _open(self, closing: ExitStack) -> tuple[list[Any], Any]:
         """Trackers at work, and the progress bar."""
@@ -134,6 +143,14 @@ class Training:
 
     def _gone_on_from(self, folder: Path) -> Position:
         step = self._newest("resume_from", folder)
+        theirs = ModelCard.read(folder / "model.json", self.job.hooks.registry)
+        for name in ("seed", "sequence_length"):  # they decide which sequences there are, and in which order
+            if (found := getattr(theirs, name)) != (ours := getattr(self.card, name)):
+                key = name if name == "seed" else f"train.{name}"
+                raise ModelwrightError(
+                    f"train.resume_from={folder}: its {name} is {found}, not {ours}, so its place in the data is none here; "
+                    f"{key}={found}, or start from its weights alone: train.init_from={folder}"
+                )
         if step >= self.stage.steps:
             raise ModelwrightError(
                 f"train.resume_from={folder} is at step {step}; train.steps={self.stage.steps} counts from the beginning"
@@ -151,7 +168,9 @@ class Training:
     def _trainer(self, done: int) -> Trainer:
         stage, job, parts, shards = self.stage, self.job, self.job.parts, self.job.take(TokenShards).path
         vocabulary = Vocabulary.of(job.take(Tokenizer).path, shards, parts["objective"].special_tokens)
-        self.card = ModelCard.of(parts["architecture"], vocabulary, stage.sequence_length, job.seed)
+        self.card = ModelCard.of(
+            parts["architecture"], vocabulary, stage.sequence_length, job.seed, parts["objective"].spans(stage.sequence_length)
+        )
         sizes = {"length": stage.sequence_length, "global_batch": stage.global_batch}
         batches = Batches.of(shards / "train", parts["objective"], vocabulary, **sizes, seed=job.seed)
 

@@ -99,7 +99,7 @@ class Evaluate(Stage):
                 "stride": stride,
                 "vocab_size": model.vocab_size,
                 "end_of_document": end,
-                "seed": model.trained_with_seed,
+                "seen": model.seen,
             }
         samples = [{"prompt": prompt, "text": fast.decode(text)} for prompt, text in zip(self.prompts, drawn, strict=True)]
         return told, nats, samples
@@ -112,7 +112,7 @@ class Evaluate(Stage):
         from modelwright_plugins.progress import progress
 
         shards, trained = job.take(TokenShards), tokens_trained(job.take(Metrics))
-        seen = seen_spans(shards, trained, sequence_length=told["window"], seed=told["seed"])
+        seen = seen_spans(shards, told["seen"], trained=trained // told["window"])
         stream = np.concatenate([np.array([told["end_of_document"]], held.tokens.dtype), held.tokens])
         bits = {"model": nats / math.log(2)}
         baselines: list[dict[str, Any]] = []

@@ -90,10 +90,32 @@ class Train(Stage):
         for name, folder in (("init_from", self.init_from), ("resume_from", self.resume_from)):
             if folder is not None and not (folder / "model.json").is_file():
                 found.append(f"train.{name}={folder}: there is no model.json; a checkpoint folder has one")
+        found += self._not_fully_sharded(parts) + self._nothing_to_go_back_to(parts)
         kernel = parts["kernel"]
         found += parts["architecture"].problems(parts["parallel"]) + parts["objective"].problems(parts["architecture"])
         found += kernel.problems() + parts["attention"].problems()
         return found + parts["precision"].problems(kernel)
+
+    def _not_fully_sharded(self, parts: Parts) -> list[str]:
+        if not parts["parallel"].fully_sharded:
+            return []
+        from modelwright_plugins.precision.fp8 import FP8
+
+        found = []
+        if not parts["optimizer"].elementwise:
+            name = type(parts["optimizer"]).__name__
+            found.append(
+                f"parallel.fully_sharded=true cuts matrices into rows, and optimizer {name} wants them whole; optimizer=adamw does not"
+            )
+        if isinstance(parts["precision"], FP8):
+            found.append("parallel.fully_sharded=true saves no FP8 scales; precision=bf16, or parallel.distributed_optimizer=true")
+        return found
+
+    def _nothing_to_go_back_to(self, parts: Parts) -> list[str]:
+        rollbacks = parts["stability"].rollbacks
+        if not rollbacks or self.checkpoint_every:
+            return []
+        return [f"stability.rollbacks={rollbacks} goes back to a checkpoint, and train.checkpoint_every=null makes none; 500 does"]
 
     def forecast(self, parts: Parts) -> dict[str, Any]:
         from modelwright_plugins.engine.forecast import forecast

@@ -27,7 +27,7 @@ MARGINS: list[tuple[Optimizer, float]] = [
     (Lion(lr=1e-3), 1.0),
     (Muon(), 2.0),
     (SOAP(), 1.8),
-    (Sophia(lr=3e-3, batch_tokens=BATCH_TOKENS), 2.5),
+    (Sophia(lr=3e-3), 2.5),
 ]
 
 

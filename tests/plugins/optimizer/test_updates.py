@@ -18,7 +18,7 @@ from modelwright_plugins.optimizer.soap import SOAP
 from modelwright_plugins.optimizer.sophia import Sophia
 
 SHAPES = {"matrix": [(12, 7), (7, 12), (9, 9)], "embedding": [(11, 5)], "vector": [(8,)]}
-STEPS = 8
+STEPS, TARGETS = 8, 10
 
 
 def adam(o: Adam | AdamW, w: Tensor, gradients: list[Tensor], decay: float) -> Iterator[Tensor]:
@@ -56,7 +56,7 @@ def sophia(o: Sophia, w: Tensor, gradients: list[Tensor], decay: float) -> Itera
     for t, g in enumerate(gradients, 1):
         m = o.betas[0] * m + (1 - o.betas[0]) * g
         if t % o.hessian_every == 1 % o.hessian_every:
-            h = o.betas[1] * h + (1 - o.betas[1]) * o.batch_tokens * g * g
+            h = o.betas[1] * h + (1 - o.betas[1]) * TARGETS * g * g
         w = w - o.lr * decay * w
         yield (w := w - o.lr * torch.clamp(m / torch.maximum(o.gamma * h, torch.tensor(o.epsilon)), -1, 1))
 
@@ -124,8 +124,8 @@ COMPONENTS = [
     Lion(),
     Lion(lr=0.01, betas=(0.9, 0.99), weight_decay=0.1),
     Sophia(),
-    Sophia(lr=0.01, betas=(0.9, 0.5), gamma=0.3, batch_tokens=2, hessian_every=3, weight_decay=0.5),  # some are clipped, and some not
-    Sophia(lr=0.01, hessian_every=1, batch_tokens=10),
+    Sophia(lr=0.01, betas=(0.9, 0.5), gamma=0.3, hessian_every=3, weight_decay=0.5),  # some are clipped, and some not
+    Sophia(lr=0.01, hessian_every=1),
     Adafactor(),
     Adafactor(lr=0.02, relative=False, decay=0.5, clip=0.3, weight_decay=0.4),
     Adafactor(lr=0.05, least_scale=3.0),
@@ -153,6 +153,8 @@ def test_updates_are_the_papers(component: Any) -> None:
     weights, gradients = drawn()
     parameters = {role: [torch.nn.Parameter(w.clone()) for w in ws] for role, ws in weights.items()}
     optimizer = component.build([{"params": list(ps), "role": role} for role, ps in parameters.items()])
+    for group in optimizer.param_groups:
+        group["targets"] = TARGETS
     found: list[dict[str, list[Tensor]]] = []
     for step in gradients:
         for role, ps in parameters.items():
@@ -209,7 +211,7 @@ def test_a_vocabularys_padding_does_not_count(adafactor: Adafactor) -> None:
         (AdamW, {"betas": (0.9, 1.0)}, r"betas is \(0.9, 1.0\); it is from 0 up, and below 1"),
         (SGD, {"nesterov": True, "momentum": 0.0}, "nesterov is true and momentum is 0"),
         (Lion, {"weight_decay": float("nan")}, "weight_decay is nan"),
-        (Sophia, {"batch_tokens": 0}, "batch_tokens is 0; it is 1 or more"),
+        (Sophia, {"hessian_every": 0}, "hessian_every is 0; it is 1 or more"),
         (Sophia, {"epsilon": 0.0}, "epsilon is 0.0; it is above 0"),
         (Adafactor, {"clip": 0.0}, "clip is 0.0; it is above 0"),
         (SOAP, {"rotate_every": 0}, "rotate_every is 0; it is 1 or more"),

@@ -23,6 +23,7 @@ from modelwright_plugins.artifacts import Checkpoint, Evaluation, Metrics, Token
 from modelwright_plugins.attention.cores import Native
 from modelwright_plugins.engine import inference
 from modelwright_plugins.evaluator.ngram import NGrams
+from modelwright_plugins.evaluator.shards import Seen, seen_spans
 from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.kernel.local import Torch
 from modelwright_plugins.parallel.megatron import Megatron
@@ -53,7 +54,8 @@ def write_shard(path: Path, every: list[np.ndarray]) -> None:
 class Trigram:
     """What the engine's model promises, from a Kneser-Ney trigram: it knows of a token only what is in its window."""
 
-    sequence_length, vocab_size, end_of_document, rank, trained_with_seed = LENGTH, VOCAB, 0, 0, SEED
+    sequence_length, vocab_size, end_of_document, rank = LENGTH, VOCAB, 0, 0
+    seen = Seen(SEED, (LENGTH + 1,), None)
 
     def __init__(self, fitted: NGrams) -> None:
         self.fitted = fitted
@@ -163,6 +165,24 @@ def test_the_ngrams_of_what_was_seen_are_fitted_on_just_that(job: Job, monkeypat
         expected = -NGrams(spans, row["order"], VOCAB).log2_probabilities(stream, row["order"], start=1).mean()
         assert row["bits_per_token"] == pytest.approx(expected, rel=1e-9)
         assert row["tokens"] == len(places)
+
+
+@pytest.mark.parametrize(("spans", "skipped"), [((LENGTH + 1,), ((5, 3),)), ((LENGTH + 1, 10), ()), ((40,), ((0, 2), (7, 1)))])
+def test_what_was_seen_is_what_was_drawn_and_not_skipped(spans: tuple[int, ...], skipped: tuple[tuple[int, int], ...], job: Job) -> None:
+    from modelwright_plugins.engine.batches import ShardTexts
+
+    shards, everything = job.take(TokenShards), np.concatenate(documents(60, 1))
+    texts = ShardTexts(shards.path / "train", spans, seed=SEED)
+    drawn = texts.count + 9  # into the second epoch
+    covered = np.zeros(len(everything), bool)
+    for number in range(drawn):
+        if not any(first <= number < first + count for first, count in skipped):
+            epoch, place = divmod(number, texts.count)
+            for order, length in zip(texts.orders(epoch), spans, strict=True):
+                covered[order[place] * texts.step :][:length] = True
+    found = seen_spans(shards, Seen(SEED, spans, drawn, skipped), trained=0)
+    assert np.array_equal(np.concatenate(found), everything[covered])
+    assert len(found) == np.count_nonzero(np.diff(np.concatenate([[0], covered])) == 1)
 
 
 def test_a_model_that_saw_everything_twice_saw_each_token_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

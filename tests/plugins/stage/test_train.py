@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.schedule.warmup import Linear
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
@@ -100,11 +101,14 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
         hooks = Hooks()
         inputs = {TokenShards: TokenShards(Path(data)), Tokenizer: Tokenizer(Path(data))}
         try:
-            results = stage.run(Job(run=out, out=out, seed=5, parts=parts, inputs=inputs, hooks=hooks))  # type: ignore[arg-type]
+            results = stage.run(Job(run=out, out=out, seed=job.get("seed", 5), parts=parts, inputs=inputs, hooks=hooks))  # type: ignore[arg-type]
         except Interrupted:
             results = None
         except OSError as e:
             results = {"errno": e.errno, "file": e.filename}
+        except ModelwrightError as e:
+            found.append(str(e))
+            continue
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         found.append({"lines": lines, "results": results, "hooks": hooks.called, "steps": sorted(p.name for p in out.glob("checkpoint/*"))})
     return found
@@ -129,8 +133,12 @@ def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
         {"out": out["killed"], "dropout": 0.1},
         {"out": out["straight"], "dropout": 0.1},  # nothing is left to do
         {"out": out["weights"], "init_from": out["straight"] + "/checkpoint", "until": 1},
+        {"out": out["fresh"], "resume_from": out["killed"] + "/checkpoint", "steps": STEPS + 1, "seed": 6},
+        {"out": out["fresh"] + "2", "resume_from": out["killed"] + "/checkpoint", "steps": STEPS + 1, "optimizer": "adamw"},
     ]
-    straight, killed, resumed, again, weights = on_ranks(run, 1, tmp_path / "o", groups=len(jobs), jobs=jobs, data=str(data))[0]
+    straight, killed, resumed, again, weights, shuffled, stranger = on_ranks(
+        run, 1, tmp_path / "o", groups=len(jobs), jobs=jobs, data=str(data)
+    )[0]
     assert [line["step"] for line in straight["lines"]] == list(range(1, STEPS + 1))
     assert straight["lines"][-1]["tokens"] == STEPS * 8 * 32
     assert straight["lines"][1]["lr"] == pytest.approx(0.02)  # warmed up
@@ -143,6 +151,8 @@ def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
     assert resumed["hooks"][0] == ("on_step_end", SAVED + 1)
     assert losses(again) == losses(straight) and again["hooks"] == []
     assert weights["lines"][0]["loss"] < straight["lines"][2]["loss"]
+    assert "its seed is 5, not 6, so its place in the data is none here; seed=5" in shuffled
+    assert "holds the state of another optimizer, " in stranger and "and not AdamW; to start from its weights alone" in stranger
 
 
 @pytest.mark.slow
