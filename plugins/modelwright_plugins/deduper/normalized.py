@@ -52,10 +52,13 @@ def _punctuation() -> dict[int, None]:
     return {code: None for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("P")}
 
 
-def equal_rows(rows: NDArray[np.uint64]) -> NDArray[np.int64]:
+def equal_rows(rows: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
     """For each row the number of the first row that is the same. `rows`: (rows, values)."""
     import numpy as np
 
-    keys = np.ascontiguousarray(rows).view([(f"f{i}", rows.dtype) for i in range(rows.shape[1])]).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return first[inverse].astype(np.int64)
+    order = np.lexsort(rows.T)  # equal rows stay in order
+    changes = (rows[order[1:]] != rows[order[:-1]]).any(axis=1)
+    begins = np.flatnonzero(np.append(True, changes)[: len(rows)])
+    first = np.empty(len(rows), dtype=np.int64)
+    first[order] = np.repeat(order[begins], np.diff(np.append(begins, len(rows))))
+    return first
