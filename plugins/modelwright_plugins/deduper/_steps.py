@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +10,21 @@ import numpy as np
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.source import BadRecord
+
 if TYPE_CHECKING:
     from datatrove.data import Document
 
     from modelwright_plugins.deduper import Deduper
+    from modelwright_plugins.source import Source
 
 BLOCK = 2_000_000  # characters signed at a time
 
 
 class Sign(PipelineStep):
-    """Writes the signatures of this task's documents to `<rank>.npy`; documents pass unchanged."""
+    """Writes the signatures of this task's documents to `<rank>.npy`, and those of its share of the files that they are compared
+    against to `against_<file>.npy`; documents pass unchanged."""
 
     type = "DEDUP"
 
@@ -29,10 +34,17 @@ class Sign(PipelineStep):
         self.deduper, self.folder = deduper, folder
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        for number, source in enumerate(self.deduper.others()):
+            if number % world_size == rank:
+                for _ in self._signed(_documents(source), f"against_{number:05d}"):
+                    pass
+        yield from self._signed(data, f"{rank:05d}")
+
+    def _signed(self, documents: Iterable[Document], name: str) -> Iterator[Document]:
         signatures: list[Any] = []
         texts: list[str] = []
         size = 0
-        for document in data:
+        for document in documents:
             texts.append(document.text)
             size += len(document.text)
             yield document
@@ -40,12 +52,23 @@ class Sign(PipelineStep):
                 signatures.append(self.deduper.sign(texts))
                 texts, size = [], 0
         signatures.append(self.deduper.sign(texts))
-        np.save(self.folder / f"{rank:05d}.npy", np.concatenate(signatures))
+        np.save(self.folder / f"{name}.npy", np.concatenate(signatures))
+
+
+def _documents(source: Source) -> Iterator[Document]:
+    for file in source.files():
+        try:
+            for found in source.read(file):
+                if isinstance(found, BadRecord):
+                    raise ModelwrightError(f"against: {file.path}{f', line {found.line}' if found.line else ''}: {found.reason}")
+                yield found
+        except (OSError, EOFError, UnicodeError) as error:
+            raise ModelwrightError(f"against: {file.path}: {error}") from error
 
 
 class Match(PipelineStep):
-    """One task: from the signatures of all, `first.npy` (the number of the document that stands for each) and `offsets.npy` (the
-    number of each task's first document)."""
+    """One task: from the signatures of all, those of other data first, `first.npy` (the number of the unit that stands for each) and
+    `offsets.npy` (the number of each task's first unit)."""
 
     type = "DEDUP"
 
@@ -55,15 +78,21 @@ class Match(PipelineStep):
         self.deduper, self.folder = deduper, folder
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:
-        parts = [np.load(file, mmap_mode="r") for file in sorted(self.folder.glob("[0-9]*.npy"))]
+        others = sorted(self.folder.glob("against_*.npy"))
+        parts = [np.load(file, mmap_mode="r") for file in [*others, *sorted(self.folder.glob("[0-9]*.npy"))]]
         offsets = np.cumsum([0, *(len(part) for part in parts)])
         everything = np.lib.format.open_memmap(
             self.folder / "all.npy", mode="w+", dtype=parts[0].dtype, shape=(int(offsets[-1]), *parts[0].shape[1:])
         )
         for part, begin in zip(parts, offsets[:-1], strict=True):
             everything[begin : begin + len(part)] = part
-        np.save(self.folder / "first.npy", self.deduper.first(everything))
-        np.save(self.folder / "offsets.npy", offsets)
+        first = self.deduper.first(everything)
+        if before := int(offsets[len(others)]):  # a group that other data is in goes from here, whichever of it would stay
+            stand_in = np.arange(len(first))
+            stand_in[first[:before][::-1]] = np.arange(before)[::-1]
+            first = stand_in[first]
+        np.save(self.folder / "first.npy", first)
+        np.save(self.folder / "offsets.npy", offsets[len(others) :])
 
 
 class Remove(BaseFilter):

@@ -47,7 +47,7 @@ class Curate(Stage):
             parts["source"].files()
         except ModelwrightError as error:
             return [str(error)]
-        return [f"filter.{name}.{line}" for name, part in parts["filter"].items() for line in part.problems()]
+        return [f"{kind}.{name}.{line}" for kind in ("filter", "deduper") for name, part in parts[kind].items() for line in part.problems()]
 
     def forecast(self, parts: Parts) -> dict[str, Any]:
         files: list[SourceFile] = parts["source"].files()
