@@ -76,13 +76,13 @@ def identity(bound: Bound, seed: int, inputs: Mapping[str, str]) -> str:
 
 
 def reads(bound: Bound) -> dict[str, str]:
-    """Component -> the hash of what it reads of the outside world: the inputs that no stage made."""
-    return {type(c).__name__: found for c in _components(bound) if (found := c.fingerprint())}
+    """Component, by its place in the config -> the hash of what it reads of the outside world: the inputs that no stage made."""
+    return {place: found for place, c in _components(bound).items() if (found := c.fingerprint())}
 
 
 def surroundings(bound: Bound) -> str:
     """The hash of what may differ between runs: the source of each package that components come from, and the files that they read."""
-    packages = sorted({type(c).__module__.partition(".")[0] for c in _components(bound)})
+    packages = sorted({type(c).__module__.partition(".")[0] for c in _components(bound).values()})
     found = {}
     for package in packages:
         spec = find_spec(package)
@@ -92,10 +92,10 @@ def surroundings(bound: Bound) -> str:
     return _hash({"files": found, "versions": versions(), "reads": reads(bound)})
 
 
-def _components(bound: Bound) -> list[Component]:
-    found: list[Component] = [bound.stage]
-    for part in bound.parts.values():
-        found += part.values() if isinstance(part, dict) else [part]
+def _components(bound: Bound) -> dict[str, Component]:
+    found: dict[str, Component] = {bound.name: bound.stage}
+    for kind, part in bound.parts.items():
+        found |= {f"{kind}.{name}": each for name, each in part.items()} if isinstance(part, dict) else {kind: part}
     return found
 
 

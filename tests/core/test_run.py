@@ -167,7 +167,7 @@ def test_what_a_component_reads_decides_reuse_and_not_resume(tmp_path, monkeypat
     drawn(tmp_path, "one")
     monkeypatch.setattr(Circle, "fingerprint", lambda self: "another file", raising=False)
     two = drawn(tmp_path, "two")["stages"]["draw"]
-    assert "reused_from" not in two and two["reads"] == {"Circle": "another file"}
+    assert "reused_from" not in two and two["reads"] == {"shape": "another file"}
     stamp = (tmp_path / "one" / "draw" / "picture.txt").stat().st_mtime_ns
     resume(tmp_path / "one")
     assert (tmp_path / "one" / "draw" / "picture.txt").stat().st_mtime_ns == stamp
