@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def stand_ins(window_first: NDArray[np.int64], length: NDArray[np.int64] | int) -> NDArray[np.int64]:
-    """For each unit the one that stands for it, itself where it stays: (units,).
+def stand_ins(window_first: NDArray[np.signedinteger], length: NDArray[np.int64] | int) -> NDArray[np.signedinteger]:
+    """For each unit the one that stands for it, itself where it stays: (units,), of the same type as `window_first`.
 
     `window_first`: (units,), the first window equal to the one that begins at a unit, named by its beginning (itself: none before).
     `length`: (units,) or one number, of units in it.
@@ -20,16 +20,16 @@ def stand_ins(window_first: NDArray[np.int64], length: NDArray[np.int64] | int) 
     """
     import numpy as np
 
-    units = np.arange(len(window_first), dtype=np.int64)
-    lengths = np.broadcast_to(np.asarray(length, dtype=np.int64), units.shape)
+    units = np.arange(len(window_first), dtype=window_first.dtype)
+    lengths = np.broadcast_to(np.asarray(length, dtype=window_first.dtype), units.shape)
     again = np.flatnonzero(window_first + lengths <= units)
     again = again[window_first[again] != again]
-    reach = np.zeros(len(units) + 1, dtype=np.int64)  # where the windows that begin up to here end
+    reach = np.zeros_like(units)  # where the windows that begin up to here end
     reach[again] = again + lengths[again]
-    reach = np.maximum.accumulate(reach)[:-1]
-    last = np.zeros(len(units), dtype=np.int64)  # the last window that begins up to here, and so covers it if any does
+    np.maximum.accumulate(reach, out=reach)
+    last = np.zeros_like(units)  # the last window that begins up to here, and so covers it if any does
     last[again] = again
-    last = np.maximum.accumulate(last)
+    np.maximum.accumulate(last, out=last)
     gone = np.flatnonzero(reach > units)
     first = units
     first[gone] -= last[gone] - window_first[last[gone]]

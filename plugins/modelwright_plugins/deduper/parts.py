@@ -82,7 +82,7 @@ class Parts(Normalized):
         window_first = places.astype(np.int64)
         if len(starts):
             window_first[starts] = starts[equal_rows(np.stack(columns, axis=1))]
-        return stand_ins(window_first, length)
+        return stand_ins(window_first, length).astype(np.int64)
 
     def cut(self, text: str, stays: NDArray[np.bool_]) -> str:
         left = super().cut(text, stays)
