@@ -10,6 +10,7 @@ from megatron.core.packed_seq_params import PackedSeqParams
 from megatron.core.transformer.enums import AttnMaskType
 from torch.utils.weak import WeakIdKeyDictionary
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.attention.core import intervals, narrowed
 from modelwright_plugins.engine import alibi, context
 
@@ -59,7 +60,7 @@ class DocumentsApart(torch.nn.Module):
         packed_seq_params: Any = None,
         **others: Any,
     ) -> torch.Tensor:
-        """As `CoreAttention.forward`. Raises ValueError where documents are apart and context ranks split the sequence."""
+        """As `CoreAttention.forward`. Raises ModelwrightError where documents are apart and context ranks split the sequence."""
         config: Any = self.config
         inner: Any = super().forward
         causal = attn_mask_type == AttnMaskType.causal
@@ -73,7 +74,7 @@ class DocumentsApart(torch.nn.Module):
             kind = AttnMaskType.causal if causal else AttnMaskType.no_mask
             return inner(query, key, value, None, kind, attention_bias, packed_seq_params, **others)
         if context.ranks() > 1:
-            raise ValueError(
+            raise ModelwrightError(
                 "attention=transformer_engine can't keep parts of a sequence apart that context ranks split; attention=sdpa can"
             )
         itself = attn_mask_type in (AttnMaskType.causal, AttnMaskType.no_mask)  # queries and keys are of the same sequence

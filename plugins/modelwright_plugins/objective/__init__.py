@@ -69,6 +69,10 @@ class Objective(Component, ABC):
         all of the text, independently of the others, and may reach over several documents."""
         return (length + 1,)
 
+    def lengths(self, length: int) -> tuple[int, ...]:
+        """Positions of each sequence that the model reads, where the first has `length`: a layout is to divide them all."""
+        return (length,)
+
     @abstractmethod
     def example(self, passage: Passage) -> Example:
         """Named inputs of the model for one sequence, each an array of the same shape for every passage: the engine stacks them.

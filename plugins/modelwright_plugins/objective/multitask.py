@@ -8,7 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelwright.errors import nearest
 from modelwright_plugins.objective import Objective
+from modelwright_plugins.parts import built_parts
 
 if TYPE_CHECKING:
     import torch
@@ -37,36 +39,17 @@ class Multitask(Objective):
         for name, weight in self.weights.items():
             if not (weight > 0 and math.isfinite(weight)):
                 raise ValueError(f"weights.{name} is {weight}; it is a number above 0")
-        object.__setattr__(self, "parts", self._whole())  # a frozen config says all that is trained
-
-    def _whole(self) -> dict[str, dict[str, Any]]:
-        """The settings of all parts, defaults too."""
-        from modelwright.errors import ModelwrightError, nearest
-        from modelwright.hooks import discover
-        from modelwright.schema import RESERVED, conform, plain
-
-        registry, given, found = discover().registry, self.parts or {}, {}
+        given = self.parts or {}
         for part in given:
             if part not in self.weights:
                 raise ValueError(f"parts.{part}: weights has no part of that name{nearest(part, self.weights)}")
-        for part in self.weights:
-            settings = dict(given.get(part) or {})
-            name = settings.pop(RESERVED, part)
-            try:
-                kind = registry.load("objective", name)
-                if issubclass(kind, Multitask):
-                    raise ValueError(f"weights.{part}: a mix is no part of a mix; name its parts")
-                built = conform(settings, kind, f"parts.{part}")
-            except ModelwrightError as e:
-                raise ValueError(str(e) if e.key else f"weights.{part}: {e}") from e
-            found[part] = {RESERVED: name, **plain(built)}
-            self.objectives[part] = built
-        return found
+        whole, _ = built_parts("objective", {part: given.get(part) for part in self.weights}, own=Multitask, names="weights")
+        object.__setattr__(self, "parts", whole)  # a frozen config says all that is trained
 
     @cached_property
     def objectives(self) -> dict[str, Objective]:
         """The parts, by their names."""
-        return {}
+        return built_parts("objective", self.parts or {}, own=Multitask)[1]
 
     @property
     def architectures(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -94,18 +77,24 @@ class Multitask(Objective):
 
         return longest(part.spans(length) for part in self.objectives.values())
 
+    def lengths(self, length: int) -> tuple[int, ...]:
+        from modelwright_plugins.objective._mixed import longest
+
+        return longest(part.lengths(length) for part in self.objectives.values())
+
     def example(self, passage: Passage) -> Example:
         chance = passage.random.spawn(1)[0]  # what a part draws is what it would draw alone
-        if passage.length not in self._mixed:
+        form = passage.length, passage.vocabulary.size
+        if form not in self._mixed:
             from modelwright_plugins.objective._mixed import Mixed
 
-            self._mixed[passage.length] = Mixed.of(self.objectives, passage)
+            self._mixed[form] = Mixed.of(self.objectives, passage)
         total = sum(self.weights.values())
         which = int(chance.choice(len(self.weights), p=[weight / total for weight in self.weights.values()]))
-        return self._mixed[passage.length].example(which, passage, chance)
+        return self._mixed[form].example(which, passage, chance)
 
     @cached_property
-    def _mixed(self) -> dict[int, Mixed]:
+    def _mixed(self) -> dict[tuple[int, int], Mixed]:
         return {}
 
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

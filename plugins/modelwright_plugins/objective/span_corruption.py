@@ -66,6 +66,9 @@ class Denoising(Objective):
             )
         return (text,)
 
+    def lengths(self, length: int) -> tuple[int, ...]:
+        return (length, self.decoder_positions(length)) if self.family == "encoder_decoder" else (length,)
+
     def decoder_positions(self, length: int) -> int:
         """Positions of the decoder, where the encoder has `length`."""
         from modelwright_plugins.objective._denoising import most_targets

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from modelwright_plugins.parts import built_parts
 from modelwright_plugins.source import BadRecord, Source, SourceFile
 
 if TYPE_CHECKING:
@@ -28,35 +29,15 @@ class Mixture(Source):
     def __post_init__(self) -> None:
         if not self.parts:
             raise ValueError("parts is empty; it has the settings of each source, such as {wiki: {name: jsonl, paths: [wiki.jsonl]}}")
-        object.__setattr__(self, "parts", self._whole())  # a frozen config says all that is read
-
-    def _whole(self) -> dict[str, dict[str, Any]]:
-        """The settings of all parts, defaults too."""
-        from modelwright.errors import ModelwrightError
-        from modelwright.hooks import discover
-        from modelwright.schema import RESERVED, conform, plain
-
-        registry, found = discover().registry, {}
-        for part, given in self.parts.items():
+        for part in self.parts:
             if not part or "/" in part:
                 raise ValueError(f"parts.{part}: a part's name is a word without /")
-            settings = dict(given or {})
-            name = settings.pop(RESERVED, part)
-            try:
-                kind = registry.load("source", name)
-                if issubclass(kind, Mixture):
-                    raise ValueError(f"parts.{part}: a mixture is no part of a mixture; name its parts")
-                built = conform(settings, kind, f"parts.{part}")
-            except ModelwrightError as e:
-                raise ValueError(str(e) if e.key else f"parts.{part}: {e}") from e
-            found[part] = {RESERVED: name, **plain(built)}
-            self.sources[part] = built
-        return found
+        object.__setattr__(self, "parts", built_parts("source", self.parts, own=Mixture)[0])  # a frozen config says all that is read
 
     @cached_property
     def sources(self) -> dict[str, Source]:
         """The parts, by their names."""
-        return {}
+        return built_parts("source", self.parts, own=Mixture)[1]
 
     def fingerprint(self) -> str:
         return hashlib.sha256(" ".join(f"{name} {source.fingerprint()}" for name, source in self.sources.items()).encode()).hexdigest()

@@ -76,6 +76,10 @@ class Train(Stage):
             return found
 
         found = spread(self.global_batch)
+        for other in () if found else parts["objective"].lengths(self.sequence_length)[1:]:
+            numbers = {"global_batch": self.global_batch, "micro_batch": self.micro_batch, "sequence_length": other, "world": world}
+            problems = parts["parallel"].problems(parts["architecture"], **numbers)
+            found += [line.replace("train.sequence_length", "objective.targets") for line in problems]
         if not found and self.batch_ramp is not None and (spread(self.batch_ramp[0]) or spread(self.batch_ramp[1])):
             found.append(
                 f"train.batch_ramp={self.batch_ramp}: its first batch and its increment are each to be a multiple of what global_batch is"

@@ -219,7 +219,7 @@ def test_parts_may_have_names_of_their_own_and_the_config_says_all() -> None:
             "parts.fill_in_the_middle.rat: there is no such parameter; did you mean 'rate'",
         ),
         ({"weights": {"bart": 1}, "parts": {"bart": {"mask_rate": 30}}}, "parts.bart: mask_rate is 30"),
-        ({"weights": {"multitask": 1}}, "a mix is no part of a mix"),
+        ({"weights": {"multitask": 1}}, "Multitask is no part of Multitask"),
     ],
 )
 def test_wrong_settings_are_told(fields: dict[str, Any], why: str) -> None:

@@ -65,7 +65,7 @@ def test_what_is_wrong_is_told_with_the_part(tmp_path: Path) -> None:
         ({"jsonl": {}}, r"parts\.jsonl\.paths: it has no default"),
         ({"text": {"paths": here, "piece_bytes": 0}}, r"parts\.text: piece_bytes=0"),
         ({"a/b": {"name": "text", "paths": here}}, "a part's name is a word without /"),
-        ({"a": {"name": "mixture", "parts": {"text": {"paths": here}}}}, "a mixture is no part of a mixture"),
+        ({"a": {"name": "mixture", "parts": {"text": {"paths": here}}}}, "Mixture is no part of Mixture"),
     ]:
         with pytest.raises(ValueError, match=told):
             Mixture(parts=parts)  # type: ignore[arg-type]

@@ -20,6 +20,10 @@ BEGUN = ["recipe=pretrain/quickstart", "stages=[curate,train_tokenizer,tokenize,
             "saves no FP8 scales; precision=bf16",
         ),
         (["stability=z_score", "train.checkpoint_every=null"], "train.checkpoint_every=null makes none; 500 does"),
+        (
+            ["architecture=t5_small", "objective=span_corruption", "objective.targets=114", "parallel.context=2"],
+            "parallel.context=2 wants objective.targets in multiples of 4, and it is 114; nearest that works: 112",
+        ),
         (["architecture=electra", "objective=replaced_token_detection", "parallel.pipeline=2"], "parallel.pipeline=2"),
     ],
 )
