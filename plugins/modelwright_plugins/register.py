@@ -79,6 +79,7 @@ def modelwright_register(registry: Registry) -> None:
     add("deduper", "exact", exact="Exact")
     add("deduper", "minhash", minhash="MinHash")
     add("deduper", "substring", substring="Substring")
+    add("deduper", "semantic", semantic="Semantic")
     add("deduper", "parts", lines="Lines", paragraphs="Paragraphs", sentences="Sentences")
     add("executor", "local", local="Local")
     add("tokenizer", "bpe", byte_level_bpe="ByteLevelBPE")
