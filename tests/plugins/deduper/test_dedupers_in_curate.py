@@ -56,7 +56,7 @@ def curated(folder, out, tasks, workers):
     job = Job(run=out, out=out, seed=0, parts=parts, inputs={}, hooks=None)
     Curate(held_out=0.0).run(job)
     made = job.make(Documents).path
-    documents = [json.loads(row) for file in sorted(made.glob("*.jsonl.gz")) for row in gzip.open(file, "rt")]
+    documents = [json.loads(row) for file in sorted(made.glob("*.jsonl.gz")) for row in gzip.decompress(file.read_bytes()).splitlines()]
     return documents, json.loads((made / "funnel.json").read_text())
 
 
