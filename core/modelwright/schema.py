@@ -51,7 +51,7 @@ def conform(values: Mapping[str, Any] | None, cls: type[Any], key: str) -> Any:
         top = re.split(r"[.\[]", at)[0]
         hint = hints.get(top)
         written = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
-        wanted = f"expected {written}" if top in hints else str(e.msg).splitlines()[0]
+        wanted = f"expected {written.replace('None', 'null')}" if top in hints else str(e.msg).splitlines()[0]
         raise _wrong(key, at, f"{values[top]!r} won't do; {wanted}" if top in values else wanted) from e
     try:
         return cls(**made)

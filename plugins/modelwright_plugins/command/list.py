@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError, nearest
@@ -45,6 +47,8 @@ def listing(kind: str | None) -> Iterator[str]:
 
 
 def about(path: Path) -> str:
-    """What a YAML file says of itself: the first line of its comments."""
+    """What a YAML file says of itself: the first sentence of its comments, or so much of it as a line has."""
     lines = (line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
-    return next((line for line in lines if line and not line.startswith("@")), "")
+    told = " ".join(line for line in lines if line and not line.startswith("@"))
+    end = re.search(r"(?<!et al)(?<!\b[a-z])[.:;](?= [A-Z])", told)
+    return shorten(told[: end.start() + 1] if end else told, 150, placeholder=" …")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -81,7 +82,10 @@ def _component_page(kind: str, name: str) -> Iterator[str]:
         yield f"  {p.name}: {p.type} = {p.default}"
         if p.doc:
             yield textwrap.fill(p.doc, width, initial_indent="      ", subsequent_indent="      ")
-    own = [n for n, path in presets(kind).items() if f"{name}@_here_" in path.read_text(encoding="utf-8")]
+    texts, own = {n: path.read_text(encoding="utf-8") for n, path in presets(kind).items()}, [name]
+    for known in own:  # it grows: a preset may be built on another
+        own += [n for n, text in texts.items() if n not in own and re.search(rf"(?<![\w/]){known}@_here_", text)]
+    own = sorted(own[1:])
     yield f"presets: {', '.join(own) or '-'}"
 
 

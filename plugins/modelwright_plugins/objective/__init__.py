@@ -81,6 +81,13 @@ class Objective(Component, ABC):
         one sees (see `visible`); a label below 0 is no target. What begins with `loss_` is for `loss` alone.
         """
 
+    @staticmethod
+    def _that_train(architecture: Architecture) -> list[str]:
+        """Registered objectives that train models of this family."""
+        registry = discover().registry
+        named = {name: registry.load("objective", name).architectures for name in registry.names("objective")}
+        return [name for name, families in named.items() if not isinstance(families, property) and architecture.family in families]
+
     @abstractmethod
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """(sum of the loss over this microbatch's targets, how many targets): the engine divides by the count of the
@@ -102,6 +109,8 @@ class Objective(Component, ABC):
         registry = discover().registry
         known = (name for name in registry.names("architecture") if registry.load("architecture", name).family in self.architectures)
         take = f"; take architecture={' or '.join(known)}"
+        if others := self._that_train(architecture):
+            take += f", or objective={' or '.join(others)}"
         return [
             f"objective.{type(self).__name__} trains {' or '.join(self.architectures)}, and architecture "
             f"{type(architecture).__name__} is of the family {architecture.family}{take}"

@@ -82,7 +82,9 @@ class Distillation(Objective):
         try:
             taught = ModelCard.read(self.teacher / "model.json", discover().registry).architecture
         except ModelwrightError as e:
-            return [*found, f"objective.teacher={self.teacher} is not a checkpoint's folder: {e}"]
+            told = f"objective.teacher={self.teacher} is not a checkpoint's folder"
+            inner = self.teacher / "train" / "checkpoint"
+            return [*found, f"{told}; take objective.teacher={inner}" if (inner / "model.json").is_file() else f"{told}: {e}"]
         if not (self.teacher / "latest.json").is_file():
             found.append(f"objective.teacher={self.teacher}: there is no latest.json, so it holds no whole checkpoint")
         if (taught.family, taught.causal) != (architecture.family, architecture.causal):

@@ -60,7 +60,11 @@ class Evaluate(Stage):
 
         found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
         why = without_likelihood(parts["architecture"])
-        return [*found, f"{why}; leave evaluate and report out of stages"] if why else found
+        return (
+            [*found, f"{why}; leave evaluate and report out of stages, as 'stages=[curate,train_tokenizer,tokenize,train]' does"]
+            if why
+            else found
+        )
 
     def run(self, job: Job) -> Mapping[str, float] | None:
         from modelwright_plugins.evaluator.shards import held_out

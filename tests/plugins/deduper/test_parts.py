@@ -141,3 +141,20 @@ def test_the_spans_that_datatrove_finds(tmp_path):
     ours = deduplicate(Sentences(), texts, tmp_path / "c")
     assert sum(len(a) != len(b) for a, b in zip(ours, texts, strict=True)) > 10
     assert {i: text.split() for i, text in enumerate(ours) if text} == theirs
+
+
+def test_an_edited_conversation_has_no_turns_that_say_otherwise(tmp_path):
+    from datatrove.data import Document
+
+    from modelwright_plugins.deduper._steps import Match, Remove, Sign
+
+    say = lambda: [Document(text=t, id=t, metadata={"messages": [1], "score": 2}) for t in ("one\ntwo", "two\nthree", "four")]  # noqa: E731
+    list(Sign(Lines(), tmp_path).run(iter(say())))
+    Match(Lines(), tmp_path).run()
+    left = list(Remove(Lines(), tmp_path).run(iter(say())))
+    assert [(doc.text, doc.metadata) for doc in left] == [
+        ("one\ntwo", {"messages": [1], "score": 2}), ("three", {"score": 2}), ("four", {"messages": [1], "score": 2})
+    ]  # fmt: skip
+    for other, said in ((say()[:1], "fewer"), (say() + say(), "more")):
+        with pytest.raises((RuntimeError, ValueError), match=said):
+            list(Remove(Lines(), tmp_path).run(iter(other)))
