@@ -30,7 +30,7 @@ class Semantic(Deduper):
     min_similarity: float = 0.95  # cosine of two embeddings, 0 to 1; the paper's 1 - epsilon
     keep: Literal["farthest", "nearest"] = "farthest"  # from the centre of its cluster; farthest keeps more of what is rare
     features: int = 4096  # hash buckets of words; a document's signature is a byte for each
-    dimensions: int = 512  # of an embedding; with 128, paragraphs on one topic were taken for the same 6 times as often (wikitext-2)
+    dimensions: int = 512  # of an embedding; at 0.95, 128 took 6 of 1,495 paragraphs of wikitext-2 for the same as others, 512 took 1
     cluster_size: int = 1000  # documents for each cluster, on average; work grows with it, and what is missed at edges shrinks
     seed: int = 1  # of the directions that the search for singular ones begins with
 

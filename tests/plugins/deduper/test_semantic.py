@@ -82,6 +82,7 @@ def test_shuffled_texts_that_minhash_passes_are_found(cluster_size, tmp_path):
     assert len(kept) == 200 if cluster_size == 1000 else len(kept) <= 206
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["farthest", "nearest"])
 def test_the_same_stays_whatever_the_tasks_and_the_order(keep, tmp_path):
     texts, _ = corpus(120, seed=3)
