@@ -47,7 +47,8 @@ class Curate(Stage):
             parts["source"].files()
         except ModelwrightError as error:
             return [str(error)]
-        return [f"{kind}.{name}.{line}" for kind in ("filter", "deduper") for name, part in parts[kind].items() for line in part.problems()]
+        named = [(f"{kind}.{name}", part) for kind in ("filter", "deduper") for name, part in parts.get(kind, {}).items()]
+        return [f"{key}.{line}" for key, part in named for line in part.problems()]
 
     def forecast(self, parts: Parts) -> dict[str, Any]:
         files: list[SourceFile] = parts["source"].files()
