@@ -13,6 +13,7 @@ import torch
 from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.transformer_config import TransformerConfig
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.attention._packed import DocumentsApart, documents
 from modelwright_plugins.engine.attention import Reference
 from modelwright_plugins.objective.visible import seen
@@ -159,7 +160,7 @@ def test_documents_that_context_ranks_split_are_refused(monkeypatch: pytest.Monk
     from modelwright_plugins.engine import context
 
     monkeypatch.setattr(context, "ranks", lambda: 2)
-    with pytest.raises(ValueError, match="attention=sdpa can"):
+    with pytest.raises(ModelwrightError, match="attention=sdpa can"):
         Ours(SimpleNamespace())(*[torch.zeros(4, 1, 2, 8)] * 3, rows([0, 0, 1, 1], causal=True), AttnMaskType.causal)
 
 

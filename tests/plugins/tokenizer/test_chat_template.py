@@ -200,7 +200,7 @@ def test_many_templates_do_not_use_up_the_time_of_one() -> None:
 def test_the_shells_own_limit_is_told_as_such() -> None:
     loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     code = RENDER + f"try: render({loop!r}, [])\nexcept Exception as e: print(e)"
-    assert limited("-t 2", code) in {
+    assert limited("-t 1", code) in {
         f"chat template: it takes more than a template may ({signal.strsignal(each)})\n" for each in (signal.SIGKILL, signal.SIGXCPU)
     }
 

@@ -32,8 +32,10 @@ class MaskPredictor(GPTModel):
             logits = torch.cat([logits[..., : self.real], impossible], -1)
         return super().compute_language_model_loss(labels, logits)
 
-    def forward(self, input_ids: torch.Tensor, *others: Any, **named: Any) -> torch.Tensor:
-        out = super().forward(torch.where(input_ids == MASK, self.tokens, input_ids), *others, **named)
+    def forward(
+        self, input_ids: torch.Tensor, position_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **named: Any
+    ) -> torch.Tensor:
+        out: torch.Tensor = super().forward(torch.where(input_ids == MASK, self.tokens, input_ids), position_ids, attention_mask, **named)
         if not self.post_process or named.get("labels") is not None or out.shape[-1] != self.vocab_size:
             return out
         return out[..., : self.tokens]  # gathered logits
