@@ -55,14 +55,18 @@ class Personal(BaseFilter):
         doc.metadata["pii"] = counts
         if self.mode == "drop":
             return True
-        text = self._replaced(doc.text, found)
-        if self.mode == "redact":
-            for _ in range(TIMES):
-                if not (found := self._find.find(text)):
-                    break
-                text = self._replaced(text, found)
-        doc.text = text
+        doc.text = self._without(doc.text, self._find)
+        for turn in doc.metadata.get("messages", ()):  # of a conversation: they repeat the text
+            if isinstance(turn, dict) and isinstance(turn.get("content"), str):
+                turn["content"] = self._without(turn["content"], self._find)
         return True
+
+    def _without(self, text: str, find: Finder) -> str:
+        for _ in range(1 + TIMES if self.mode == "redact" else 1):
+            if not (found := find.find(text)):
+                break
+            text = self._replaced(text, found)
+        return text
 
     def _replaced(self, text: str, found: list[Found]) -> str:
         pieces, last = [], 0

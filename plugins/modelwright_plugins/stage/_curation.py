@@ -22,10 +22,18 @@ def size(document: Document) -> int:
     return len(document.text.encode("utf-8", "surrogatepass"))
 
 
+def _said(document: Document) -> str | None:
+    """What the turns of a conversation say, one after the other."""
+    turns = document.metadata.get("messages")
+    told = [turn.get("content") if isinstance(turn, dict) else None for turn in turns] if isinstance(turns, list) else [None]
+    return None if None in told else "\n\n".join(map(str, told))
+
+
 class Count(PipelineStep):
     """Counts documents and bytes that pass, and each group's bytes; writes them to `<place>_<rank>.json` in `folder`.
 
-    With a filter it runs it, and is its exclusion writer: reasons and examples of what is dropped are counted too."""
+    With a filter it runs it, and is its exclusion writer: reasons and examples of what is dropped are counted too. A conversation whose
+    text the filter has edited loses the turns in its metadata, unless they were edited alike: they would hold what was taken out."""
 
     def __init__(self, folder: Path, place: int, examples: int, step: BaseFilter | None = None) -> None:
         self.type, self.name = "COUNT", "documents" if step is None else step.name
@@ -33,6 +41,7 @@ class Count(PipelineStep):
         self.folder, self.place, self.examples, self.step = folder, place, examples, step
         self.dropped: dict[str, int] = {}
         self.kept_examples: list[dict[str, str]] = []
+        self.talks: dict[str, str] = {}  # text of conversations that are in the filter, by their ids
 
     def __enter__(self) -> Count:
         return self
@@ -40,10 +49,17 @@ class Count(PipelineStep):
     def __exit__(self, *error: object) -> None: ...
 
     def write(self, document: Document, rank: int = 0) -> None:
+        self.talks.pop(document.id, None)
         reason = str(document.metadata.get("filter_reason", "dropped"))
         self.dropped[reason] = count = self.dropped.get(reason, 0) + 1
         if count <= self.examples:
             self.kept_examples.append({"id": document.id, "reason": reason, "text": document.text[:CUT]})
+
+    def _seen(self, data: Any) -> Iterator[Document]:
+        for document in data:
+            if "messages" in document.metadata:
+                self.talks[document.id] = document.text
+            yield document
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         documents = 0
@@ -51,8 +67,11 @@ class Count(PipelineStep):
         if self.step is not None:
             self.step.exclusion_writer = self
             self.stats = self.step.stats
-            data = self.step.run(data, rank, world_size)
+            data = self.step.run(self._seen(data), rank, world_size)
         for document in data:
+            before = self.talks.pop(document.id, document.text)
+            if document.text not in (before, _said(document)):
+                document.metadata.pop("messages", None)
             documents += 1
             group = document.metadata["group"]
             groups[group] = groups.get(group, 0) + size(document)

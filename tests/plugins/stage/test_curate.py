@@ -173,3 +173,24 @@ def test_what_can_be_known_before_it_runs(corpus):
 def test_wrong_share():
     with pytest.raises(ValueError, match="held_out=1"):
         Curate(held_out=1)
+
+
+def test_the_turns_of_a_conversation_hold_nothing_that_was_taken_out(tmp_path):
+    from modelwright_plugins.filter.pii import PII
+    from modelwright_plugins.filter.regex import Regex
+
+    turns = ["Write to ada@acme.com please, tomorrow.", "I will do so, as soon as I can."]
+    talk = {"site": "a", "messages": [{"role": role, "content": turn} for role, turn in zip(("user", "assistant"), turns, strict=True)]}
+    (folder := tmp_path / "talks").mkdir()
+    (folder / "a.jsonl").write_text(
+        "".join(json.dumps({"text": "\n\n".join(turns), "id": str(i), "metadata": talk}) + "\n" for i in range(2))
+    )
+
+    def kept(name, part):
+        documents = read(curate(folder, tmp_path / name, tasks=1, filters={name: part}, dedupers={}, held_out=0))
+        return [document["metadata"].get("messages") for document in documents]
+
+    assert kept("length", GopherQuality(min_words=1, min_mean_word_length=0, min_stop_words=0, min_alphabetic_words=0)) == [talk["messages"]] * 2
+    for turns_kept in kept("pii", PII()):
+        assert [turn["content"] for turn in turns_kept] == ["Write to [EMAIL] please, tomorrow.", turns[1]]
+    assert kept("regex", Regex(patterns=("tomorrow",), mode="edit")) == [None, None]
