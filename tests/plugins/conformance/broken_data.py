@@ -298,6 +298,20 @@ class Some(SameLetters):
         return super().first(signatures)
 
 
+@breaks("deduper", "they are [")
+class Overlapping(SameLetters):
+    def spans(self, text: str) -> Any:
+        import numpy as np
+
+        return np.array([[0, len(text)], [0, len(text)]], dtype=np.int64)
+
+
+@breaks("deduper", "isn't empty")
+class Whole(SameLetters):
+    def cut(self, text: str, stays: Any) -> str:
+        return text
+
+
 @breaks("deduper", "it is ''")
 class Reasonless(SameLetters):
     reason = ""
