@@ -40,9 +40,10 @@ def run_ranks(run: Path, stage: str, ranks: int) -> Mapping[str, float]:
         raise ModelwrightError(f"stage {stage!r} needs {ranks} ranks, and {joined[1]} were started; set parallel.*, or start {ranks}")
     for old in (run / LOGS).glob(f"{stage}.rank*.error.json"):
         old.unlink()
-    with socket.socket() as free:
-        free.bind(("", 0))
-        port = free.getsockname()[1]
+    for port in (20_000 + (7 * os.getpid() + n) % 12_000 for n in range(12_000)):  # below those that connections take by themselves
+        with socket.socket() as free:
+            if free.connect_ex(("localhost", port)):  # nobody is there
+                break
     if joined:
         _post({"run": str(run), "stage": stage, "port": port})
     _supervise(run, stage, [0] if joined else range(ranks), ranks, port)
