@@ -190,7 +190,10 @@ def test_the_turns_of_a_conversation_hold_nothing_that_was_taken_out(tmp_path):
         documents = read(curate(folder, tmp_path / name, tasks=1, filters={name: part}, dedupers={}, held_out=0))
         return [document["metadata"].get("messages") for document in documents]
 
-    assert kept("length", GopherQuality(min_words=1, min_mean_word_length=0, min_stop_words=0, min_alphabetic_words=0)) == [talk["messages"]] * 2
+    assert (
+        kept("length", GopherQuality(min_words=1, min_mean_word_length=0, min_stop_words=0, min_alphabetic_words=0))
+        == [talk["messages"]] * 2
+    )
     for turns_kept in kept("pii", PII()):
         assert [turn["content"] for turn in turns_kept] == ["Write to [EMAIL] please, tomorrow.", turns[1]]
     assert kept("regex", Regex(patterns=("tomorrow",), mode="edit")) == [None, None]
