@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from megatron.core import parallel_state
 from megatron.core.models.gpt.gpt_model import GPTModel
 from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
 from megatron.core.transformer.transformer_config import TransformerConfig
+
+from modelwright_plugins.architecture._vocabulary import padded, without_padding
 
 
 def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
@@ -40,8 +41,9 @@ class GPT(GPTModel):
         output_multiplier: float = 1.0,
         **model: Any,
     ) -> None:
-        ranks = config.tensor_model_parallel_size
-        super().__init__(config, block, vocab_size=-(-tokens // ranks) * ranks, **model)
+        rows, padding = padded(tokens, config.tensor_model_parallel_size)
+        super().__init__(config, block, vocab_size=rows, **model)
+        self.padding = padding
         self.tokens = tokens
         self.embedding_multiplier, self.output_multiplier = embedding_multiplier, output_multiplier
         self.embedding_norm: torch.nn.Module | None = None
@@ -49,18 +51,12 @@ class GPT(GPTModel):
             self.embedding_norm = embedding_norm(config=config, hidden_size=config.hidden_size, eps=config.layernorm_epsilon)
         if self.pre_process and self.embedding.add_position_embedding:
             self.embedding.position_embeddings.weight.is_embedding_or_output_parameter = True  # as token embeddings are
-        mine = self.vocab_size // ranks
-        first = mine * parallel_state.get_tensor_model_parallel_rank()
-        self.padding = mine - min(max(tokens - first, 0), mine)  # so many of this rank's rows, the last ones
 
     def compute_language_model_loss(self, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """labels [batch, length], logits [length, batch, vocabulary of this rank] -> nats [batch, length]; where a label is
         below 0 it is no target, and what stands there is to be left out."""
         logits = logits * self.output_multiplier if self.output_multiplier != 1 else logits
-        if self.padding:
-            real = logits.shape[-1] - self.padding
-            logits = torch.cat([logits[..., :real], torch.full_like(logits[..., real:], -torch.inf)], -1)
-        return super().compute_language_model_loss(labels, logits)
+        return super().compute_language_model_loss(labels, without_padding(logits, self.padding))
 
     def forward(
         self, input_ids: torch.Tensor, position_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **named: Any

@@ -11,6 +11,21 @@ from megatron.core.transformer.enums import ModelType
 from megatron.core.transformer.transformer_config import TransformerConfig
 
 
+def padded(tokens: int, ranks: int) -> tuple[int, int]:
+    """(rows of the padded vocabulary on all tensor ranks, rows of padding on this one, the last ones)."""
+    mine = -(-tokens // ranks)
+    first = mine * parallel_state.get_tensor_model_parallel_rank()
+    return mine * ranks, mine - min(max(tokens - first, 0), mine)
+
+
+def without_padding(logits: torch.Tensor, padding: int) -> torch.Tensor:
+    """logits [..., vocabulary of this rank], of which the last `padding` are of no token: minus infinity there."""
+    if not padding:
+        return logits
+    real = logits.shape[-1] - padding
+    return torch.cat([logits[..., :real], torch.full_like(logits[..., real:], -torch.inf)], -1)
+
+
 class VocabularyModule(LanguageModule):
     """A LanguageModule of `tokens` tokens, padded inside to a multiple of the tensor ranks.
 
@@ -22,13 +37,10 @@ class VocabularyModule(LanguageModule):
         self, config: TransformerConfig, *, tokens: int, pre_process: bool, post_process: bool, vp_stage: int | None, tied: bool
     ) -> None:
         super().__init__(config=config)
-        ranks = config.tensor_model_parallel_size
-        self.config, self.tokens, self.padded = config, tokens, -(-tokens // ranks) * ranks
+        self.config, self.tokens = config, tokens
+        self.padded, self.padding = padded(tokens, config.tensor_model_parallel_size)
         self.pre_process, self.post_process, self.vp_stage = pre_process, post_process, vp_stage
         self.share_embeddings_and_output_weights = tied
-        mine = self.padded // ranks
-        first = mine * parallel_state.get_tensor_model_parallel_rank()
-        self.padding = mine - min(max(tokens - first, 0), mine)  # so many of this rank's rows, the last ones
         self.model_type = ModelType.encoder_or_decoder
         self.input_tensor: torch.Tensor | None = None
 
@@ -49,8 +61,5 @@ class VocabularyModule(LanguageModule):
 
             whole: torch.Tensor = gather_from_tensor_model_parallel_region(logits)
             return whole[..., : self.tokens].transpose(0, 1).contiguous()
-        if self.padding:
-            real = logits.shape[-1] - self.padding
-            logits = torch.cat([logits[..., :real], torch.full_like(logits[..., real:], -torch.inf)], -1)
-        nats: torch.Tensor = self.compute_language_model_loss(labels, logits)
+        nats: torch.Tensor = self.compute_language_model_loss(labels, without_padding(logits, self.padding))
         return nats

@@ -41,6 +41,8 @@ class BothWays(Architecture):
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.heads % (self.kv_heads or self.heads):
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it is from 0 up to below 1")
         if self.token_types < 0:
             raise ValueError(f"token_types is {self.token_types}; it is 0 or more")
 

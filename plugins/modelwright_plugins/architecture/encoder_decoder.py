@@ -54,6 +54,8 @@ class EncoderDecoder(Architecture):
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
         if self.width % self.heads and self.head_dim is None:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; give head_dim or change one")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it is from 0 up to below 1")
         if self.relative_buckets < 4 or self.relative_buckets % 4:
             raise ValueError(f"relative_buckets is {self.relative_buckets}; it is a multiple of 4")
         if self.relative_distance <= self.relative_buckets // 2:
