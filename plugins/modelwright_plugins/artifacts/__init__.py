@@ -44,6 +44,11 @@ class Checkpoint(Artifact):
 
     name: ClassVar[str] = "checkpoint"
 
+    def weights(self) -> str:
+        """Which weights are there, as a component's fingerprint tells it: both files' texts and times; empty where there is neither."""
+        told = [self.path / file for file in ("model.json", "latest.json")]
+        return " ".join(f"{file} {file.read_text()} {file.stat().st_mtime_ns}" for file in told if file.is_file())
+
 
 class Metrics(Artifact):
     """A file with one JSON object a training step: step, tokens, loss, grad_norm, lr, tokens_per_second."""

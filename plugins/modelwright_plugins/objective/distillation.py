@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.objective import Objective
 from modelwright_plugins.objective.visible import documents, positions, seen
 
@@ -46,8 +47,7 @@ class Distillation(Objective):
 
     def fingerprint(self) -> str:
         """Which weights the teacher has."""
-        told = [self.teacher / name for name in ("model.json", "latest.json")]
-        return " ".join(f"{file} {file.read_text()} {file.stat().st_mtime_ns}" for file in told if file.is_file())
+        return Checkpoint(self.teacher).weights()
 
     @property
     def reference(self) -> Path:

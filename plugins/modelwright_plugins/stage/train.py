@@ -60,9 +60,7 @@ class Train(Stage):
 
     def fingerprint(self) -> str:
         """Which checkpoints `init_from` and `resume_from` hold."""
-        folders = [folder for folder in (self.init_from, self.resume_from) if folder]
-        told = [folder / name for folder in folders for name in ("model.json", "latest.json")]
-        return " ".join(f"{file} {file.read_text()} {file.stat().st_mtime_ns}" for file in told if file.is_file())
+        return " ".join(Checkpoint(folder).weights() for folder in (self.init_from, self.resume_from) if folder)
 
     def ranks(self, parts: Parts) -> int:
         return parts["parallel"].ranks(available()[0])
