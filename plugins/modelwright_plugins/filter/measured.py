@@ -23,7 +23,7 @@ class Bounds:
 
 class Measured(BaseFilter):
     """A datatrove filter whose statistics are shown: `curate` measures a sample of the documents that come to it, and the report draws
-    each statistic's histogram with its bounds. Beside another datatrove filter it comes first: `class Mine(Measured, GopherQualityFilter)`."""
+    each statistic's histogram with its bounds. Beside another datatrove filter it comes first: `class Mine(Measured, LambdaFilter)`."""
 
     @abstractmethod
     def bounds(self) -> Mapping[str, Bounds]:
