@@ -13,6 +13,9 @@ from modelwright_plugins.artifacts import Documents, Tokenizer, TokenShards
 from modelwright_plugins.progress import progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from modelwright_plugins.tokenizer.encoder import Encoder
 
 BATCH = 4_000_000  # characters encoded at a time, by all threads
@@ -26,9 +29,10 @@ class Tokenize(Stage):
     makes = (TokenShards,)
 
     def run(self, job: Job) -> None:
-        from datatrove.pipeline.tokens.megatron_tokenizer import MegatronTokenizedFile
+        import numpy as np
 
         from modelwright_plugins.artifacts.documents import read, split
+        from modelwright_plugins.artifacts.shard_writer import ShardWriter
         from modelwright_plugins.tokenizer.encoder import Encoder
 
         documents = job.take(Documents)
@@ -37,9 +41,8 @@ class Tokenize(Stage):
         held_out = frozenset(aside["held_out"])
         folder = job.make(TokenShards).path
         folder.mkdir()
-        width = 2 if encoder.vocab_size < 65_500 else 4  # bytes a token: where Megatron's DType.optimal_dtype changes
         parts = ("train", "held_out")
-        shards = {part: MegatronTokenizedFile(str(folder), part, token_size=width) for part in parts}
+        shards = {part: ShardWriter(folder / part, encoder.vocab_size) for part in parts}
         totals: dict[str, Any] = {part: {"documents": 0, "tokens": 0, "bytes": 0, "groups": set()} for part in parts}
         with (
             progress("tokenize", sum(aside["bytes"].values()), "B") as bar,
@@ -48,7 +51,7 @@ class Tokenize(Stage):
             for document, tokens in _encoded(read(documents), encoder):
                 group = document["metadata"]["group"]
                 part = "held_out" if group in held_out else "train"
-                shards[part].write([*tokens, encoder.end_of_document])
+                shards[part].write(np.append(tokens, np.uint32(encoder.end_of_document)))
                 size = len(document["text"].encode())
                 total = totals[part]
                 total["documents"] += 1
@@ -73,13 +76,13 @@ class Tokenize(Stage):
             )
 
 
-def _encoded(documents: Iterator[dict[str, Any]], encoder: Encoder) -> Iterator[tuple[dict[str, Any], list[int]]]:
+def _encoded(documents: Iterator[dict[str, Any]], encoder: Encoder) -> Iterator[tuple[dict[str, Any], NDArray[np.uint32]]]:
     batch: list[dict[str, Any]] = []
     size = 0
     for document in documents:
         batch.append(document)
         size += len(document["text"])
         if size >= BATCH:
-            yield from zip(batch, encoder.encode_batch([one["text"] for one in batch]), strict=True)
+            yield from zip(batch, encoder.encode_arrays([one["text"] for one in batch]), strict=True)
             batch, size = [], 0
-    yield from zip(batch, encoder.encode_batch([one["text"] for one in batch]), strict=True)
+    yield from zip(batch, encoder.encode_arrays([one["text"] for one in batch]), strict=True)

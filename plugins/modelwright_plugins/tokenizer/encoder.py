@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
 
 if TYPE_CHECKING:
+    import numpy as np
     import tiktoken
     import tokenizers
+    from numpy.typing import NDArray
 
 END_OF_DOCUMENT = 0  # the token's number in every `Tokenizer` artifact
 
@@ -48,9 +51,26 @@ class Encoder:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` of each text, on all cores that this process may use."""
-        if self.tiktoken is not None:
-            return self.tiktoken.encode_ordinary_batch(list(texts), num_threads=len(os.sched_getaffinity(0)))
-        return [found.ids for found in self.hugging_face.encode_batch(list(texts), add_special_tokens=False)]
+        return [found.tolist() for found in self.encode_arrays(texts)]
+
+    def encode_arrays(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
+        """`encode_batch` without a Python object for every token: one array, (tokens,), for each text."""
+        import numpy as np
+
+        if self.tiktoken is None:
+            found = self.hugging_face.encode_batch(list(texts), add_special_tokens=False)
+            return [np.array(one.ids, dtype=np.uint32) for one in found]
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+            return list(threads.map(self._array, texts))
+
+    def _array(self, text: str) -> NDArray[np.uint32]:
+        import numpy as np
+
+        assert self.tiktoken is not None
+        try:
+            return self.tiktoken.encode_to_numpy(text, disallowed_special=())
+        except UnicodeEncodeError:  # half a surrogate pair, for which only tiktoken's methods that give lists put U+FFFD
+            return np.array(self.tiktoken.encode_ordinary(text), dtype=np.uint32)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`; special tokens are left out, and bytes that are not UTF-8 become U+FFFD."""

@@ -141,3 +141,9 @@ def test_errors(tmp_path):
         Encoder(tmp_path)
     with pytest.raises(ValueError, match="at least 257"):
         ByteLevelBPE(vocab_size=256)
+
+
+def test_half_a_surrogate_pair_is_a_replacement_character(folder):
+    encoder = Encoder(folder)
+    whole, half = encoder.encode_arrays(["a \ufffd b", "a \ud800 b"])
+    assert whole.tolist() == half.tolist() == encoder.encode("a \ud800 b")
