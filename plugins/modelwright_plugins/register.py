@@ -76,6 +76,7 @@ def modelwright_register(registry: Registry) -> None:
     add("filter", "pii", pii="PII")
     add("filter", "decontamination", decontamination="Decontamination")
     add("filter", "perplexity", perplexity="Perplexity")
+    add("filter", "code", code_lines="CodeLines")
     add("deduper", "exact", exact="Exact")
     add("deduper", "minhash", minhash="MinHash")
     add("deduper", "substring", substring="Substring")
