@@ -37,3 +37,19 @@ class Save(PipelineStep):
                     raise ValueError("this document is no good")
                 out.write(f"{document.id} {world_size} {self.used}\n")
                 yield document
+
+
+class FailOnce(PipelineStep):
+    """Raises in one task, before any document passes, unless `mark` says that it has done so."""
+
+    type, name = "TEST", "fail once"
+
+    def __init__(self, mark: Path, rank: int) -> None:
+        super().__init__()
+        self.mark, self.rank = mark, rank
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        if rank == self.rank and not self.mark.exists():
+            self.mark.touch()
+            raise ValueError("this is the first time")
+        yield from data

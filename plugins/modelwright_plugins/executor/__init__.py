@@ -22,6 +22,12 @@ class Executor(Component, ABC):
     def run(self, steps: Sequence[PipelineStep], *, tasks: int, logs: Path, title: str, total: int | None) -> None:
         """Run `steps` once for each of `tasks` ranks, with a progress bar, and come back when all have completed.
 
-        Steps are pickled to each task. `logs` gets a log of each task, statistics and completion marks, and nothing is logged to the
-        terminal. `total` is about how many bytes of text will come out of the first step; None, when none will: no bar.
-        ModelwrightError: a task failed or never completed; it and its log are named."""
+        Steps are pickled to each attempt at a task: a task that fails is run again, with fresh steps, which write over what it had
+        written. `logs` gets a log of each task, statistics and completion marks, and nothing is logged to the terminal; tasks that have
+        their mark there, of an earlier call with the same steps, are not run again. `total` is about how many bytes of text will come out
+        of the first step; None, when none will: no bar.
+        ModelwrightError: a task failed again, or never completed; it and its log are named."""
+
+    def problems(self) -> list[str]:
+        """What is missing for it to run from here (a package, a program), one line each; `modelwright plan` tells it. No heavy imports."""
+        return []

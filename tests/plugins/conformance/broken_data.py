@@ -328,9 +328,27 @@ class Lazy(InProcess):
 
 @breaks("executor", "task 0 wrote")
 class Twice(InProcess):
-    def run(self, steps: Any, **how: Any) -> None:
+    def run(self, steps: Any, *, logs: Path, **how: Any) -> None:
         for _ in range(2):
-            super().run(steps, **how)
+            super().run(steps, logs=logs / f"run{next(COUNT)}", **how)
+
+
+@breaks("executor", "tasks that an earlier call with the same logs has finished are not run again; task 0 wrote")
+class Starting(InProcess):
+    def run(self, steps: Any, *, logs: Path, **how: Any) -> None:
+        super().run(steps, logs=logs / f"run{next(COUNT)}", **how)
+
+
+@breaks("executor", "failed: ValueError: this is the first time")
+class Discouraged(InProcess):
+    def run(self, steps: Any, **how: Any) -> None:
+        InProcess(retries=0).run(steps, **how)
+
+
+@breaks("executor", "are not lines")
+class Rambling(InProcess):
+    def problems(self) -> list[str]:
+        return ["one\ntwo"]
 
 
 @breaks("executor", "task 1 wrote")
@@ -377,8 +395,10 @@ class Again(InProcess):
     def run(self, steps: Any, **how: Any) -> None:
         try:
             super().run(steps, **how)
-        except ModelwrightError:
-            super().run(steps, **how)
+        except ModelwrightError as error:
+            if "no good" in str(error):
+                super().run(steps, **how | {"logs": how["logs"].with_name("more")})
+            raise
 
 
 @breaks("executor", "a progress bar over `total` bytes is no error")

@@ -1,100 +1,132 @@
 """The local executor: every task completes, or the failure is told."""
 
 import os
-import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
+from executor_steps import TASK_BYTES, Fail, Make, Save, all_there, read_bar
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.executor._local import LocalTasks, Meter
+from modelwright_plugins.executor._tasks import Tasks
 from modelwright_plugins.executor.local import Local
 
-
-class Make(PipelineStep):
-    """Three documents a task."""
-
-    type, name = "READER", "make"
-
-    def run(self, data=None, rank=0, world_size=1):
-        for i in range(3):
-            yield Document(text=f"{rank}-{i} é", id=f"{rank}-{i}")
+HERE = Path(__file__).parent
 
 
-class Fail(PipelineStep):
-    type, name = "TEST", "fail"
-
-    def __init__(self, rank, how):
-        super().__init__()
-        self.rank, self.how = rank, how
-
-    def run(self, data, rank=0, world_size=1):
-        for document in data:
-            if rank == self.rank and self.how == "raise":
-                raise ValueError(f"no good: {document.id}")
-            if rank == self.rank and self.how == "error":
-                raise ModelwrightError("the file is at fault")
-            if rank == self.rank and self.how == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield document
-
-
-class Save(PipelineStep):
-    type, name = "WRITER", "save"
-
-    def __init__(self, folder):
-        super().__init__()
-        self.folder, self.used = folder, 0
-
-    def run(self, data, rank=0, world_size=1):
-        self.used += 1
-        with Path(self.folder, f"{rank}.txt").open("w") as out:
-            for document in data:
-                out.write(f"{document.id} {self.used}\n")
-                yield document
+def run(steps, folder, tasks=4, total=None, logs="logs", **settings):
+    Local(**settings).run(steps, tasks=tasks, logs=folder / logs, title="try", total=total)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_runs_every_task_with_steps_of_its_own_and_logs_to_files(tmp_path, workers, capfd):
-    Local(workers=workers).run([Make(), Save(tmp_path)], tasks=5, logs=tmp_path / "logs", title="try", total=100)
+    run([Make(), Save(tmp_path)], tmp_path, 5, 100, workers=workers)
+    assert all_there(tmp_path, 5)
     for rank in range(5):
-        assert (tmp_path / f"{rank}.txt").read_text() == "".join(f"{rank}-{i} 1\n" for i in range(3))
         assert "Processing done" in (tmp_path / f"logs/logs/task_{rank:05d}.log").read_text()
     out, err = capfd.readouterr()
     assert out == "" and "try" in err and "INFO" not in err and "SUCCESS" not in err
-    meter = Meter(tmp_path / "logs/bytes.bin")
-    assert meter.read() == 5 * 3 * len("0-0 é".encode())
-    assert '"total": 15' in (tmp_path / "logs/stats.json").read_text() or (tmp_path / "logs/stats.json").stat().st_size > 2
+    assert read_bar(tmp_path / "logs") == 5 * TASK_BYTES
+    assert (tmp_path / "logs/stats.json").stat().st_size > 2
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_task_that_fails_is_named_with_its_log(tmp_path, workers, capfd):
-    with pytest.raises(ModelwrightError, match=r"task 2 of 4 failed: ValueError: no good: 2-0; its log: .*task_00002\.log") as error:
-        Local(workers=workers).run([Make(), Fail(2, "raise")], tasks=4, logs=tmp_path / "logs", title="try", total=None)
+def test_a_task_that_fails_again_is_named_with_its_log(tmp_path, workers, capfd):
+    fail = Fail(2, "raise", tmp_path)
+    named = r"task 2 of 4 failed: ValueError: no good: 2-1 \(tried 2 times\); its log: .*task_00002\.log"
+    with pytest.raises(ModelwrightError, match=named) as error:
+        run([Make(), fail], tmp_path, workers=workers)
     assert "\n" not in str(error.value)
-    assert "ValueError" in (tmp_path / "logs/logs/task_00002.log").read_text()
+    assert fail.attempts()[2] == 2
+    for log in ("task_00002", "task_00002_attempt_1"):
+        assert "ValueError" in (tmp_path / "logs/logs" / f"{log}.log").read_text()
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_our_own_error_comes_through_as_it_is(tmp_path):
-    with pytest.raises(ModelwrightError, match=r"^the file is at fault$"):
-        Local(workers=2).run([Make(), Fail(1, "error")], tasks=3, logs=tmp_path / "logs", title="try", total=None)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_that_failed_once_is_done_once(tmp_path, workers):
+    fail = Fail(2, "raise", tmp_path, times=1)
+    run([Make(), Save(tmp_path), fail], tmp_path, total=100, workers=workers)
+    assert all_there(tmp_path, 4) and fail.attempts() == {0: 1, 1: 1, 2: 2, 3: 1}
+    assert read_bar(tmp_path / "logs") == 4 * TASK_BYTES
+    assert "task 2 failed, attempt 1: ValueError: no good: 2-1" in (tmp_path / "logs/executor.log").read_text()
 
 
-def test_a_killed_worker_is_told(tmp_path):
-    with pytest.raises(ModelwrightError, match="a worker process was killed"):
-        Local(workers=2).run([Make(), Fail(1, "kill")], tasks=6, logs=tmp_path / "logs", title="try", total=None)
+@pytest.mark.parametrize(("how", "why"), [("kill", r"was killed \(is memory full\?\)"), ("exit", "ended with exit code 3")])
+def test_a_killed_worker_costs_the_task_it_met_and_no_other(tmp_path, how, why):
+    fail = Fail(1, how, tmp_path, times=2)
+    run([Make(), Save(tmp_path), fail], tmp_path, 6, 100, workers=2, retries=2)
+    assert all_there(tmp_path, 6) and fail.attempts() == {0: 1, 1: 3, 2: 1, 3: 1, 4: 1, 5: 1}
+    assert read_bar(tmp_path / "logs") == 6 * TASK_BYTES
+    with pytest.raises(ModelwrightError, match=rf"task 1 of 6 failed: its process {why}; its log"):
+        run([Make(), Fail(1, how, tmp_path)], tmp_path, 6, workers=2, retries=0, logs="logs2")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_our_own_error_comes_through_at_once_as_it_is(tmp_path, workers):
+    fail = Fail(1, "error", tmp_path)
+    with pytest.raises(ModelwrightError, match=r"^the file is at fault$") as error:
+        run([Make(), fail], tmp_path, 3, workers=workers, retries=5)
+    assert error.value.key == "source.paths" and fail.attempts()[1] == 1
+
+
+def test_finished_tasks_are_not_run_again(tmp_path):
+    fail = Fail(3, "raise", tmp_path, times=2)
+    steps = [Make(), Save(tmp_path), fail]
+    with pytest.raises(ModelwrightError, match="task 3"):
+        run(steps, tmp_path, 6, workers=1)
+    assert fail.attempts() == {0: 1, 1: 1, 2: 1, 3: 2}
+    run(steps, tmp_path, 6, 100, workers=2)
+    assert all_there(tmp_path, 6) and fail.attempts() == {0: 1, 1: 1, 2: 1, 3: 3, 4: 1, 5: 1}
+    assert read_bar(tmp_path / "logs") == 6 * TASK_BYTES
 
 
 def test_a_task_without_a_completion_mark_is_an_error(tmp_path, monkeypatch):
-    mark = LocalTasks.mark_rank_as_completed
-    monkeypatch.setattr(LocalTasks, "mark_rank_as_completed", lambda self, rank: rank == 1 or mark(self, rank))
-    with pytest.raises(ModelwrightError, match="task 1 of 3 failed: it left no completion mark"):
-        Local(workers=1).run([Make(), Save(tmp_path)], tasks=3, logs=tmp_path / "logs", title="try", total=None)
+    mark = Tasks.mark_rank_as_completed
+    monkeypatch.setattr(Tasks, "mark_rank_as_completed", lambda self, rank: rank == 1 or mark(self, rank))
+    with pytest.raises(ModelwrightError, match=r"task 1 of 3 failed: it ended without a completion mark \(tried 2 times\)"):
+        run([Make(), Save(tmp_path)], tmp_path, 3, workers=1)
+
+
+def test_workers_end_with_the_process_that_leads(tmp_path):
+    """SIGKILL leaves it no time to end them; they would write into the files of the run that goes on."""
+    code = f"""
+import pathlib, sys
+sys.path.insert(0, {str(HERE)!r})
+from executor_steps import *
+from modelwright_plugins.executor.local import Local
+folder = pathlib.Path({str(tmp_path)!r})
+Local(workers=2).run([Make(), Fail(0, "wait", folder), Save(folder)], tasks=2, logs=folder / "logs", title="t", total=None)
+"""
+    leader = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        _until(lambda: (tmp_path / "attempt_0_0").exists() and (tmp_path / "attempt_0_0").read_text())
+        worker = int((tmp_path / "attempt_0_0").read_text())
+    finally:
+        leader.kill()
+        leader.wait()
+    _until(lambda: not _alive(worker))
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return not Path(f"/proc/{pid}/stat").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+def _until(true, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_numbers_of_workers_and_tasks():
     with pytest.raises(ValueError, match="at least 1"):
         Local(workers=0)
+    with pytest.raises(ValueError, match="retries is -1"):
+        Local(retries=-1)

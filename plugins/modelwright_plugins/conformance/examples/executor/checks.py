@@ -29,7 +29,7 @@ def test_it_holds_what_an_executor_promises():
 def test_the_log_of_a_failed_task_says_where(tmp_path, values):
     with pytest.raises(ModelwrightError, match="task 1 of 3 failed: ValueError: no good"):
         InProcess(locals=values).run([Count()], tasks=3, logs=tmp_path, title="count", total=None)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["task_00000.log", "task_00001.log"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["task_00000.completed", "task_00000.log", "task_00001.log"]
     log = (tmp_path / "task_00001.log").read_text()
     assert 'raise ValueError("no good")' in log
     assert ("secret = 42" in log) is values

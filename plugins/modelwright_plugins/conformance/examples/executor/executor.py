@@ -19,6 +19,7 @@ class InProcess(Executor):
     """One task after another in this process: breakpoints work, and so do profilers."""
 
     tasks: int = 4  # shares of the input; what comes out does not depend on it
+    retries: int = 1  # further attempts at a task that failed
     locals: bool = False  # a failed task's log has the values of its variables, too
 
     def __post_init__(self) -> None:
@@ -27,25 +28,37 @@ class InProcess(Executor):
 
     def run(self, steps: Sequence[PipelineStep], *, tasks: int, logs: Path, title: str, total: int | None) -> None:
         import pickle
+
+        logs.mkdir(parents=True, exist_ok=True)
+        packed = pickle.dumps(list(steps))  # each attempt has steps of its own
+        for rank in range(tasks):
+            if (mark := logs / f"task_{rank:05d}.completed").exists():
+                continue
+            log = logs / f"task_{rank:05d}.log"
+            for attempt in range(self.retries + 1):
+                why = self._attempt(pickle.loads(packed), rank, tasks, log)
+                if why is None:
+                    mark.touch()
+                    break
+                if attempt == self.retries:
+                    raise ModelwrightError(f"{title}: task {rank} of {tasks} failed: {why}; its log: {log}")
+
+    def _attempt(self, steps: Sequence[PipelineStep], rank: int, tasks: int, log: Path) -> str | None:
+        """Run one task; None, or what it failed for."""
         import traceback
         from collections import deque
         from contextlib import redirect_stderr
 
-        logs.mkdir(parents=True, exist_ok=True)
-        packed = pickle.dumps(list(steps))
-        for rank in range(tasks):
-            log = logs / f"task_{rank:05d}.log"
-            try:
-                with log.open("w", encoding="utf-8") as out, redirect_stderr(out):
-                    data = None
-                    for step in pickle.loads(packed):  # each task has steps of its own
-                        data = step(data, rank, tasks)
-                    deque(data or (), maxlen=0)  # steps are generators: this makes them work
-                    out.write("completed\n")
-            except ModelwrightError:
-                raise
-            except Exception as error:
-                told = traceback.TracebackException.from_exception(error, capture_locals=self.locals)
-                log.write_text("".join(told.format()), encoding="utf-8")
-                why = f"{type(error).__name__}: {error}"
-                raise ModelwrightError(f"{title}: task {rank} of {tasks} failed: {why}; its log: {log}") from error
+        try:
+            with log.open("w", encoding="utf-8") as out, redirect_stderr(out):
+                data = None
+                for step in steps:
+                    data = step(data, rank, tasks)
+                deque(data or (), maxlen=0)  # steps are generators: this makes them work
+        except ModelwrightError:
+            raise  # it would fail again
+        except Exception as error:
+            told = traceback.TracebackException.from_exception(error, capture_locals=self.locals)
+            log.write_text("".join(told.format()), encoding="utf-8")
+            return f"{type(error).__name__}: {error}"
+        return None
