@@ -46,17 +46,17 @@ class Mixture(Component, ABC):
     """How much of each domain of the text training reads, and when."""
 
     trains: ClassVar[bool] = False
-    """Whether `weights` trains models: its stage then runs on a rank of its own, in which Megatron can be started."""
+    """Whether `weigh` trains models: its stage then runs on a rank of its own, in which Megatron can be started."""
 
     @abstractmethod
-    def weights(self, material: Material) -> Mapping[str, float]:
+    def weigh(self, material: Material) -> Mapping[str, float]:
         """Domain -> share of the tokens that are drawn from it: every domain is there, none is negative, and they sum to 1.
 
         ModelwrightError: it names a domain that is not there, or the other way round, and the nearest right name."""
 
-    def phases(self, material: Material) -> list[Phase]:
-        """One after the other; by default one, with `weights`."""
-        return [Phase("all", 1.0, self.weights(material))]
+    def plan(self, material: Material) -> list[Phase]:
+        """The phases, one after the other; by default one, weighed by `weigh`."""
+        return [Phase("all", 1.0, self.weigh(material))]
 
     def problems(self) -> list[str]:
         """What would stop it, one line each that begins with the parameter. Called before anything runs."""
