@@ -29,6 +29,7 @@ REQUIRED = {  # what has no default
     "filter/language_fasttext": ["filter.language_fasttext.model=x"],
     "filter/decontamination": ["filter.decontamination.paths=[x.txt]"],
     "filter/decontamination_gpt3": ["filter.decontamination_gpt3.paths=[tests/plugins/filter/pii_lines.txt]"],
+    "filter/quality_gpt3": [f"filter.quality_gpt3.{side}=[tests/plugins/filter/{side}_lines.txt]" for side in ("good", "bad")],
     "filter/decontamination_tulu3": ["filter.decontamination_tulu3.paths=[tests/plugins/filter/pii_lines.txt]"],
 }
 COMPONENTS = [(kind, name) for kind, name in REGISTRY.entries if kind in REGISTRY.picked]

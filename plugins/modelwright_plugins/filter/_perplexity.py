@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING
 
-from datatrove.pipeline.filters.base_filter import BaseFilter
-
 from modelwright_plugins.filter._arpa import Backoff
+from modelwright_plugins.filter.measured import Bounds, Measured
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -30,7 +31,7 @@ def perplexity(model: Backoff, lines: list[list[str]]) -> float | None:
     return float(10 ** (-model.log10(lines) / sum(len(words) + 1 for words in lines)))
 
 
-class PerplexityBounds(BaseFilter):
+class PerplexityBounds(Measured):
     """Records the perplexity, which a report can show with the bounds."""
 
     name = "perplexity"
@@ -38,6 +39,13 @@ class PerplexityBounds(BaseFilter):
     def __init__(self, model: Backoff, normalise: bool, low: float, high: float) -> None:
         super().__init__()
         self.model, self.normalise, self.low, self.high = model, normalise, low, high
+
+    def bounds(self) -> Mapping[str, Bounds]:
+        return {"perplexity": Bounds(self.low if self.low > 0 else None, self.high if self.high < inf else None)}
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        found = perplexity(self.model, sentences(document.text, self.normalise))
+        return {} if found is None else {"perplexity": found}
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         found = perplexity(self.model, sentences(doc.text, self.normalise))

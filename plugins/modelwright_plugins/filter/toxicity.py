@@ -1,17 +1,20 @@
-"""Toxic texts, by the words in them."""
+"""Toxic texts, by the words in them: listed ones, or those of examples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from modelwright_plugins.filter import Filter
+from modelwright_plugins.filter.classifier import Classifier
 from modelwright_plugins.filter.lists import unreadable
 
 if TYPE_CHECKING:
     from datatrove.pipeline.filters.base_filter import BaseFilter
+
+    from modelwright_plugins.filter._classifier import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,3 +52,28 @@ class ToxicWords(Filter):
 
         allowed = {word.lower() for word in self.allowed}
         return Toxic([word for word in entries(self.lists) if word.lower() not in allowed], self.max_matches, self.max_share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToxicityClassifier(Classifier):
+    """Drops texts that a classifier, trained on toxic and harmless examples, finds toxic.
+
+    `quality_classifier`'s: logistic regression on hashed words and word n-grams, as fastText's with which Dolma (Soldaini et al. 2024,
+    arXiv:2402.00159) finds toxic text. It is trained once, before any task; what is printed, kept and drawn of it is about examples
+    that were held out. It sees a text as a whole: examples should be about as long. The probability stays in `metadata["toxicity"]`.
+    """
+
+    toxic: tuple[Path, ...] = ()  # examples: .jsonl (key text) and .txt (a text a paragraph), also .gz, .jsonl.zst
+    harmless: tuple[Path, ...] = ()  # examples of what may stay, better some about the same matters
+
+    classes: ClassVar[tuple[str, str]] = ("toxic", "harmless")
+    component: ClassVar[str] = "toxicity_classifier"
+
+    def build(self) -> BaseFilter:
+        from modelwright_plugins.filter._toxicity import Toxicity
+
+        return Toxicity(self.trained(), self.threshold)
+
+    def decides(self, model: Model) -> str:
+        toxic, harmless = (float((side > self.threshold).mean()) for side in model.held_out)
+        return f"threshold {self.threshold:g} drops {toxic:.1%} of the toxic and {harmless:.1%} of the harmless"

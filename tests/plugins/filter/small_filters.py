@@ -14,6 +14,8 @@ def small_filters(folder: Path) -> dict[str, dict[str, Any]]:
     (folder / "domains.txt").write_text("bad.com\n")
     (folder / "eval.jsonl").write_text('{"question": "Each part has a name, and the names stand in a book that anybody may read."}\n')
     (folder / "good.txt").write_text("The wright builds a mill from parts.\n" * 3)
+    for name, verb in (("kind", "turns and grinds the flour"), ("rude", "darn the foul thing")):
+        (folder / f"{name}.txt").write_text("\n\n".join(f"The mill {n} has a part that {verb}." for n in range(20)))
     model = write_fasttext(folder / "model.bin", {"en": "The wright builds a mill", "de": "Die Mühle"})
     return {
         "filter/c4_badwords": {"folder": str(folder / "lists")},
@@ -22,6 +24,8 @@ def small_filters(folder: Path) -> dict[str, dict[str, Any]]:
         "filter/perplexity": {"train_on": [str(folder / "good.txt")], "max_perplexity": 20.0},
         "filter/regex": {"patterns": ["(?i)lorem ipsum", "x1y2"]},
         "filter/decontamination": {"paths": [str(folder / "eval.jsonl")]},
+        "filter/quality_classifier": {"good": [str(folder / "kind.txt")], "bad": [str(folder / "rude.txt")]},
+        "filter/toxicity_classifier": {"toxic": [str(folder / "rude.txt")], "harmless": [str(folder / "kind.txt")]},
         "filter/language_fasttext": {"model": str(model)},
     }
 

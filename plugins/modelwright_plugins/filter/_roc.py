@@ -1,0 +1,56 @@
+"""A classifier's ROC curve as a picture of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from modelwright_plugins.filter._logistic import roc
+from modelwright_plugins.report.svg import BASELINE, INK, MODEL, MUTED, figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from modelwright_plugins.filter._classifier import Model
+
+# Colours of a file that is no part of a page: those of the report's pages, in the light and in the dark
+COLOURS = """<style>
+svg { --paper: #fbfaf7; --ink: #1c2023; --muted: #5b636a; --rule: #e2ded6; --model: #0a6b4d; --baseline: #767d84;
+  background: var(--paper); font-family: system-ui, sans-serif; }
+@media (prefers-color-scheme: dark) {
+  svg { --paper: #14171a; --ink: #e8e6e1; --muted: #a2a9b0; --rule: #31373d; --model: #62d2a6; --baseline: #9199a1; }
+}
+</style>"""
+
+
+def at(model: Model, threshold: float) -> tuple[float, float]:
+    """The shares of held-out examples of both classes whose probability is at least the threshold."""
+    true, false = (float((side >= threshold).mean()) for side in model.held_out)
+    return true, false
+
+
+def drawn(model: Model, threshold: float) -> str:
+    """An SVG file: the curve, and where the threshold is on it."""
+    first, second = model.classes
+    true, false = at(model, threshold)
+    curve = roc(*model.held_out)
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=BASELINE, linewidth=1, linestyle=(0, (3, 3)))
+        axes.plot(curve[:, 0], curve[:, 1], color=MODEL)
+        axes.plot([false], [true], "o", color=INK, markersize=6, clip_on=False)
+        left, text = ("left", (9, -14)) if false < 0.6 else ("right", (-9, -14))
+        axes.annotate(f"threshold {threshold:g}", (false, true), text, textcoords="offset points", color=INK, ha=left)
+        axes.text(0.98, 0.06, f"AUC {model.auc():.3f}", color=MUTED, ha="right")
+        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
+        axes.set_xlabel(f"share of {second} texts taken for {first}")
+        axes.set_ylabel(f"share of {first} texts found")
+
+    told = (
+        f"ROC curve on {len(model.held_out[0]):,} {first} and {len(model.held_out[1]):,} {second} texts that were held out: area "
+        f"{model.auc():.3f}; at a threshold of {threshold:g} {true:.0%} and {false:.0%} are taken for {first}"
+    )
+    svg = figure("roc", 4.4, told, draw)
+    head = svg.index(">") + 1
+    return f"{svg[:head]}{COLOURS}{svg[head:]}\n"
