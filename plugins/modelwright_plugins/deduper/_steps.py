@@ -15,11 +15,13 @@ from modelwright_plugins.source import BadRecord
 
 if TYPE_CHECKING:
     from datatrove.data import Document
+    from numpy.typing import NDArray
 
     from modelwright_plugins.deduper import Deduper
     from modelwright_plugins.source import Source
 
 BLOCK = 2_000_000  # characters signed at a time
+ROWS = 1 << 16  # signatures copied at a time
 
 
 class Sign(PipelineStep):
@@ -41,18 +43,48 @@ class Sign(PipelineStep):
         yield from self._signed(data, f"{rank:05d}")
 
     def _signed(self, documents: Iterable[Document], name: str) -> Iterator[Document]:
-        signatures: list[Any] = []
         texts: list[str] = []
         size = 0
-        for document in documents:
-            texts.append(document.text)
-            size += len(document.text)
-            yield document
-            if size > BLOCK:
-                signatures.append(self.deduper.sign(texts))
-                texts, size = [], 0
-        signatures.append(self.deduper.sign(texts))
-        np.save(self.folder / f"{name}.npy", np.concatenate(signatures))
+        with _Rows(self.folder / f"{name}.npy") as rows:
+            for document in documents:
+                texts.append(document.text)
+                size += len(document.text)
+                yield document
+                if size > BLOCK:
+                    rows.write(self.deduper.sign(texts))
+                    texts, size = [], 0
+            rows.write(self.deduper.sign(texts))
+
+
+class _Rows:
+    """A `.npy` file that grows by rows, so that no task has to have all its signatures in memory."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file.open("wb")
+        self.shape: tuple[int, ...] = ()
+        self.dtype: np.dtype[Any] = np.dtype(np.uint64)
+
+    def write(self, rows: NDArray[Any]) -> None:
+        """The first call, which may have no rows, says of what type and width they are."""
+        if not self.shape:
+            self.shape, self.dtype = (0, *rows.shape[1:]), rows.dtype
+            self._head()
+        self.file.write(np.ascontiguousarray(rows).data)
+        self.shape = (self.shape[0] + len(rows), *self.shape[1:])
+
+    def _head(self) -> None:
+        # numpy leaves room in it for more rows: its length stays
+        told = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(self.file, told)
+
+    def __enter__(self) -> _Rows:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self.file.seek(0)
+            self._head()
+        self.file.close()
 
 
 def _documents(source: Source) -> Iterator[Document]:
@@ -81,12 +113,11 @@ class Match(PipelineStep):
         others = sorted(self.folder.glob("against_*.npy"))
         parts = [np.load(file, mmap_mode="r") for file in [*others, *sorted(self.folder.glob("[0-9]*.npy"))]]
         offsets = np.cumsum([0, *(len(part) for part in parts)])
-        everything = np.lib.format.open_memmap(
-            self.folder / "all.npy", mode="w+", dtype=parts[0].dtype, shape=(int(offsets[-1]), *parts[0].shape[1:])
-        )
-        for part, begin in zip(parts, offsets[:-1], strict=True):
-            everything[begin : begin + len(part)] = part
-        first = self.deduper.first(everything)
+        with _Rows(self.folder / "all.npy") as rows:
+            for part in parts:
+                for begin in range(0, max(len(part), 1), ROWS):
+                    rows.write(part[begin : begin + ROWS])
+        first = self.deduper.first(np.load(self.folder / "all.npy", mmap_mode="r"))
         if before := int(offsets[len(others)]):  # a group that other data is in goes from here, whichever of it would stay
             stand_in = np.arange(len(first))
             stand_in[first[:before][::-1]] = np.arange(before)[::-1]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-WORD = re.compile(r"\w+")
+EMPTY = 0xFFFFFFFF  # all values of a document that has no n-gram
+PIECE = 1 << 17  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,79 +42,52 @@ class MinHash(Deduper):
         """(documents, bands * rows): minima of the upper halves of 64-bit hashes; all ones for a text with fewer than n words."""
         import numpy as np
 
-        grams, starts = self._grams(texts)
-        out = np.full((self.bands * self.rows, len(texts)), 0xFFFFFFFF, dtype=np.uint32)
-        some = np.flatnonzero(np.diff(starts))
+        out = np.full((len(texts), self.bands * self.rows), EMPTY, dtype=np.uint32)
         random = np.random.Generator(np.random.PCG64(self.seed))
-        factors = random.integers(0, 2**64, len(out), dtype=np.uint64) | np.uint64(1)  # odd: h -> a h + b is a bijection
-        terms = random.integers(0, 2**64, len(out), dtype=np.uint64)
-        for row, factor, term in zip(out, factors, terms, strict=True):
-            if len(some):
-                row[some] = np.minimum.reduceat(grams * factor + term, starts[some]) >> np.uint64(32)
-        return np.ascontiguousarray(out.T)
+        factors = random.integers(0, 2**64, out.shape[1], dtype=np.uint64) | np.uint64(1)  # odd: h -> a h + b is a bijection
+        terms = random.integers(0, 2**64, out.shape[1], dtype=np.uint64)
+        for begin, end in _pieces(texts):
+            grams, starts = self._grams(texts[begin:end])
+            some = np.flatnonzero(np.diff(starts))
+            if not len(some):
+                continue
+            hashed, minima = np.empty_like(grams), np.empty((out.shape[1], len(some)), dtype=np.uint64)
+            for row, factor, term in zip(minima, factors, terms, strict=True):
+                np.multiply(grams, factor, out=hashed)
+                np.add(hashed, term, out=hashed)
+                np.minimum.reduceat(hashed, starts[some], out=row)
+            out[begin + some] = (minima >> np.uint64(32)).T
+        return out
 
     def _grams(self, texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """A 64-bit hash of every n-gram of every text, and where each text's begin: (texts + 1,)."""
         import numpy as np
-        import xxhash
 
-        known: dict[str, int] = {}
-        hashes: list[int] = []
-        lengths = []
-        for text in texts:
-            words = WORD.findall(text.lower())
-            lengths.append(len(words))
-            for word in words:
-                if (value := known.get(word)) is None:
-                    value = known[word] = xxhash.xxh3_64_intdigest(word.encode("utf-8", "surrogatepass"))
-                hashes.append(value)
-        words64 = np.array(hashes, dtype=np.uint64)
-        rolled = np.zeros(max(len(words64) - self.ngram + 1, 0), dtype=np.uint64)
+        from modelwright_plugins.deduper._words import mixed, word_hashes
+
+        words, counts = word_hashes(texts)
+        rolled = np.zeros(max(len(words) - self.ngram + 1, 0), dtype=np.uint64)
         for place in range(self.ngram):  # sum of h(word) * c^place, modulo 2^64
-            rolled += words64[place : place + len(rolled)] * np.uint64(pow(0x9E3779B97F4A7C15, place + 1, 2**64))
-        rolled = _mixed(rolled)
-        ends = np.cumsum(lengths, dtype=np.int64)
-        counts = np.maximum(np.array(lengths, dtype=np.int64) - self.ngram + 1, 0)
-        inside = np.ones(len(rolled), dtype=bool)
-        for end in ends[:-1]:  # n-grams that would reach over into the next text
-            inside[max(end - self.ngram + 1, 0) : end] = False
-        return rolled[inside], np.concatenate([[0], np.cumsum(counts)])
+            rolled += words[place : place + len(rolled)] * np.uint64(pow(0x9E3779B97F4A7C15, place + 1, 2**64))
+        ends = np.repeat(np.cumsum(counts), counts)[: len(rolled)]  # of the text that a word is in
+        rolled = mixed(rolled[np.arange(self.ngram, self.ngram + len(rolled)) <= ends])  # none reaches over into the next text
+        return rolled, np.concatenate([[0], np.cumsum(np.maximum(counts - self.ngram + 1, 0))])
 
     def first(self, signatures: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
-        import numpy as np
+        """In memory: 40 bytes a document, and of the signatures, which are a file, what the system has room for."""
+        from modelwright_plugins.deduper._groups import Groups, meetings
 
-        parent = np.arange(len(signatures), dtype=np.int64)
-
-        def root(i: int) -> int:
-            while parent[i] != i:
-                parent[i] = parent[parent[i]]
-                i = int(parent[i])
-            return i
-
-        signed = np.flatnonzero((signatures != 0xFFFFFFFF).any(axis=1))
+        groups = Groups(signatures, self.min_similarity)
         for band in range(self.bands):
-            rows = signatures[signed, band * self.rows : (band + 1) * self.rows].astype(np.uint64)
-            key = np.zeros(len(rows), dtype=np.uint64)
-            for column in rows.T:
-                key = _mixed(key ^ column)
-            order = np.argsort(key, kind="stable")  # equal keys stay in the order of documents
-            cuts = np.flatnonzero(np.diff(key[order])) + 1
-            begins, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(order)]])
-            for begin, end in zip(begins[ends - begins > 1], ends[ends - begins > 1], strict=True):
-                rest = signed[order[begin:end]]
-                while len(rest) > 1:
-                    similar = (signatures[rest[1:]] == signatures[rest[0]]).mean(axis=1) >= self.min_similarity
-                    for other in rest[1:][similar]:
-                        a, b = sorted((root(int(rest[0])), root(int(other))))
-                        parent[b] = a  # the earlier document is the root
-                    rest = rest[1:][~similar]
-        return np.array([root(i) for i in range(len(parent))], dtype=np.int64)
+            groups.join(*meetings(signatures, slice(band * self.rows, (band + 1) * self.rows), EMPTY))
+        return groups.first()
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finalizer: every bit of `x` reaches every bit of the result."""
-    import numpy as np
-
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+def _pieces(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Neighbouring texts to hash at a time: few enough for a processor's cache, enough to make little of what a piece costs."""
+    begin = size = 0
+    for end, text in enumerate(texts, 1):
+        size += len(text)
+        if size >= PIECE or end == len(texts):
+            yield begin, end
+            begin, size = end, 0
