@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
+from math import inf, nextafter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pycld2
 from datatrove.pipeline.filters import LanguageFilter
-from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.utils.lid import FastTextLID
 
 from modelwright.errors import ModelwrightError, nearest
+from modelwright_plugins.filter.measured import Bounds, Measured
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -25,10 +27,11 @@ REFUSED = re.compile(
 )
 
 
-class CLD2(BaseFilter):
-    """Sums the shares that CLD2 gives to the wanted languages; records the language and the share it found."""
+class CLD2(Measured):
+    """Sums the shares that CLD2 gives to the wanted languages; records the language that it found."""
 
     name = "CLD2"
+    statistic = "share in the wanted languages"
 
     def __init__(self, languages: tuple[str, ...], min_share: float, keep_unknown: bool) -> None:
         super().__init__()
@@ -38,14 +41,24 @@ class CLD2(BaseFilter):
             if code not in known:
                 raise ModelwrightError(f"filter.language.languages: CLD2 knows no language {code!r}{nearest(code, known)}")
 
+    def bounds(self) -> Mapping[str, Bounds]:
+        return {self.statistic: Bounds(least=self.min_share)}
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        first, share = self._found(document.text)
+        return {} if first == "un" and self.keep_unknown else {self.statistic: share}
+
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        _, _, found = pycld2.detect(REFUSED.sub(" ", doc.text), isPlainText=True, bestEffort=True)
-        first = found[0][1]
-        share = sum(percent for _, code, percent, _ in found if code in self.languages) / 100
+        first, share = self._found(doc.text)
         doc.metadata["language"] = first
         if share >= self.min_share or (first == "un" and self.keep_unknown):
             return True
         return False, "language_below_share" if first in self.languages else f"language_{first}"
+
+    def _found(self, text: str) -> tuple[str, float]:
+        """The first language, and the share of the wanted ones."""
+        _, _, found = pycld2.detect(REFUSED.sub(" ", text), isPlainText=True, bestEffort=True)
+        return found[0][1], sum(percent for _, code, percent, _ in found if code in self.languages) / 100
 
 
 @cache
@@ -56,10 +69,11 @@ def langid() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-class Py3LangId(BaseFilter):
+class Py3LangId(Measured):
     """Records the language and its probability."""
 
     name = "py3langid"
+    statistic = "confidence, of texts in the wanted languages"
 
     def __init__(self, languages: tuple[str, ...], least: float, characters: int | None) -> None:
         super().__init__()
@@ -69,16 +83,28 @@ class Py3LangId(BaseFilter):
             if code not in known:
                 raise ModelwrightError(f"filter.language_langid.languages: py3langid knows no language {code!r}{nearest(code, known)}")
 
+    def bounds(self) -> Mapping[str, Bounds]:
+        return {self.statistic: Bounds(least=self.least)}
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        found, confidence = self._found(document.text)
+        return {self.statistic: confidence} if found in self.languages else {}
+
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        found, confidence = langid().classify(doc.text[: self.characters])
-        doc.metadata["language"], doc.metadata["language_score"] = found, confidence
+        doc.metadata["language"], doc.metadata["language_score"] = found, confidence = self._found(doc.text)
         if found not in self.languages:
             return False, f"language_{found}"
         return True if confidence >= self.least else (False, "language_below_confidence")
 
+    def _found(self, text: str) -> tuple[str, float]:
+        found, confidence = langid().classify(text[: self.characters])
+        return found, float(confidence)
 
-class FastText(LanguageFilter):
+
+class FastText(Measured, LanguageFilter):
     """datatrove's language filter with a model of one's own, and a reason."""
+
+    statistic = "score of a wanted language"
 
     def __init__(self, model: Path, languages: tuple[str, ...], least: float) -> None:
         super().__init__(list(languages), language_threshold=least)
@@ -88,10 +114,19 @@ class FastText(LanguageFilter):
             if code not in known:
                 raise ModelwrightError(f"filter.language_fasttext.languages: {model} has no label {code!r}{nearest(code, known)}")
 
+    def bounds(self) -> Mapping[str, Bounds]:
+        return {self.statistic: Bounds(least=nextafter(self.language_threshold, inf))}  # a text must have more
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        if not document.text.strip():
+            return {}
+        _, scores = self.model.predict(document)
+        return {self.statistic: max(scores.values())}
+
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         if not doc.text.strip():
             return False, "language_un"
-        if super().filter(doc):
+        if LanguageFilter.filter(self, doc):
             return True
         first = doc.metadata["language"]
         return False, "language_below_score" if first in self.languages else f"language_{first}"

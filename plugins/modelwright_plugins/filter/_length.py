@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import regex
-from datatrove.pipeline.filters.base_filter import BaseFilter
+
+from modelwright_plugins.filter.measured import Bounds, Measured
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -20,7 +22,7 @@ LETTERS = regex.compile(r"[\p{L}\p{M}]+")  # with what is written around a lette
 DIGITS = regex.compile(r"\d+")
 
 
-class Lengths(BaseFilter):
+class Lengths(Measured):
     """Unit -> least and most."""
 
     name = "length"
@@ -28,6 +30,12 @@ class Lengths(BaseFilter):
     def __init__(self, limits: dict[str, tuple[int | None, int | None]]) -> None:
         super().__init__()
         self.limits = {unit: limit for unit, limit in limits.items() if limit != (None, None)}
+
+    def bounds(self) -> Mapping[str, Bounds]:
+        return {unit: Bounds(least, most) for unit, (least, most) in self.limits.items()}
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        return {unit: COUNT[unit](document.text) for unit in self.limits}
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         for unit, (least, most) in self.limits.items():
@@ -39,7 +47,7 @@ class Lengths(BaseFilter):
         return True
 
 
-class Symbols(BaseFilter):
+class Symbols(Measured):
     """Symbols for each word, and shares of kinds of characters."""
 
     name = "symbol ratio"
@@ -50,23 +58,42 @@ class Symbols(BaseFilter):
         super().__init__()
         ellipses = tuple(s for s in symbols if s in ("...", "…"))
         self.symbols = [(s,) for s in symbols if s not in ellipses] + ([ellipses] if ellipses else [])
-        self.per_word, self.special, self.digits, self.capitals = per_word, special, digits, capitals
+        limits = {"symbols for each word": per_word, "special characters": special, "capitals": capitals, "digits": digits}
+        self.limits = {name: limit for name, limit in limits.items() if limit is not None}
+
+    def bounds(self) -> Mapping[str, Bounds]:
+        return {NAMES[name]: Bounds(most=limit) for name, limit in self.limits.items()}
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        return {NAMES[name]: value for name, value in self._values(document.text)}
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        text = doc.text
+        for name, value in self._values(doc.text):
+            if value > self.limits[name]:
+                return False, f"too_many_{name.partition(' for ')[0].replace(' ', '_')}"
+        return True
+
+    def _values(self, text: str) -> Iterator[tuple[str, float]]:
+        """Those that have a limit, one at a time, of a text that isn't empty."""
         if not text:
-            return True
-        if self.per_word is not None:
+            return
+        if "symbols for each word" in self.limits:
             counts = [sum(map(text.count, together)) for together in self.symbols]
-            if any(counts) and max(counts) > self.per_word * len(text.split()):
-                return False, "too_many_symbols"
-        if self.special is not None or self.capitals is not None:
+            yield "symbols for each word", max(counts, default=0) / max(1, len(text.split()))
+        if "special characters" in self.limits or "capitals" in self.limits:
             letters = LETTERS.findall(text)
             count = sum(map(len, letters))
-            if self.special is not None and len(text) - count > self.special * len(text):
-                return False, "too_many_special_characters"
-            if self.capitals is not None and sum(c.isupper() for word in letters for c in word) > self.capitals * count:
-                return False, "too_many_capitals"
-        if self.digits is not None and sum(map(len, DIGITS.findall(text))) > self.digits * len(text):
-            return False, "too_many_digits"
-        return True
+            if "special characters" in self.limits:
+                yield "special characters", (len(text) - count) / len(text)
+            if "capitals" in self.limits and count:
+                yield "capitals", sum(c.isupper() for word in letters for c in word) / count
+        if "digits" in self.limits:
+            yield "digits", sum(map(len, DIGITS.findall(text))) / len(text)
+
+
+NAMES = {
+    "symbols for each word": "most frequent symbol, for each word",
+    "special characters": "share of characters that are no letters",
+    "capitals": "share of letters that are capitals",
+    "digits": "share of characters that are digits",
+}
