@@ -17,10 +17,20 @@ class Documents(Artifact):
     "documents_out": int, "bytes_in": int, "bytes_out": int, "dropped": {reason: documents}, "examples":
     [{"id", "reason", "text"}]} (UTF-8 bytes of the text; examples are few and cut short), with the source's
     quarantined records as {"file", "line" or "offset", "reason"} under "quarantined", capped, and their whole count under
-    "quarantined_count".
+    "quarantined_count". Documents that a step kept and whose text it changed are counted as "edited", with the bytes that they lost
+    as "edited_bytes", and a few are "edits": [{"id", "pieces": [["same" | "gone" | "new", text]]}]. A filter that is `Measured` has
+    "measured", the number of documents in a sample of those that came to it, and "statistics": {name: a histogram of the sample, as
+    `stage/_histogram.py` says}. None of this depends on how many tasks there were.
     """
 
     name: ClassVar[str] = "documents"
+
+
+class CurationReport(Artifact):
+    """One HTML file that opens with no network: what each step of a curation did, and what its thresholds do."""
+
+    name: ClassVar[str] = "curation.html"
+    published: ClassVar[bool] = True
 
 
 class Tokenizer(Artifact):

@@ -21,7 +21,7 @@ def farewell(manifest: Mapping[str, Any], folder: Path | None) -> None:
         print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
     if folder is None:
         return
-    page = next((p for p in (folder / "report.html", folder / "metrics.jsonl") if p.exists()), None)
+    page = next((p for p in (folder / "report.html", folder / "metrics.jsonl", folder / "curation.html") if p.exists()), None)
     print(f"\nThe run is in {shown(folder)}" + (f"; open {shown(page)}" if page else ""))
     if manifest["next"]:
         print("Try next:")

@@ -12,8 +12,8 @@ from typing import Any
 import modelwright
 from modelwright_plugins.report import overlay
 from modelwright_plugins.report.comparison import Comparison, number, told
-from modelwright_plugins.report.page import duration, template
 from modelwright_plugins.report.runs import Ran
+from modelwright_plugins.report.template import duration, template
 
 SCRIPT = "compare_script.html"
 

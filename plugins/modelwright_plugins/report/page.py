@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import modelwright
-from modelwright_plugins.report import figures
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from modelwright_plugins.report import curation, figures
+from modelwright_plugins.report.template import duration, megabytes, short, template
 
 MUST_BEAT = ("unigram", "bigram", "trigram")
-GAP, HYPHEN = "\N{NO-BREAK SPACE}", "\N{NON-BREAKING HYPHEN}"
+HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
 
 @dataclass(frozen=True)
@@ -36,30 +33,11 @@ def page(found: Findings) -> str:
     return template("page.html").render(**_said(found))
 
 
-def template(name: str) -> Template:
-    """A page of this folder, which may include its other files. Values are escaped."""
-    from importlib.resources import files
-
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    here = files("modelwright_plugins.report")
-    environment = Environment(
-        loader=FunctionLoader(lambda file: here.joinpath(file).read_text(encoding="utf-8")), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters |= {"megabytes": megabytes, "short": short, "visible": visible, "breakable": breakable, "decimals": decimals}
-    return environment.get_template(name)
-
-
 def _said(found: Findings) -> dict[str, Any]:
     import yaml
     from markupsafe import Markup
 
-    evaluation, source = found.evaluation, found.funnel[0]
-    most = max(source["bytes_out"], 1)
-    funnel = [
-        {**step, "kept": 100 * step["bytes_out"] / most, "gone": 100 * max(step["bytes_in"] - step["bytes_out"], 0) / most}
-        for step in found.funnel
-    ]
+    evaluation = found.evaluation
     plain = {key: value for key, value in found.manifest.items() if key in {"versions", "plugins", "git"} and value}
     return {
         "recipe": found.config.get("recipe") or "a run without a recipe",
@@ -76,9 +54,8 @@ def _said(found: Findings) -> dict[str, Any]:
         "sampling": _sampling(found.config.get("generator") or {}),
         "training": _training(found),
         "data": _data(found),
-        "funnel": funnel,
-        "quarantined": source.get("quarantined", []),
-        "quarantined_count": source.get("quarantined_count", 0),
+        **curation.said(found.funnel),
+        "alone": False,
         "facts": _facts(found),
         "config": yaml.safe_dump(dict(found.config), sort_keys=False, allow_unicode=True),
         "versions": yaml.safe_dump(plain, sort_keys=False, allow_unicode=True) if plain else "",
@@ -206,35 +183,3 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
     if git := found.manifest.get("git"):
         facts.append(("git commit", git))
     return facts
-
-
-def megabytes(size: float) -> str:
-    return f"{size / 1e6:.1f}{GAP}MB" if size >= 1e5 else f"{size / 1e3:.1f}{GAP}kB"
-
-
-def short(number: float) -> str:
-    """1234567 -> 1.23 M."""
-    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= unit:
-            return f"{number / unit:.3g}{GAP}{name}"
-    return f"{number:.3g}"
-
-
-def duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f}{GAP}s"
-    return f"{seconds / 60:.0f}{GAP}min" if seconds < 6000 else f"{seconds / 3600:.1f}{GAP}h"
-
-
-def decimals(number: float | None) -> str:
-    return "–" if number is None else f"{number:.3f}"
-
-
-def visible(text: Any) -> str:
-    """Control characters, which a page can't show, as their pictures."""
-    return str(text).translate({code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421})
-
-
-def breakable(name: str) -> str:
-    """A long name that may be broken after an underscore or a dot."""
-    return re.sub(r"([_.])", "\\1\N{ZERO WIDTH SPACE}", visible(name))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +14,40 @@ import orjson
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
+from modelwright_plugins.filter.measured import Measured
+from modelwright_plugins.stage._edits import pieces
+from modelwright_plugins.stage._samples import Smallest
+
 if TYPE_CHECKING:
     from datatrove.pipeline.filters.base_filter import BaseFilter
 
 CUT = 300  # characters of an example
+LONG = 100_000  # characters of a dropped document that are kept to be read
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How many documents of each step are kept to be looked at."""
+
+    examples: int  # of each reason, cut short; and as many that were edited
+    measured: int  # whose statistics are kept, of those that come to a filter
+    dropped: int  # whole
+
+
+@dataclass
+class Inside:
+    """A document that is in the step."""
+
+    text: str  # as it came
+    row: list[Any] | None  # its place in the sample: [whether it was kept, {statistic: value}]
 
 
 def size(document: Document) -> int:
-    return len(document.text.encode("utf-8", "surrogatepass"))
+    return _bytes(document.text)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _said(document: Document) -> str | None:
@@ -32,16 +60,20 @@ def _said(document: Document) -> str | None:
 class Count(PipelineStep):
     """Counts documents and bytes that pass, and each group's bytes; writes them to `<place>_<rank>.json` in `folder`.
 
-    With a filter it runs it, and is its exclusion writer: reasons and examples of what is dropped are counted too. A conversation whose
-    text the filter has edited loses the turns in its metadata, unless they were edited alike: they would hold what was taken out."""
+    With a filter it runs it, and is its exclusion writer: reasons and examples of what is dropped or edited are kept too, a sample of
+    what is dropped goes to `<place>_<rank>.jsonl`, and a sample of what comes is measured. A conversation whose text the filter has
+    edited loses the turns in its metadata, unless they were edited alike: they would hold what was taken out."""
 
-    def __init__(self, folder: Path, place: int, examples: int, step: BaseFilter | None = None) -> None:
+    def __init__(self, folder: Path, place: int, kept: Kept, step: BaseFilter | None = None) -> None:
         self.type, self.name = "COUNT", "documents" if step is None else step.name
         super().__init__()
-        self.folder, self.place, self.examples, self.step = folder, place, examples, step
-        self.dropped: dict[str, int] = {}
-        self.kept_examples: list[dict[str, str]] = []
-        self.talks: dict[str, str] = {}  # text of conversations that are in the filter, by their ids
+        self.folder, self.place, self.kept, self.step = folder, place, kept, step
+        self.reasons: dict[str, int] = {}
+        self.examples: list[dict[str, str]] = []
+        self.inside: dict[str, list[Inside]] = {}  # by id; a step that works in batches has several, and ids need not be unique
+        self.edited = self.edited_bytes = 0
+        self.edits, self.dropped = Smallest(kept.examples), Smallest(kept.dropped)
+        self.sample = Smallest(kept.measured if isinstance(step, Measured) else 0)
 
     def __enter__(self) -> Count:
         return self
@@ -49,17 +81,44 @@ class Count(PipelineStep):
     def __exit__(self, *error: object) -> None: ...
 
     def write(self, document: Document, rank: int = 0) -> None:
-        self.talks.pop(document.id, None)
+        text = self._leaves(document, False)
         reason = str(document.metadata.get("filter_reason", "dropped"))
-        self.dropped[reason] = count = self.dropped.get(reason, 0) + 1
-        if count <= self.examples:
-            self.kept_examples.append({"id": document.id, "reason": reason, "text": document.text[:CUT]})
+        self.reasons[reason] = count = self.reasons.get(reason, 0) + 1
+        if count <= self.kept.examples:
+            self.examples.append({"id": document.id, "reason": reason, "text": text[:CUT]})
+        if key := self.dropped.key(document.id, text):
+            metadata = {name: value for name, value in document.metadata.items() if name != "filter_reason"}
+            self.dropped.put(key, {"id": document.id, "reason": reason, "text": text[:LONG], "metadata": metadata})
 
-    def _seen(self, data: Any) -> Iterator[Document]:
+    def _enter(self, data: Any) -> Iterator[Document]:
         for document in data:
-            if "messages" in document.metadata:
-                self.talks[document.id] = document.text
+            entry = Inside(document.text, None)
+            if isinstance(self.step, Measured) and (key := self.sample.key(document.id, document.text)):
+                values = {name: float(value) for name, value in self.step.measure(document).items()}
+                entry.row = [False, {name: value for name, value in values.items() if isfinite(value)}]
+                self.sample.put(key, entry.row)
+            self.inside.setdefault(document.id, []).append(entry)
             yield document
+
+    def _leaves(self, document: Document, kept: bool) -> str:
+        """The text that the document had when it came."""
+        if document.id not in self.inside:  # the step made it
+            return document.text
+        entries = self.inside[document.id]
+        entry = entries.pop(0)
+        if not entries:
+            del self.inside[document.id]
+        if entry.row is not None:
+            entry.row[0] = kept
+        return entry.text
+
+    def _edit(self, document: Document, before: str) -> None:
+        if "messages" in document.metadata and document.text != _said(document):
+            document.metadata.pop("messages")
+        self.edited += 1
+        self.edited_bytes += _bytes(before) - size(document)
+        if key := self.edits.key(document.id, before):
+            self.edits.put(key, (document.id, before, document.text))
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         documents = 0
@@ -67,17 +126,35 @@ class Count(PipelineStep):
         if self.step is not None:
             self.step.exclusion_writer = self
             self.stats = self.step.stats
-            data = self.step.run(self._seen(data), rank, world_size)
+            data = self.step.run(self._enter(data), rank, world_size)
         for document in data:
-            before = self.talks.pop(document.id, document.text)
-            if document.text not in (before, _said(document)):
-                document.metadata.pop("messages", None)
+            before = self._leaves(document, True)
+            if document.text != before:
+                self._edit(document, before)
             documents += 1
             group = document.metadata["group"]
             groups[group] = groups.get(group, 0) + size(document)
             yield document
-        found = {"documents": documents, "groups": groups, "dropped": self.dropped, "examples": self.kept_examples}
-        (self.folder / f"{self.place:02d}_{rank:05d}.json").write_bytes(orjson.dumps(found))
+        self._save(rank, documents, groups)
+
+    def _save(self, rank: int, documents: int, groups: dict[str, int]) -> None:
+        sample = self.sample.found()
+        bounds = self.step.bounds() if isinstance(self.step, Measured) and sample else {}
+        found = {
+            "documents": documents,
+            "groups": groups,
+            "dropped": self.reasons,
+            "examples": self.examples,
+            "edited": self.edited,
+            "edited_bytes": self.edited_bytes,
+            "edits": [(key, {"id": name, "pieces": pieces(before, after)}) for key, (name, before, after) in self.edits.found()],
+            "bounds": {name: [bound.least, bound.most] for name, bound in bounds.items()},
+            "sample": sample,
+        }
+        place = self.folder / f"{self.place:02d}_{rank:05d}.json"
+        place.write_text(json.dumps(found))
+        with place.with_suffix(".jsonl").open("w") as out:
+            out.writelines(json.dumps(item, default=str) + "\n" for item in self.dropped.found())
 
 
 class Store(PipelineStep):

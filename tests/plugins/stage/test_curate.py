@@ -112,8 +112,14 @@ def test_the_funnel_is_what_was_planted(corpus, tmp_path, capsys):
     assert [(e["id"], e["text"]) for e in gopher["examples"]] == shorts[:3]
 
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 6 and "gopher_short_doc 30" in printed[2] and "298 > 268" in printed[2] and "read 2" in printed[1]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["documents", "logs", "quarantine.jsonl"]
+    assert (
+        len(printed) == 7
+        and printed[6].endswith("out/curation.html")
+        and "gopher_short_doc 30" in printed[2]
+        and "298 > 268" in printed[2]
+        and "read 2" in printed[1]
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["curation.html", "documents", "dropped", "logs", "quarantine.jsonl"]
     assert len((tmp_path / "out/quarantine.jsonl").read_text().splitlines()) == 2
 
 
