@@ -101,8 +101,8 @@ def train(classes: tuple[str, str], texts: Sequence[Iterable[str]], ngram: int, 
     parts = []
     for name, found in zip(classes, sides, strict=True):
         if len(found) - len(both) < LEAST:
-            shared = f", and {len(both):,} that {' and '.join(classes)} have in common" if both else ""
-            raise ValueError(f"{name}: {len(found) - len(both)} different texts with words{shared}; it takes at least {LEAST}")
+            beside = f" beside {len(both):,} that {' and '.join(classes)} have in common" if both else ""
+            raise ValueError(f"{name}: it has {len(found) - len(both)} different texts with words{beside}; at least {LEAST} are needed")
         ordered = [found[key] for key in sorted(found.keys() - both)]
         count = -(-len(ordered) // APART)
         parts.append((ordered[count:], ordered[:count]))

@@ -84,7 +84,7 @@ class Classifier(Filter):
                     return ""
         except ValueError as error:
             return f"{name}: {error}"
-        return f"{name}: {len(different)} different texts with words; it takes at least {LEAST}"
+        return f"{name}: it has {len(different)} different texts with words; at least {LEAST} are needed"
 
     def trained(self) -> Model:
         """The model that is read, or made and kept; what it does to texts that were held out is printed."""
@@ -129,7 +129,7 @@ def texts(paths: Sequence[Path]) -> Iterator[str]:
 
     for path in paths:
         if ".jsonl" not in path.name:
-            yield from (passage for example in examples(path, ()) for passage in example)
+            yield from (passage.strip() for example in examples(path, ()) for passage in example)
             continue
         source = Jsonl(paths=[str(path)])
         for file in source.files():
