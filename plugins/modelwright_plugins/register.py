@@ -133,6 +133,7 @@ def modelwright_register(registry: Registry) -> None:
     add("stage", "curate", curate="Curate")
     add("stage", "train_tokenizer", train_tokenizer="TrainTokenizer")
     add("stage", "tokenize", tokenize="Tokenize")
+    add("stage", "mix", mix="Mix")
     add("stage", "train", train="Train")
     add("stage", "evaluate", evaluate="Evaluate")
     add("stage", "report", report="WriteReport")

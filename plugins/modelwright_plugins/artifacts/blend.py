@@ -12,6 +12,7 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.mixture import Phase
 
 FILE = "blend.json"
+IN_ALL = "in all"  # beside the phases' names
 MOST = 4.0  # epochs, after which repeated text is worth clearly less than new text (Muennighoff et al. 2023, arXiv:2305.16264)
 
 
@@ -61,9 +62,8 @@ class Blend:
             epochs = {name: each[name] / domain.tokens for name, domain in self.domains.items()}
             phases.append({**asdict(phase), "tokens": round(phase.share * self.tokens), "drawn": each, "epochs": epochs})
         domains = {}
-        for name, domain in self.domains.items():
-            total = sum(each[name] for each in drawn)
-            domains[name] = {**asdict(domain), "drawn": total, "epochs": total / domain.tokens}
+        for name, row in zip(self.domains, self.totals(), strict=True):
+            domains[name] = {**asdict(self.domains[name]), "drawn": row["drawn"], "epochs": row["epochs"]}
         told = {"tokens": self.tokens, "window": self.window, "domains": domains, "phases": phases}
         (folder / FILE).write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -78,13 +78,17 @@ class Blend:
 
     def rows(self) -> list[dict[str, Any]]:
         """A table's rows, phase by phase and then for all: "phase", "domain", "documents", "tokens", "weight", "drawn", "epochs"."""
-        drawn, found = self.drawn(), []
-        for phase, each in zip(self.phases, drawn, strict=True):
+        found: list[dict[str, Any]] = []
+        for phase, each in zip(self.phases, self.drawn(), strict=True):
             found += [self._row(phase.name, name, phase.weights.get(name, 0.0), each[name]) for name in self.domains]
-        if len(self.phases) > 1:
-            for name in self.domains:
-                weight = sum(phase.share * phase.weights.get(name, 0.0) for phase in self.phases)
-                found.append(self._row("in all", name, weight, sum(each[name] for each in drawn)))
+        return found + self.totals() if len(self.phases) > 1 else found
+
+    def totals(self) -> list[dict[str, Any]]:
+        """The rows for all phases together."""
+        found, drawn = [], self.drawn()
+        for name in self.domains:
+            weight = sum(phase.share * phase.weights.get(name, 0.0) for phase in self.phases)
+            found.append(self._row(IN_ALL, name, weight, sum(each[name] for each in drawn)))
         return found
 
     def _row(self, phase: str, name: str, weight: float, drawn: int) -> dict[str, Any]:

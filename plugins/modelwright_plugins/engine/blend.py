@@ -34,9 +34,16 @@ class BlendTexts:
     """
 
     def __init__(
-        self, shards: Mapping[str, Path], legs: Sequence[Leg], lengths: tuple[int, ...], *, seed: int, window: int | None = None
+        self,
+        shards: Mapping[str, Path],
+        legs: Sequence[Leg],
+        lengths: tuple[int, ...],
+        *,
+        seed: int,
+        window: int | None = None,
+        planned: int | None = None,
     ) -> None:
-        """`shards`: paths without `.bin` and `.idx`, by name; `lengths` and `window` as in `ShardTexts`.
+        """`shards`: paths without `.bin` and `.idx`, by name; `lengths` and `window` as in `ShardTexts`; `planned`: how many in all.
 
         Shards that hold less than one sequence are left out, and named in `left_out`. ModelwrightError: nothing is left of a leg.
         """
@@ -53,8 +60,9 @@ class BlendTexts:
                     f"phase {number + 1} of the blend has no text as long as one sequence, {max(lengths)} tokens: {found}; "
                     "take more data or shorter sequences"
                 )
+        self.planned = planned
         self.count = sum(texts.count for texts in self.texts.values())
-        self._which, self._number = self._planned(0)
+        self._which, self._number = self._laid_out(0)
 
     def spans(self, number: int) -> tuple[Integers, ...]:
         name, own = self.place(number)
@@ -68,7 +76,7 @@ class BlendTexts:
     def places(self, numbers: Integers) -> tuple[NDArray[np.int16], Integers]:
         """The same of several: indices of `names`, and the shards' own numbers."""
         if len(numbers) and (most := int(numbers.max())) >= len(self._which):
-            self._which, self._number = self._planned(2 * most)
+            self._which, self._number = self._laid_out(2 * most)
         return self._which[numbers], self._number[numbers]
 
     def by_shard(self, numbers: Integers) -> Iterator[tuple[ShardTexts, Integers]]:
@@ -76,7 +84,15 @@ class BlendTexts:
         for index, name in enumerate(self.names):
             yield self.texts[name], own[which == index]
 
-    def _planned(self, end: int) -> tuple[NDArray[np.int16], Integers]:
+    def warnings(self, sequences: int) -> list[str]:
+        """What one should know before a training of so many sequences, one line each."""
+        found = [f"domain {name} is left out: it has less than one sequence" for name in self.left_out]
+        if self.planned and abs(sequences / self.planned - 1) > 0.01:
+            per_cent = f"{sequences / self.planned:.0%} of what the mixture was made for"
+            found.append(f"training reads {sequences:,} sequences, {per_cent}, so phases and epochs are others; set mix.tokens")
+        return found
+
+    def _laid_out(self, end: int) -> tuple[NDArray[np.int16], Integers]:
         """Shard and own number of each sequence up to `end`."""
         end, begin = max(end, LEAST), 0
         which, number = [], []
@@ -105,4 +121,4 @@ def opened(shard: Path, lengths: tuple[int, ...], *, seed: int, length: int) -> 
     sizes = [after - begin for begin, after in zip(begins, [*begins[1:], begins[-1]], strict=True)]
     legs = [Leg(size, phase.weights) for size, phase in zip(sizes, blend.phases, strict=True)]
     shards = {name: shard.with_name(domain.shard) for name, domain in blend.domains.items()}
-    return BlendTexts(shards, legs, lengths, seed=seed, window=blend.window)
+    return BlendTexts(shards, legs, lengths, seed=seed, window=blend.window, planned=round(blend.tokens / length))

@@ -67,7 +67,7 @@ class TrainedModel:
         self.rank = dist.get_rank()
         self._architecture = card.architecture
         skipped = tuple((each["first"], each["sequences"]) for each in progress.get("skipped", ()))
-        self.seen = Seen(card.seed, card.spans or (card.sequence_length + 1,), progress.get("drawn"), skipped)
+        self.seen = Seen(card.seed, card.spans or (card.sequence_length + 1,), progress.get("drawn"), skipped, card.sequence_length)
 
     def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
         """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length]."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from megatron.core.datasets.indexed_dataset import IndexedDataset
@@ -29,6 +29,12 @@ class Stored(Texts, Protocol):
         """Each shard, and which of its own numbers those of `numbers` are that are drawn from it, in the order of `numbers`."""
 
 
+def stored(shard: Path) -> tuple[NDArray[np.integer[Any]], Any]:
+    """The tokens of an indexed dataset (a path without `.bin` and `.idx`), not read before they are used, and its index."""
+    index = IndexedDataset(str(shard), mmap=True).index
+    return np.memmap(shard.with_name(shard.name + ".bin"), dtype=index.dtype, mode="r"), index
+
+
 class ShardTexts:
     """Stretches cut from a shard's whole stream of tokens, in a random order each epoch.
 
@@ -43,9 +49,8 @@ class ShardTexts:
         `window`: every epoch goes through the shard from its beginning to its end, in a random order only within so many stretches;
         None: in a random order. `stream` sets the order apart from that of other shards with the same seed.
         """
-        index = IndexedDataset(str(shard), mmap=True).index
+        self.tokens, _ = stored(shard)
         self.shard, self.lengths, self.seed, self.window, self.stream = shard, lengths, seed, window, stream
-        self.tokens = np.memmap(shard.with_name(shard.name + ".bin"), dtype=index.dtype, mode="r")
         self.step = lengths[0] - 1
         self.count = max(0, len(self.tokens) - max(lengths)) // self.step + (len(self.tokens) >= max(lengths))  # stretches an epoch
         self._epoch, self._orders = -1, [np.empty(0, dtype=np.int64)]
@@ -65,7 +70,8 @@ class ShardTexts:
         return self._orders
 
     def _order(self, epoch: int, extra: int) -> Integers:
-        random = np.random.default_rng([self.seed, epoch, extra, self.stream])  # zeros at the end change nothing
+        words = [self.seed, epoch, extra, self.stream] if self.stream else [self.seed, epoch, extra] if extra else [self.seed, epoch]
+        random = np.random.default_rng(words)
         if self.window is None:
             return random.permutation(self.count)
         order = np.arange(self.count)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelwright_plugins.artifacts import Metrics, TokenShards
+    from modelwright_plugins.engine.texts import ShardTexts
 
     Tokens = NDArray[np.integer[Any]]
 
@@ -73,6 +74,7 @@ class Seen:
     spans: tuple[int, ...]  # tokens of the stretches of text that a sequence was made of
     drawn: int | None  # sequences drawn; None: a checkpoint doesn't say, and all were trained on
     skipped: tuple[tuple[int, int], ...] = ()  # (first, how many) of those that were not trained on
+    length: int | None = None  # positions a sequence; None: the first stretch, but for its last target
 
 
 def seen_spans(shards: TokenShards, seen: Seen, *, trained: int) -> list[Tokens]:
@@ -80,22 +82,29 @@ def seen_spans(shards: TokenShards, seen: Seen, *, trained: int) -> list[Tokens]
     and where they follow each other in the text they are one stretch, as no model of them need know of the cut."""
     import numpy as np
 
-    from modelwright_plugins.engine.batches import ShardTexts
+    from modelwright_plugins.engine.blend import opened
 
-    texts = ShardTexts(shards.path / "train", seen.spans, seed=seen.seed)
-    found: list[tuple[NDArray[np.int64], int]] = []  # where stretches begin, and how long they are
-    drawn = trained if seen.drawn is None else seen.drawn
-    for epoch in range(-(-drawn // texts.count)):
-        numbers = np.arange(epoch * texts.count, min(drawn, (epoch + 1) * texts.count))
-        for first, count in seen.skipped:
-            numbers = numbers[(numbers < first) | (numbers >= first + count)]
-        for order, length in zip(texts.orders(epoch), seen.spans, strict=True):
-            found.append((np.asarray(order[numbers - epoch * texts.count] * texts.step), length))
-    if not any(len(at) for at, _ in found):
+    texts = opened(shards.path / "train", seen.spans, seed=seen.seed, length=seen.length or seen.spans[0] - 1)
+    numbers = np.arange(trained if seen.drawn is None else seen.drawn)
+    for first, count in seen.skipped:
+        numbers = numbers[(numbers < first) | (numbers >= first + count)]
+    return [span for shard, own in texts.by_shard(numbers) for span in _seen_of(shard, own)]
+
+
+def _seen_of(texts: ShardTexts, numbers: NDArray[np.int64]) -> list[Tokens]:
+    """The stretches of one shard that are among its sequences of these numbers."""
+    import numpy as np
+
+    begins, ends = [], []
+    for epoch in np.unique(numbers // texts.count).tolist():
+        places = numbers[numbers // texts.count == epoch] - epoch * texts.count
+        for order, length in zip(texts.orders(epoch), texts.lengths, strict=True):
+            begins.append(order[places] * texts.step)
+            ends.append(begins[-1] + length)
+    if not begins:
         return []
-    begins = np.concatenate([at for at, _ in found])
-    places = np.argsort(begins, kind="stable")
-    reach = np.maximum.accumulate(np.concatenate([at + length for at, length in found])[places])
-    begins = begins[places]
-    firsts = np.flatnonzero(np.concatenate([[True], begins[1:] > reach[:-1]]))
-    return [texts.tokens[begins[a] : reach[b - 1]] for a, b in zip(firsts, [*firsts[1:], len(begins)], strict=True)]
+    found = np.concatenate(begins)
+    places = np.argsort(found, kind="stable")
+    found, reach = found[places], np.maximum.accumulate(np.concatenate(ends)[places])
+    firsts = np.flatnonzero(np.concatenate([[True], found[1:] > reach[:-1]]))
+    return [texts.tokens[found[a] : reach[b - 1]] for a, b in zip(firsts, [*firsts[1:], len(found)], strict=True)]

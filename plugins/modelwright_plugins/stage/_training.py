@@ -16,6 +16,7 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Metrics, Tokenizer, TokenShards
 from modelwright_plugins.engine import checkpoint
 from modelwright_plugins.engine.batches import Batches
+from modelwright_plugins.engine.blend import BlendTexts
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.loop import Spike, Trainer
 from modelwright_plugins.engine.position import Position
@@ -178,6 +179,9 @@ class Training:
             assert stage.init_from is not None
             checkpoint.load(stage.init_from, self._newest("init_from", stage.init_from), chunks, None)
 
+        if self.first and isinstance(batches.texts, BlendTexts):
+            for line in batches.texts.warnings(Position.after(stage.steps, stage.ramp()).trained):
+                warnings.warn(line, stacklevel=2)
         if self.first and not done:
             self.card.write(self.folder / "model.json", job.hooks.registry)
         return assembled(
