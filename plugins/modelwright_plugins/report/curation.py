@@ -10,7 +10,7 @@ import modelwright
 from modelwright_plugins.report.histogram import number, svg
 from modelwright_plugins.report.template import breakable, megabytes, share, template
 
-REASONS = 20  # at most, of a step; funnel.json has all
+REASONS = 12  # at most, of a step; funnel.json has all
 SETTING = 300  # characters of a setting that are shown
 
 
@@ -48,7 +48,7 @@ def said(funnel: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _step(step: Mapping[str, Any], most: int) -> dict[str, Any]:
-    reasons = list(step["dropped"].items())
+    reasons, statistics = list(step["dropped"].items()), step.get("statistics", {})
     shown = {reason for reason, _ in reasons[:REASONS]}
     found = {
         "edited": 0,
@@ -57,10 +57,10 @@ def _step(step: Mapping[str, Any], most: int) -> dict[str, Any]:
         **step,
         "kept": 100 * step["bytes_out"] / most,
         "gone": 100 * max(step["bytes_in"] - step["bytes_out"], 0) / most,
-        "reasons": [(reason, count, count / max(step["documents_in"], 1)) for reason, count in reasons[:REASONS]],
-        "more_reasons": len(reasons[REASONS:]),
+        "reasons": [(reason, count, count / max(step["documents_in"], 1), count / reasons[0][1]) for reason, count in reasons[:REASONS]],
+        "other_reasons": (len(reasons[REASONS:]), sum(count for _, count in reasons[REASONS:])),
         "examples": [example for example in step["examples"] if example["reason"] in shown],
-        "histograms": [_histogram(name, each) for name, each in step.get("statistics", {}).items()],
+        "histograms": [_histogram(name, each, len(statistics) > 1) for name, each in statistics.items()],
         "lost": _lost(step.get("edited_bytes", 0)),
         "does": _does(step),
     }
@@ -77,13 +77,13 @@ def _lost(size: int) -> str:
     return f"{megabytes(size)} went" if size >= 0 else f"{megabytes(-size)} came to them"
 
 
-def _histogram(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+def _histogram(name: str, found: Mapping[str, Any], several: bool) -> dict[str, Any]:
     from markupsafe import Markup
 
     limits = [f"{words} {number(found[key])}" for key, words in (("least", "at least"), ("most", "at most")) if found[key] is not None]
     rule = f"{' and '.join(limits)}: {share(found['outside'])} are outside" if limits else "no threshold"
-    if found["outside"]:
-        rule += f", {share(found['alone'])} only by this"
+    if found["outside"] and several:
+        rule += f", {share(found['alone'])} of no other threshold"
     if found["without"]:
         rule += f"; {found['without']:,} documents have no value"
     words = {"least": "At least", "most": "At most"}

@@ -20,15 +20,15 @@ def svg(name: str, found: Mapping[str, Any]) -> str:
     """`found` is as `stage/_histogram.py` makes it. Bars are documents that stayed; those that went stand on them, paler, outlined."""
     at = _Axis(found)
     highest = max(map(sum, zip(found["kept"], found["dropped"], strict=True)))
-    unit = (BOTTOM - TOP) / highest
     kept, dropped = [], []
     for (begin, end), stay, gone in zip(pairwise(found["edges"]), found["kept"], found["dropped"], strict=True):
         x, width = at(begin), max(at(end) - at(begin) - 0.6, 0.8)
-        below = max(stay * unit, LEAST) if stay else 0.0
+        whole = (BOTTOM - TOP) * math.sqrt((stay + gone) / highest)  # by the root: what a threshold cuts off is the thin end
+        below = max(whole * stay / (stay + gone), LEAST) if stay else 0.0
         if stay:
             kept.append(_bar(x, BOTTOM, width, below))
         if gone:
-            dropped.append(_bar(x, BOTTOM - below, width, max(gone * unit, LEAST)))
+            dropped.append(_bar(x, BOTTOM - below, width, max(whole - below, LEAST)))
     parts = [_ground(at, found)]
     parts += [f'<path class="stay" d="{"".join(kept)}"/>'] if kept else []
     parts += [f'<path class="drop" d="{"".join(dropped)}"/>'] if dropped else []
