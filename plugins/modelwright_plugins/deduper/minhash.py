@@ -23,13 +23,14 @@ class MinHash(Deduper):
     MinHash (Broder 1997) with banding: two texts are compared when all rows of one band agree, which at Jaccard similarity s
     happens with probability 1 - (1 - s^rows)^bands (0.92 at 0.8 with 14 x 8), and are near duplicates when the similarity
     estimated from all bands * rows values (standard error below 0.05) reaches `min_similarity`. Groups are what such
-    pairs connect; the first of each group stays. Numbers of bands and rows, and n: FineWeb (arXiv:2406.17557, section 3.4).
+    pairs connect, in whatever order texts come; the first of each group stays. Numbers of bands and rows, and n: FineWeb
+    (arXiv:2406.17557, section 3.4).
     """
 
     ngram: int = 5  # words (runs of letters, digits and underscores, lower-cased)
     bands: int = 14  # parts of a signature; texts are compared when one part agrees
     rows: int = 8  # hash values in a band
-    min_similarity: float = 0.7  # estimated Jaccard similarity, 0 to 1; near where banding's probability is steepest, (1/14)^(1/8) = 0.72
+    min_similarity: float = 0.65  # estimated Jaccard similarity, 0 to 1; one standard error below 0.7, or half of the pairs at 0.7 are lost
     seed: int = 1  # of the hash functions
 
     reason: ClassVar[str] = "near_duplicate"
@@ -37,6 +38,8 @@ class MinHash(Deduper):
     def __post_init__(self) -> None:
         if min(self.ngram, self.bands, self.rows) < 1:
             raise ValueError(f"ngram, bands and rows must be at least 1, got {self.ngram}, {self.bands}, {self.rows}")
+        if not 0 <= self.min_similarity <= 1:
+            raise ValueError(f"min_similarity is {self.min_similarity}; it is a similarity from 0 to 1")
 
     def sign(self, texts: Sequence[str]) -> NDArray[np.uint32]:
         """(documents, bands * rows): minima of the upper halves of 64-bit hashes; all ones for a text with fewer than n words."""

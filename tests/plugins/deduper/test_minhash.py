@@ -121,3 +121,5 @@ def test_other_bands_rows_and_seeds():
     assert minhash.first(signatures).tolist() == [0, 0, 2]
     with pytest.raises(ValueError, match="at least 1"):
         MinHash(rows=0)
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        MinHash(min_similarity=1.5)
