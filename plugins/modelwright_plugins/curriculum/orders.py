@@ -23,7 +23,7 @@ class Shuffled(Curriculum):
 
 @dataclass(frozen=True, kw_only=True)
 class Sorted(Curriculum):
-    """From easy to hard by a number that each document has (Bengio et al. 2009, "Curriculum Learning"), the same way each epoch.
+    """From easy to hard by a number that each document has (Bengio et al. 2009), the same way each epoch.
 
     By length, texts get longer, not sequences, as they do in Li et al. 2022 (arXiv:2108.06084). The order is that within a domain, and
     domains are mixed as the mixture says; `mix.domain=null` puts all text in one order.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import broken_data
+import broken_mixtures  # noqa: F401 - it adds to BROKEN
 import broken_training
 import pytest
 from broken_table import BROKEN

@@ -42,6 +42,9 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "source/jsonl": {"paths": [str(tmp_path / "a.jsonl")]},
         "objective/multitask": {"weights": {"causal_lm": 0.7, "fill_in_the_middle": 0.3}},
         "objective/distillation": {"teacher": str(tmp_path / "teacher")},
+        "mixture/fixed": {"weights": {"general": 3, "code": 1, "math": 0}},
+        "mixture/doremi": {"steps": 3, "sequence_length": 32, "global_batch": 4, "micro_batch": 2},
+        "mixture/phases": {"phases": {"unimax": {"share": 3}, "end": {"share": 1, "name": "temperature"}}},
     }
 
 

@@ -1,0 +1,1 @@
+"""A small curriculum to begin with."""
