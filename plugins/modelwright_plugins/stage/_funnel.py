@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,8 @@ def merge(funnel: list[Step], counts: Path, bad: Path, dropped: Path, kept: Kept
         if rows and bounds:
             step |= {"measured": len(rows), "statistics": statistics(rows, bounds)}
         gone = (item for file in sorted(counts.glob(f"{place:02d}_*.jsonl")) for item in _lines(file))
-        _save(smallest(gone, kept.dropped), dropped / f"{place:02d}_{step['step']}.jsonl.gz")
+        name = re.sub(r"[^\w.-]", "_", step["step"])
+        _save(smallest(gone, kept.dropped), dropped / f"{place:02d}_{name}.jsonl.gz")
     source = funnel[0]
     if "quarantined" not in source:
         records = [record for file in sorted(bad.iterdir()) for record in _lines(file)]

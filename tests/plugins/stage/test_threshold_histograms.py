@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_wide_values_are_binned_by_their_logarithms_and_zero_has_a_bin() -> None
     edges = found["edges"]
     assert found["scale"] == "log" and edges[0] == 0 and found["dropped"][0] == 7
     assert 50 in edges and 100_000 in edges
-    ratios = [b / a for a, b in zip(edges[1:], edges[2:], strict=False)]
+    ratios = [b / a for a, b in pairwise(edges[1:])]
     assert np.median(ratios) == pytest.approx(math.exp((math.log(edges[-1]) - math.log(edges[1])) / (len(edges) - 2)), rel=0.1)
 
 
