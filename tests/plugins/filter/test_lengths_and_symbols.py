@@ -44,6 +44,7 @@ NONE = {"max_per_word": None}
     [
         ({}, "# " + "w " * 9, "# # " + "w " * 9, "too_many_symbols"),  # 1 of 10 words; 2 of 11
         ({}, "w " * 18 + "w... …", "w " * 17 + "w... …", "too_many_symbols"),  # both kinds of ellipsis together: 2 of 20, of 19 words
+        ({}, "# ... " + "w " * 8, "# # " + "w " * 8, "too_many_symbols"),  # each on its own: 1 and 1 of 10 words; 2 of 10
         (NONE | {"max_special": 0.5}, "ab1 ", "a1 .", "too_many_special_characters"),
         (NONE | {"max_special": 0.25}, "हिन्दी।", "हिन्दी।।।", "too_many_special_characters"),  # signs of vowels are of the letters
         (NONE | {"max_digits": 0.5}, "a1b2", "a123", "too_many_digits"),

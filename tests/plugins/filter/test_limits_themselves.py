@@ -36,6 +36,9 @@ def test_a_score_must_be_more_than_the_least(tmp_path):
     assert score == pytest.approx(0.5, abs=1e-4)
     assert decide(dataclasses.replace(model, min_score=score), "mill Mühle") == "language_below_score"
     assert decide(dataclasses.replace(model, min_score=score - 1e-9), "mill Mühle") is True
+    for least, outside in ((score, True), (score - 1e-9, False)):  # bounds allow their ends
+        (bound,) = dataclasses.replace(model, min_score=least).build().bounds().values()
+        assert (score < bound.least) == outside
 
 
 def test_perplexity_at_its_bounds(tmp_path):
