@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "report"))
-from example import findings
+from example import curation, findings
 from sweeps import big_sweep, config, write_run
 
 from modelwright_plugins.report.compare import page as comparison_page
 from modelwright_plugins.report.comparison import Objective, compared
+from modelwright_plugins.report.curation import page as curation_page
 from modelwright_plugins.report.page import page as report_page
 from modelwright_plugins.report.runs import folders, read, swept
 
@@ -41,6 +42,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     objectives = [Objective(metric="train.loss"), Objective(metric="train.speed", maximize=True)]
     made = {
         "report": report_page(findings()),
+        "curation": curation_page(curation(), [{"paths": ["/very/long/path/" * 9]} for _ in curation()], "curate/web"),
+        "curated": report_page(findings(funnel=curation())),
         "comparison": comparison_page(compared(read(folders([big])), None, swept(big), big)),
         "wide": comparison_page(compared(read(folders([wide])), None, swept(wide), wide)),
         "front": comparison_page(compared(read(folders([two])), objectives, swept(two), two)),
@@ -50,7 +53,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: home / f"{name}.html" for name in made}
 
 
-@pytest.mark.parametrize("name", ["report", "comparison", "front", "wide"])
+@pytest.mark.parametrize("name", ["report", "curation", "curated", "comparison", "front", "wide"])
 @pytest.mark.parametrize(("width", "dark"), [(360, False), (1280, False), (1280, True)])
 def test_a_page_is_accessible_quiet_alone_and_fits(pages, opened, violations, name, width, dark) -> None:
     found = opened(pages[name], width, dark=dark)
@@ -58,7 +61,7 @@ def test_a_page_is_accessible_quiet_alone_and_fits(pages, opened, violations, na
     assert (found.asked, found.complaints, found.overflow()) == ([], [], 0)
 
 
-@pytest.mark.parametrize("name", ["report", "comparison", "front", "wide"])
+@pytest.mark.parametrize("name", ["report", "curation", "curated", "comparison", "front", "wide"])
 def test_it_prints_and_nothing_is_cut_off_at_the_right(pages, opened, name) -> None:
     found = opened(pages[name], 1280)
     assert found.page.pdf(format="A4").startswith(b"%PDF-")

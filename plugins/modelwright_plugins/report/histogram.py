@@ -83,7 +83,7 @@ class _Axis:
             step = size * next(n for n in (1, 2, 5, 10) if n * size >= rough * 0.999)
             every = [step * n for n in range(math.ceil(self.first / step), math.floor(self.last / step) + 1)]
         within = [(self(value), _short(value)) for value in every if self.first <= value <= self.last]
-        return zero + [tick for tick in within if tick[0] > LEFT + ZERO or not zero]
+        return zero + [tick for tick in within if tick[0] >= LEFT + ZERO or not zero]
 
 
 def _short(value: float) -> str:

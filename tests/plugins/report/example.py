@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from modelwright_plugins.report.page import Findings
+from modelwright_plugins.stage._histogram import histogram
 
 NAMES = [
     "argparse",
@@ -117,3 +118,44 @@ def findings(**changed: Any) -> Findings:
         "run": "runs/pretrain/quickstart/2026-11-21_02-10-00",
     }
     return Findings(**given | changed)
+
+
+def measured(seed: int, scale: str, least: float | None, most: float | None, many: int = 2000) -> dict[str, Any]:
+    """A statistic as a filter's sample has it."""
+    rng = np.random.default_rng(seed)
+    values = {
+        "words": np.floor(rng.lognormal(6, 1.8, many)),
+        "length": rng.normal(4.6, 0.7, many),
+        "share": np.where(rng.random(many) < 0.6, 0, rng.beta(1, 8, many)),
+        "count": rng.integers(0, 9, many).astype(float),
+    }[scale]
+    inside = (values >= (-np.inf if least is None else least)) & (values <= (np.inf if most is None else most))
+    return histogram(values, inside & (rng.random(many) < 0.9), least, most) | {"alone": 0.01, "without": seed % 3}
+
+
+def curation() -> list[dict[str, Any]]:
+    """A funnel with everything that there can be: statistics, edits, many reasons, long names, a step that removed nothing."""
+    found = findings().funnel
+    funnel = [dict(each) | {"edited": 0, "edited_bytes": 0, "edits": []} for each in found]
+    funnel[2] |= {
+        "measured": 2000,
+        "statistics": {
+            "words": measured(1, "words", 50, 100_000),
+            "mean word length in characters": measured(2, "length", 3, 10),
+            "share of lines that end with an ellipsis": measured(3, "share", None, 0.3),
+            "different stop words": measured(4, "count", 2, None),
+            "a_long_name_of_a_statistic_of_somebody's_own_filter_without_spaces": measured(5, "length", 9, None),
+            "no threshold": measured(6, "words", None, None),
+        },
+    }
+    funnel[1] |= {"dropped": {f"language_{n}_" + "x" * n: 40 - n for n in range(40)}, "examples": []}
+    funnel[4] |= {
+        "edited": 812,
+        "edited_bytes": 123_456,
+        "edits": [
+            {"id": "a/b.py", "pieces": [["same", "…before "], ["gone", "what went\n" * 9], ["new", "what came"], ["same", " after…"]]},
+            {"id": "c" * 150, "pieces": [["gone", "w" * 300]]},
+        ],
+    }
+    funnel.append(step("nothing", "filter", (1_580, 1_580), (12_100_000, 12_100_000)))
+    return funnel
