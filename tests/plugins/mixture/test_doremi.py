@@ -186,6 +186,32 @@ def test_domains_alike_stay_uniform_and_twice_is_the_same(tmp_path: Path) -> Non
         assert list(found.values()) == pytest.approx([1 / 3] * 3, abs=0.05)
 
 
+def drawn(rank: int, given: Material) -> list[list[int]]:
+    """The domains of each of 20 batches of as many sequences as there are domains, one more, and twice as many."""
+    from modelwright_plugins.engine.start import find_device
+    from modelwright_plugins.mixture._domain_batches import DomainBatches
+    from modelwright_plugins.objective.causal_lm import CausalLM
+    from modelwright_plugins.tokenizer.vocabulary import Vocabulary
+
+    find_device()
+    shards, k = {name: domain.shard for name, domain in given.domains.items()}, len(given.domains)
+    batches = DomainBatches.blended(shards, np.full(k, 1 / k), CausalLM(), Vocabulary(VOCABULARY, END), length=16, seed=3)
+    return [batches.batch(number * size, size)["loss_domain"].tolist() for size in (k, k + 1, 2 * k) for number in range(20)]
+
+
+def test_each_batch_has_all_domains_alike(tmp_path: Path) -> None:
+    given = material(tmp_path / "given", {f"d{seed}": documents(noise, seed, 1 + seed % 3) for seed in range(7)})
+    for domains in on_ranks(drawn, 1, tmp_path / "ranks", given=given)[0]:
+        counts = [domains.count(domain) for domain in range(7)]
+        assert min(counts) >= 1 and max(counts) - min(counts) <= 1
+
+
+def test_a_domain_with_less_than_a_sequence_is_told(tmp_path: Path) -> None:
+    given = material(tmp_path / "given", {"web": documents(noise, 0, 3), "code": documents(noise, 1, 1, 15)})
+    with pytest.raises(RuntimeError, match="domain code: 16 tokens make no sequence of 16; take a smaller mixture"):
+        on_ranks(drawn, 1, tmp_path / "ranks", given=given)
+
+
 def some_rounds(rank: int, settings: Mapping[str, Any], given: Material) -> dict[str, float]:
     return dict(DoReMi(**settings).weigh(given))
 
@@ -196,7 +222,8 @@ def test_rounds_begin_with_the_weights_before(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"proxy": SMALL, "steps": 4, "sequence_length": 16, "global_batch": 4, "micro_batch": 2, "rounds": 3}
     settings["reference_weights"] = {"repeats": 1, "noise": 3}
     found, told = {}, {}
-    for name, changes in (("moves", {}), ("still", {"smoothing": 1.0, "reference_weights": None})):
+    same = {"rounds": 1, "micro_batch": 4}
+    for name, changes in (("moves", {}), ("still", {"smoothing": 1.0, "reference_weights": None}), ("whole batches", same)):
         given = material(tmp_path / name, domains)
         found[name] = on_ranks(some_rounds, 1, tmp_path / "ranks" / name, settings={**settings, **changes}, given=given)[0]
         told[name] = json.loads((given.work / "doremi.json").read_text())["rounds"]
@@ -204,6 +231,7 @@ def test_rounds_begin_with_the_weights_before(tmp_path: Path) -> None:
     assert len(told["moves"]) == 3
     for before, after in pairwise(told["moves"]):
         assert after["reference_weights"] == pytest.approx(before["weights"])
+    assert told["whole batches"][0]["weights"] == pytest.approx(told["moves"][0]["weights"], rel=1e-5)
     assert len(told["still"]) == 1  # smoothed to what it began with
     assert found["still"] == pytest.approx({"noise": 0.5, "repeats": 0.5})
 
