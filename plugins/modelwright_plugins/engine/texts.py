@@ -29,10 +29,15 @@ class Stored(Texts, Protocol):
         """Each shard, and which of its own numbers those of `numbers` are that are drawn from it, in the order of `numbers`."""
 
 
-def stored(shard: Path) -> tuple[NDArray[np.integer[Any]], Any]:
-    """The tokens of an indexed dataset (a path without `.bin` and `.idx`), not read before they are used, and its index."""
+def stored_tokens(shard: Path) -> NDArray[np.integer[Any]]:
+    """The tokens of an indexed dataset (a path without `.bin` and `.idx`), not read before they are used."""
+    return np.memmap(shard.with_name(shard.name + ".bin"), dtype=IndexedDataset(str(shard), mmap=True).index.dtype, mode="r")
+
+
+def stored_lengths(shard: Path) -> Integers:
+    """How many tokens each document of an indexed dataset has."""
     index = IndexedDataset(str(shard), mmap=True).index
-    return np.memmap(shard.with_name(shard.name + ".bin"), dtype=index.dtype, mode="r"), index
+    return np.array(index.sequence_lengths, np.int64)  # a copy: reading the index's own arrays when it is gone ends the process
 
 
 class ShardTexts:
@@ -49,7 +54,7 @@ class ShardTexts:
         `window`: every epoch goes through the shard from its beginning to its end, in a random order only within so many stretches;
         None: in a random order. `stream` sets the order apart from that of other shards with the same seed.
         """
-        self.tokens, _ = stored(shard)
+        self.tokens = stored_tokens(shard)
         self.shard, self.lengths, self.seed, self.window, self.stream = shard, lengths, seed, window, stream
         self.step = lengths[0] - 1
         self.count = max(0, len(self.tokens) - max(lengths)) // self.step + (len(self.tokens) >= max(lengths))  # stretches an epoch

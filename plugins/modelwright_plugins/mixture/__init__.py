@@ -16,7 +16,7 @@ class Domain:
     """The training text of one domain, as tokens."""
 
     shard: Path  # its Megatron indexed dataset: the path without `.bin` and `.idx`
-    documents: int
+    documents: int  # how many
     tokens: int  # ends of documents too
     bytes: int  # of UTF-8 text
 
@@ -37,7 +37,7 @@ class Material:
 class Phase:
     """A stretch of training with the same weights throughout."""
 
-    name: str
+    name: str  # a word for it, as tables have it
     share: float  # of all tokens that training reads; those of all phases sum to 1
     weights: Mapping[str, float]  # domain -> share of the phase's tokens that are drawn from it; they sum to 1
 

@@ -21,7 +21,7 @@ from modelwright_plugins.artifacts.blend import MOST, Blend, BlendedDomain
 from modelwright_plugins.artifacts.documents import read, split
 from modelwright_plugins.artifacts.shard_writer import ShardWriter
 from modelwright_plugins.curriculum import Curriculum
-from modelwright_plugins.engine.texts import stored
+from modelwright_plugins.engine.texts import stored_lengths, stored_tokens
 from modelwright_plugins.mixture import Phase
 from modelwright_plugins.progress import progress
 
@@ -42,7 +42,7 @@ class Corpus:
     @classmethod
     def of(cls, documents: Documents, shards: Path, key: str | None, curriculum: Curriculum) -> Corpus:
         """ModelwrightError: a document has no domain or score, or the shards are not of these documents."""
-        lengths = stored(shards / "train")[1].sequence_lengths
+        lengths = stored_lengths(shards / "train")
         aside = split(documents)
         held_out, held = frozenset(aside["held_out"]), iter(_held(shards))
         other = ModelwrightError(f"{shards} was not made from {documents.path}; run stages=[tokenize,mix,…] on these documents")
@@ -75,8 +75,8 @@ class Corpus:
 
     def write(self, shards: Path, folder: Path) -> dict[str, BlendedDomain]:
         """One indexed dataset a domain, with its documents in the order of their scores; and shards.json."""
-        tokens, index = stored(shards / "train")
-        begins, lengths = index.sequence_pointers // tokens.itemsize, index.sequence_lengths
+        tokens, lengths = stored_tokens(shards / "train"), stored_lengths(shards / "train")
+        begins = np.cumsum(lengths) - lengths
         told, found, files = _told(shards), {}, file_names(self.names)
         with progress("mix", len(tokens), "tok") as bar:
             for number, name in enumerate(self.names):
