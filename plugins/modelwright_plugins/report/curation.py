@@ -57,7 +57,10 @@ def _step(step: Mapping[str, Any], most: int) -> dict[str, Any]:
         **step,
         "kept": 100 * step["bytes_out"] / most,
         "gone": 100 * max(step["bytes_in"] - step["bytes_out"], 0) / most,
-        "reasons": [(reason, count, count / max(step["documents_in"], 1), count / reasons[0][1]) for reason, count in reasons[:REASONS]],
+        "reasons": [
+            (reason, count, count / max(step["documents_in"], 1), count / max(step["dropped"].values()))
+            for reason, count in reasons[:REASONS]
+        ],
         "other_reasons": (len(reasons[REASONS:]), sum(count for _, count in reasons[REASONS:])),
         "examples": [example for example in step["examples"] if example["reason"] in shown],
         "histograms": [_histogram(name, each, len(statistics) > 1) for name, each in statistics.items()],
@@ -81,11 +84,11 @@ def _histogram(name: str, found: Mapping[str, Any], several: bool) -> dict[str, 
     from markupsafe import Markup
 
     limits = [f"{words} {number(found[key])}" for key, words in (("least", "at least"), ("most", "at most")) if found[key] is not None]
-    rule = f"{' and '.join(limits)}: {share(found['outside'])} are outside" if limits else "no threshold"
+    rule = f"{' and '.join(limits)}: {share(found['outside'])} outside" if limits else "no threshold"
     if found["outside"] and several:
-        rule += f", {share(found['alone'])} of no other threshold"
+        rule += f", {share(found['alone'])} outside of this alone"
     if found["without"]:
-        rule += f"; {found['without']:,} documents have no value"
+        rule += f"; {found['without']:,} {'document has' if found['without'] == 1 else 'documents have'} no value"
     words = {"least": "At least", "most": "At most"}
     bins = zip(pairwise(found["edges"]), found["kept"], found["dropped"], strict=True)
     whole = found["scale"] == "whole"

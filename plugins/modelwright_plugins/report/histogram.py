@@ -78,12 +78,12 @@ class _Axis:
             digits = (1,) if self.last > 150 * self.first else (1, 2, 5)
             every = [digit * 10.0**power for power in decades for digit in digits]
         else:
-            rough = (self.last - self.first) / 4
+            rough = (self.last - self.first) / 5
             size = 10.0 ** math.floor(math.log10(rough))
             step = size * next(n for n in (1, 2, 5, 10) if n * size >= rough * 0.999)
             every = [step * n for n in range(math.ceil(self.first / step), math.floor(self.last / step) + 1)]
         within = [(self(value), _short(value)) for value in every if self.first <= value <= self.last]
-        return zero + [tick for tick in within if tick[0] >= LEFT + ZERO or not zero]
+        return zero + [tick for tick in within if not zero or tick[0] - 3 * len(tick[1]) > zero[0][0] + 8]
 
 
 def _short(value: float) -> str:

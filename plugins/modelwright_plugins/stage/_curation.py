@@ -61,7 +61,7 @@ class Count(PipelineStep):
     """Counts documents and bytes that pass, and each group's bytes; writes them to `<place>_<rank>.json` in `folder`.
 
     With a filter it runs it, and is its exclusion writer: reasons and examples of what is dropped or edited are kept too, a sample of
-    what is dropped goes to `<place>_<rank>.jsonl`, and a sample of what comes is measured. A conversation whose text the filter has
+    what is dropped goes to `<place>_<rank>.dropped`, and a sample of what comes is measured, into `<place>_<rank>.sample`. A conversation whose text the filter has
     edited loses the turns in its metadata, unless they were edited alike: they would hold what was taken out."""
 
     def __init__(self, folder: Path, place: int, kept: Kept, step: BaseFilter | None = None) -> None:
@@ -149,12 +149,12 @@ class Count(PipelineStep):
             "edited_bytes": self.edited_bytes,
             "edits": [(key, {"id": name, "pieces": pieces(before, after)}) for key, (name, before, after) in self.edits.found()],
             "bounds": {name: [bound.least, bound.most] for name, bound in bounds.items()},
-            "sample": sample,
         }
         place = self.folder / f"{self.place:02d}_{rank:05d}.json"
         place.write_text(json.dumps(found))
-        with place.with_suffix(".jsonl").open("w") as out:
-            out.writelines(json.dumps(item, default=str) + "\n" for item in self.dropped.found())
+        for suffix, items in ((".sample", sample), (".dropped", self.dropped.found())):
+            with place.with_suffix(suffix).open("w") as out:
+                out.writelines(json.dumps(item, default=str) + "\n" for item in items)
 
 
 class Store(PipelineStep):

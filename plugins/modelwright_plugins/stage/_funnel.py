@@ -44,15 +44,14 @@ def merge(funnel: list[Step], counts: Path, bad: Path, dropped: Path, kept: Kept
             "groups": groups,
         }
         bounds: dict[str, list[float | None]] = next((task["bounds"] for task in tasks if task["bounds"]), {})
-        rows = smallest((row for task in tasks for row in task["sample"]), kept.measured)
+        rows = smallest(_all(counts, f"{place:02d}_*.sample"), kept.measured)
         if rows and bounds:
             step |= {"measured": len(rows), "statistics": statistics(rows, bounds)}
-        gone = (item for file in sorted(counts.glob(f"{place:02d}_*.jsonl")) for item in _lines(file))
         name = re.sub(r"[^\w.-]", "_", step["step"])
-        _save(smallest(gone, kept.dropped), dropped / f"{place:02d}_{name}.jsonl.gz")
+        _save(smallest(_all(counts, f"{place:02d}_*.dropped"), kept.dropped), dropped / f"{place:02d}_{name}.jsonl.gz")
     source = funnel[0]
     if "quarantined" not in source:
-        records = [record for file in sorted(bad.iterdir()) for record in _lines(file)]
+        records = list(_all(bad, "*.jsonl"))
         source["quarantined"], source["quarantined_count"] = records[:QUARANTINED], len(records)
         source["documents_in"] = source["documents_out"] + len(records)
 
@@ -76,9 +75,11 @@ def _few(examples: list[dict[str, str]], limit: int) -> list[dict[str, str]]:
     return chosen
 
 
-def _lines(file: Path) -> Iterator[Any]:
-    with file.open("rb") as lines:
-        yield from map(json.loads, lines)
+def _all(folder: Path, files: str) -> Iterator[Any]:
+    """What is on the lines of these files, in the order of tasks."""
+    for file in sorted(folder.glob(files)):
+        with file.open("rb") as lines:
+            yield from map(json.loads, lines)
 
 
 def _save(documents: Sequence[Any], file: Path) -> None:

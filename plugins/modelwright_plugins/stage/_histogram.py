@@ -89,7 +89,8 @@ def _edges(values: NDArray[np.float64], bounds: list[float]) -> tuple[str, NDArr
         if last - first < BINS:
             return "whole", np.arange(first - 0.5, last + 1)
     above = values[values > 0]
-    if low >= 0 and len(above) and (bulk := np.quantile(above, [0.02, 0.98]))[1] > WIDE * bulk[0]:
+    bulk = np.quantile(above, [0.02, 0.98]) if low >= 0 and len(above) else np.ones(2)
+    if bulk[1] > WIDE * bulk[0] and not 0.01 < high <= 1:  # shares stay as they are
         near = [bound for bound in bounds if above.min() / 30 <= bound <= high * 30 and bound > 0]
         first, last = min([above.min(), *near]), max([high, *near])
         zero = [0.0] if low == 0 else []  # a bin of its own

@@ -135,7 +135,7 @@ def test_each_figure_has_words_and_numbers_beside_it() -> None:
     words = funnel[2]["statistics"]["words"]
     assert all(attributes["role"] == "img" and attributes["aria-label"] for tag, attributes in Reader(text).tags if tag == "svg")
     shown = said(funnel)["funnel"][2]["histograms"][0]
-    assert shown["said"].startswith("at least 50 and at most 100,000: ") and shown["said"].endswith("1 documents have no value")
+    assert shown["said"].startswith("at least 50 and at most 100,000: ") and shown["said"].endswith("1 document has no value")
     assert sum(kept + gone for _, kept, gone in shown["rows"]) == 2000
     value, share = words["thresholds"]["least"][2]
     assert f"<b>{number(value)}</b> would drop {100 * share:.1f}".removesuffix(".0") in text
