@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 from collections import deque
@@ -15,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from modelwright_plugins.executor._tasks import Failure, Places, Tasks
+from modelwright_plugins.executor._tasks import Failure, Places, Tasks, attempt, pack
 
 PATIENCE = 5.0  # seconds that a worker has to end
 
@@ -47,7 +46,7 @@ class Pool(Places):
             multiprocessing.set_start_method("forkserver", force=True)
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload([__name__, *{type(step).__module__ for step in tasks.pipeline}])
-        self.packed, self.errors, self.workers = pickle.dumps(tasks), tasks.logs / "stderr.log", workers
+        self.packed, self.errors, self.workers = pack(tasks), tasks.logs / "stderr.log", workers
         self.waiting: deque[int] = deque()
         self.idle: list[tuple[Connection, Any]] = []
         self.busy: dict[Connection, tuple[Any, int]] = {}  # its process, and its task
@@ -130,11 +129,7 @@ def serve(packed: bytes, line: Connection, errors: Path) -> None:
             rank = line.recv()
         except (EOFError, OSError):
             return
-        try:
-            failure = pickle.loads(packed).attempt(rank)
-        except Exception as error:
-            failure = Failure.of(error)
-        line.send(failure)
+        line.send(attempt(packed, rank))
 
 
 def _end_with_parent() -> None:

@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import json
 import os
+import pickle
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -173,6 +175,22 @@ class Tasks(PipelineExecutor):
         parts = [json.loads(file.read_bytes()) for file in sorted((self.logs / "stats").glob("*.json"))]
         with self.logging_dir.open("stats.json", "wt") as file:
             sum((PipelineStats.from_json(part) for part in parts), start=PipelineStats()).save_to_disk(file)
+
+
+def pack(tasks: Tasks) -> bytes:
+    """For `attempt` in another process: with the folders that modules are imported from here."""
+    return pickle.dumps(([str(Path(place).absolute()) for place in sys.path], pickle.dumps(tasks)))
+
+
+def attempt(packed: bytes, rank: int) -> Failure | None:
+    """Run a task with steps that no other attempt has used."""
+    try:
+        folders, inner = pickle.loads(packed)
+        sys.path.extend(place for place in folders if place not in sys.path)
+        tasks: Tasks = pickle.loads(inner)
+    except Exception as error:
+        return Failure.of(error)
+    return tasks.attempt(rank)
 
 
 def run_tasks(
