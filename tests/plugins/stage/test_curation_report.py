@@ -116,7 +116,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
 
 
 def test_a_tiny_corpus_is_counted_by_hand(tmp_path: Path) -> None:
-    texts = {"one": "a", "two": "a b", "three": "a b c", "z": "a b c z", "five": "a y c d y", "nine": "a b c d e f g h i"}
+    texts = {"one": "a", "two": "a b", "three": "a b c", "z": "a y c z", "five": "a y c d y", "nine": "a b c d e f g h i"}
     job = curated(written(tmp_path / "in", texts), tmp_path / "out")
     source, words = funnel(job)
     assert "statistics" not in source and words["measured"] == 6
