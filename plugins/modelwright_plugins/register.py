@@ -86,6 +86,8 @@ def modelwright_register(registry: Registry) -> None:
     add("deduper", "semantic", semantic="Semantic")
     add("deduper", "parts", lines="Lines", paragraphs="Paragraphs", sentences="Sentences")
     add("executor", "local", local="Local")
+    add("executor", "ray", ray="Ray")
+    add("executor", "slurm", slurm="Slurm")
     add("mixture", "weights", proportional="Proportional", fixed="Fixed", temperature="Temperature", unimax="UniMax")
     add("mixture", "phases", phases="Phases")
     add("mixture", "doremi", doremi="DoReMi")

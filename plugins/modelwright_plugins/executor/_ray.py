@@ -6,6 +6,7 @@ and a task that raises ends the run with "2/3 tasks completed" and no error."""
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ class OnRay(Places):
 
             self.ray, self.packed = ray, ray.put(pack(tasks))
             # 0: retries are counted, and told, by the process that leads
-            wanted = {"num_cpus": cpus, "max_retries": 0} | ({} if memory is None else {"memory": memory})
+            wanted: dict[str, Any] = {"num_cpus": cpus, "max_retries": 0} | ({} if memory is None else {"memory": memory})
             self.attempt = ray.remote(**wanted)(attempt)
             self._check(cpus, memory, own=address is None)
             self.until_close = undo.pop_all()
@@ -105,7 +106,7 @@ def _cluster(address: str | None, workers: int | None, cpus: float) -> Iterator[
         count = (workers or len(os.sched_getaffinity(0))) * cpus
         how = {"address": "local", "num_cpus": max(1, int(-(-count // 1))), "object_store_memory": STORE_BYTES, "include_dashboard": False}
     try:
-        ray.init(**how, log_to_driver=False, logging_level="ERROR")
+        ray.init(**how, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         said = " ".join(str(error).split())[:300]
         raise ModelwrightError(f"executor.address={address}: no Ray cluster can be reached there: {said}", "executor.address") from error

@@ -18,9 +18,7 @@ class Ray(Executor):
     """Tasks on a Ray cluster. Its nodes see the run's folder under the same path, and have the same packages."""
 
     tasks: int = 16  # shares of the input; what comes out does not depend on it
-    address: str | None = (
-        None  # of the cluster: host:port, or auto for the one this machine is in; null: one on this machine, for this alone
-    )
+    address: str | None = None  # of the cluster, host:port, or auto for this machine's; null: one of its own, on this machine
     workers: int | None = None  # tasks at a time; null: as many as the cluster has room for
     cpus_per_task: float = 1.0  # cores that Ray sets aside for a task
     memory_gb: float | None = None  # memory that Ray sets aside for a task, 10⁹ bytes; null: it does not look

@@ -42,11 +42,17 @@ class Slurm(Executor):
             raise ValueError(f"sbatch has {', '.join(ours)}; this executor sets it itself")
 
     def problems(self) -> list[str]:
+        import subprocess
         from shutil import which
 
-        if which("sbatch"):
-            return []
-        return ["executor=slurm needs sbatch, which is not on this machine: start the run where Slurm's commands are"]
+        if not which("sbatch"):
+            return ["executor=slurm needs sbatch, which is not on this machine: start the run where Slurm's commands are"]
+        try:
+            asked = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, timeout=30)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return [f"executor=slurm: Slurm does not answer: {error}"]
+        said = (asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"])[-1]
+        return [f"executor=slurm: Slurm does not answer: {said}"] if asked.returncode else []
 
     def run(self, steps: Sequence[PipelineStep], *, tasks: int, logs: Path, title: str, total: int | None) -> None:
         from modelwright_plugins.executor._slurm import Arrays

@@ -14,6 +14,7 @@ from executor_steps import TASK_BYTES, Fail, Make, Save, Slow, all_there, read_b
 from slurm import missing, slurm
 
 from modelwright.errors import ModelwrightError
+from modelwright.testing import assert_conforms
 from modelwright_plugins.executor import _slurm
 from modelwright_plugins.executor._tasks import Tasks
 from modelwright_plugins.executor.slurm import Slurm
@@ -61,12 +62,13 @@ def test_jobs_that_fail_once_are_done_once(tmp_path, cluster, capfd):
     canceller = subprocess.Popen([sys.executable, "-c", code + "time.sleep(1); subprocess.run(['scancel', job + '_2'])"])
     run([Make(), Save(tmp_path), raising, waiting, killed], tmp_path, 5, 100, env_command="export HELLO='a b'", time="5", cpus_per_task=1)
     assert canceller.wait() == 0
+    assert Slurm().problems() == []
     assert all_there(tmp_path, 5) and read_bar(tmp_path / "logs") == 5 * TASK_BYTES
     assert waiting.attempts()[2] == 2 and raising.attempts() == {0: 1, 1: 2, 2: 2, 3: 2, 4: 1}
     log = (tmp_path / "logs/executor.log").read_text()
     assert "task 1 failed, attempt 1: ValueError: no good: 1-1" in log
     assert "task 2 failed, attempt 1: it was cancelled" in log
-    assert "task 3 failed, attempt 1: its Slurm job has failed (RaisedSignal:9" in log
+    assert "task 3 failed, attempt 1: its Slurm job has failed (" in log
     out, err = capfd.readouterr()
     assert out == "" and all(line.startswith(("  try: ", "munged: ")) for line in err.splitlines()), err
     run([Make(), Save(tmp_path), raising], tmp_path, 5)  # nothing is left to do
@@ -118,6 +120,12 @@ Slurm().run(steps, tasks=3, logs=folder / "logs", title="t", total=None)
     run([Make(), again, Slow(0.01), Save(tmp_path)], tmp_path, 3)
     assert all_there(tmp_path, 3)
     assert again.attempts() == {0: 1, 1: 3, 2: again.attempts()[2]} and not queue()
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_it_conforms(cluster):
+    assert_conforms("executor/slurm")
 
 
 class Cluster:
@@ -198,6 +206,16 @@ def test_without_slurm(tmp_path, monkeypatch):
     assert Slurm().problems() == ["executor=slurm needs sbatch, which is not on this machine: start the run where Slurm's commands are"]
     with pytest.raises(ModelwrightError, match=r"executor=slurm needs s.*, which is not on this machine"):
         run([Make()], tmp_path)
+
+
+def test_a_slurm_that_does_not_answer_is_told_before_anything_runs(tmp_path, monkeypatch):
+    for name, script in (("sbatch", "exit 0"), ("sinfo", "echo 'sinfo: error: no host' >&2; echo 'sinfo: fatal: no cluster' >&2; exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Slurm().problems() == ["executor=slurm: Slurm does not answer: sinfo: fatal: no cluster"]
+    (tmp_path / "sinfo").write_text("#!/bin/sh\nexit 0\n")
+    assert Slurm().problems() == []
 
 
 def test_bad_values():
