@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.component import Job, Parts, Stage
 from modelwright.errors import ModelwrightError
+from modelwright.manifest import write_json
 from modelwright_plugins.artifacts import CurationReport, Documents
 from modelwright_plugins.artifacts.split import held_out_groups
 
@@ -38,6 +39,7 @@ class Curate(Stage):
 
     uses = ("source", "filter", "deduper", "executor")
     makes = (Documents, CurationReport)
+    resumable = True  # tasks that have finished are not run again
 
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
@@ -52,7 +54,8 @@ class Curate(Stage):
         except ModelwrightError as error:
             return [str(error)]
         named = [(f"{kind}.{name}", part) for kind in ("filter", "deduper") for name, part in parts.get(kind, {}).items()]
-        return [f"{key}.{line}" for key, part in named for line in part.problems()]
+        found = [f"{key}.{line}" for key, part in named for line in part.problems()]
+        return found + (parts["executor"].problems() if "executor" in parts else [])
 
     def forecast(self, parts: Parts) -> dict[str, Any]:
         files: list[SourceFile] = parts["source"].files()
@@ -60,9 +63,12 @@ class Curate(Stage):
 
     def run(self, job: Job) -> None:
         from modelwright_plugins.stage._funnel import check, told
+        from modelwright_plugins.stage._resumed import begin
 
-        out, work = job.make(Documents).path, job.out / "work"
-        out.mkdir()
+        begin(job)
+        out, work = _folder(job.make(Documents).path), job.out / "work"
+        if (out / "split.json").exists():  # an earlier attempt was ended while it tidied up
+            return shutil.rmtree(work, ignore_errors=True)
         funnel = self._passes(job, out, work)
         print(told(funnel))
         sizes = [step.pop("groups") for step in funnel][-1]
@@ -72,8 +78,9 @@ class Curate(Stage):
         aside = sum(sizes[group] for group in held_out)
         split = {"held_out": held_out, "bytes": {"train": sum(sizes.values()) - aside, "held_out": aside}}
         (out / "funnel.json").write_text(json.dumps(funnel, indent=1, ensure_ascii=False), encoding="utf-8")
-        (out / "split.json").write_text(json.dumps(split, indent=1, ensure_ascii=False), encoding="utf-8")
-        shutil.rmtree(work)
+        write_json(work / "split.json", split)
+        (work / "split.json").replace(out / "split.json")  # whole or not at all, and last
+        return shutil.rmtree(work)
 
     def _page(self, job: Job, funnel: list[dict[str, Any]]) -> Path:
         """Written before anything is found wrong with what is left: it shows which threshold took the rest."""
@@ -131,7 +138,7 @@ class Curate(Stage):
 
 
 def _folder(path: Path) -> Path:
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     return path
 
 

@@ -1,0 +1,148 @@
+"""A curation that is killed and resumed makes the same bits, and does not do twice what was done."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import pytest
+
+from modelwright.component import Job
+from modelwright_plugins.artifacts import Documents
+from modelwright_plugins.deduper.exact import Exact
+from modelwright_plugins.executor.local import Local
+from modelwright_plugins.source.jsonl import Jsonl
+from modelwright_plugins.stage.curate import Curate
+
+TASKS = 8
+WORDS = [
+    "run", "stages=[curate]", "source=jsonl", "source.paths=[texts/*.jsonl]", "filter=[gopher_quality,gopher_repetition]",
+    "deduper=[exact,minhash]", f"executor.tasks={TASKS}", "executor.workers=2", "run.reuse=false",
+]  # fmt: skip
+
+
+def corpus(folder, files=TASKS, documents=120):
+    pick = random.Random(0)
+    known = [f"w{i}" for i in range(3000)] + ["the", "of", "and", "to", "that", "with", "have", "be"] * 300
+    folder.mkdir()
+    before = []
+    for number in range(files):
+        with (folder / f"{number:02d}.jsonl").open("w") as out:
+            for i in range(documents):
+                text = "\n".join(" ".join(pick.choices(known, k=12)).capitalize() + "." for _ in range(40))
+                if pick.random() < 0.1 and before:
+                    text = pick.choice(before)
+                before.append(text)
+                out.write(json.dumps({"text": text, "id": f"{number}-{i}"}) + "\n")
+
+
+def modelwright(folder, *words):
+    env = {**os.environ, "MODELWRIGHT_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "modelwright", *words], cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def finished(folder, *words):
+    process = modelwright(folder, *words)
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return said
+
+
+def killed_at(folder, file, *words):
+    """SIGKILL to the process that leads, and to no other, once `file` is there."""
+    process = modelwright(folder, *words)
+    deadline = time.monotonic() + 120
+    while not (folder / file).exists():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return {path: path.stat().st_mtime_ns for path in (folder / "killed/curate/logs").glob("*/completions/*")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.skipif(find_spec("ray") is None, reason="no ray"))])
+def test_the_same_bits_as_one_that_was_left_alone(tmp_path, executor):
+    corpus(tmp_path / "texts")
+    words = [*WORDS, f"executor={executor}"]
+    if executor == "local":
+        finished(tmp_path, *words, "run.dir=alone")
+    done = killed_at(tmp_path, "killed/curate/logs/pass_0/completions/00001", *words, "run.dir=killed")
+    assert 1 <= len(done) < TASKS
+    if executor == "local":
+        later = killed_at(tmp_path, "killed/curate/logs/pass_1/completions/00000", "resume", "killed")
+        assert TASKS + 2 <= len(later) <= 2 * TASKS and later.items() >= done.items()
+        done = later
+    finished(tmp_path, "resume", "killed")
+    for path, stamp in done.items():
+        assert path.stat().st_mtime_ns == stamp, path  # it was not run again
+    assert not (tmp_path / "killed/curate/work").exists()
+    if executor == "ray":
+        finished(tmp_path, *WORDS, "run.dir=alone")
+    runs = [json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("alone", "killed")]
+    assert runs[0]["stages"]["curate"]["artifacts"]["documents"] == runs[1]["stages"]["curate"]["artifacts"]["documents"]
+
+
+def job(folder, paths):
+    parts = {"source": Jsonl(paths=paths), "filter": {}, "deduper": {"exact": Exact()}, "executor": Local(tasks=4, workers=1)}
+    return Job(run=folder, out=folder, seed=0, parts=parts, inputs={}, hooks=None)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in (folder / Documents.name).iterdir()}
+
+
+def stopped(folder, paths, monkeypatch):
+    """Curate, and be stopped after the second of four tasks."""
+    from modelwright_plugins.executor._tasks import Tasks
+
+    mark = Tasks.mark_rank_as_completed
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+        def interrupted(self, rank):
+            mark(self, rank)
+            if rank == 1:
+                raise KeyboardInterrupt
+
+        patch.setattr(Tasks, "mark_rank_as_completed", interrupted)
+        Curate().run(job(folder, paths))
+
+
+def test_other_files_than_before_start_it_again(tmp_path, monkeypatch, capsys):
+    """A task's share depends on all files: with one more, what the others have done would be of other files."""
+    corpus(tmp_path / "texts", 6, 5)
+    paths = [str(tmp_path / "texts" / "*.jsonl")]
+    for name in ("stopped", "alone", "same"):
+        (tmp_path / name).mkdir()
+    stopped(tmp_path / "same", paths, monkeypatch)
+    Curate().run(job(tmp_path / "same", paths))
+    assert "starts again" not in capsys.readouterr().out
+    stopped(tmp_path / "stopped", paths, monkeypatch)
+    (tmp_path / "texts" / "00a.jsonl").write_text((tmp_path / "texts" / "03.jsonl").read_text() + '{"text": "One more.", "id": "x"}\n')
+    Curate().run(job(tmp_path / "stopped", paths))
+    assert "starts again" in capsys.readouterr().out
+    Curate().run(job(tmp_path / "alone", paths))
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "alone") != contents(tmp_path / "same")
+
+
+def test_one_that_was_ended_while_it_tidied_up_is_finished(tmp_path, monkeypatch):
+    corpus(tmp_path / "texts", 6, 5)
+    paths = [str(tmp_path / "texts")]
+    (tmp_path / "out").mkdir()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+        def ended(path):
+            (path / "counts" / "00_00000.json").unlink()
+            raise KeyboardInterrupt
+
+        patch.setattr("shutil.rmtree", ended)
+        Curate().run(job(tmp_path / "out", paths))
+    before = contents(tmp_path / "out")
+    Curate().run(job(tmp_path / "out", paths))
+    assert contents(tmp_path / "out") == before and not (tmp_path / "out" / "work").exists()
