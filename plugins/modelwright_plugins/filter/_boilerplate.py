@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from datatrove.pipeline.filters.base_filter import BaseFilter
-
 from modelwright_plugins.filter._keywords import Keywords, unspaced
+from modelwright_plugins.filter.measured import Bounds, Measured
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -37,31 +36,46 @@ COUNTER = re.compile(
 )
 
 
-class Lines(BaseFilter):
+class Lines(Measured):
     """Cuts HTML out, then removes lines."""
 
     name = "boilerplate"
+    statistic = "share of words in lines that go"
 
     def __init__(self, phrases: list[str], most: int, rules: Collection[str], strip: bool, removed: float | None) -> None:
         super().__init__()
         self.phrases = Keywords([p for p in phrases if not unspaced(p)], [p for p in phrases if unspaced(p)])
         self.most, self.rules, self.strip, self.removed = most, frozenset(rules), strip, removed
 
+    def bounds(self) -> Mapping[str, Bounds]:
+        return {} if self.removed is None else {self.statistic: Bounds(most=self.removed)}
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        return {} if self.removed is None else {self.statistic: self._cleaned(document.text)[1]}
+
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        text = plain(doc.text) if self.strip else doc.text
-        if self.rules or self.phrases.any(text.lower()):
-            lines = text.split("\n")
-            kept = [line for line in lines if not self._goes(line)]
-            if len(kept) < len(lines):
-                if self.removed is not None:
-                    before = len(text.split())
-                    if before - sum(len(line.split()) for line in kept) > self.removed * before:
-                        return False, "mostly_boilerplate"
-                text = "\n".join(kept)
+        text, share = self._cleaned(doc.text)
+        if self.removed is not None and share > self.removed:
+            return False, "mostly_boilerplate"
         if not text.strip() and doc.text.strip():
             return False, "nothing_left"
         doc.text = text
         return True
+
+    def _cleaned(self, text: str) -> tuple[str, float]:
+        """What stays, and the share of words in lines that went; 0 where that has no limit."""
+        text = plain(text) if self.strip else text
+        if not self.rules and not self.phrases.any(text.lower()):
+            return text, 0.0
+        lines = text.split("\n")
+        kept = [line for line in lines if not self._goes(line)]
+        if len(kept) == len(lines):
+            return text, 0.0
+        share = 0.0
+        if self.removed is not None:
+            before = len(text.split())
+            share = (before - sum(len(line.split()) for line in kept)) / before
+        return "\n".join(kept), share
 
     def _goes(self, line: str) -> bool:
         words = line.split(None, self.most + 1)

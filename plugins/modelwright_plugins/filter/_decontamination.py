@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from math import inf, nextafter
 from typing import TYPE_CHECKING
 
-from datatrove.pipeline.filters.base_filter import BaseFilter
-
 from modelwright_plugins.filter._evaluation import Evaluation, words
+from modelwright_plugins.filter.measured import Bounds, Measured
 
 if TYPE_CHECKING:
     from datatrove.data import Document
 
 
-class Overlaps(BaseFilter):
+class Overlaps(Measured):
     """Records in `metadata["contaminated"]` which sets it found in what it keeps."""
 
     name = "decontamination"
+    statistic = "largest share of an evaluation example"
 
     def __init__(self, evaluation: Evaluation, overlap: float, mode: str, window: int, min_piece: int, max_pieces: int) -> None:
         super().__init__()
         self.evaluation, self.overlap, self.mode = evaluation, overlap, mode
         self.window, self.min_piece, self.max_pieces = window, min_piece, max_pieces
+
+    def bounds(self) -> Mapping[str, Bounds]:
+        if self.mode == "cut":
+            return {}
+        return {self.statistic: Bounds(most=nextafter(self.overlap, -inf) if self.overlap else 0.0)}  # as much as `overlap` is too much
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        return {} if self.mode == "cut" else {self.statistic: max(self._shares(self.evaluation.find(document.text)).values(), default=0.0)}
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         found = self._contaminated(self.evaluation.find(doc.text))
@@ -46,12 +56,15 @@ class Overlaps(BaseFilter):
         """Of overlaps those with examples that the text has enough of."""
         if not self.overlap or not found:
             return found
-        example_of, sizes = self.evaluation.example_of, self.evaluation.sizes
+        shares = self._shares(found)
+        return [one for one in found if shares[int(self.evaluation.example_of[one[2]])] >= self.overlap]
+
+    def _shares(self, found: list[tuple[int, int, int]]) -> dict[int, float]:
+        """Example -> the share of its words that is in overlaps; a word that is in several counts once."""
         there: dict[int, set[int]] = {}
         for _, n, place in found:
-            there.setdefault(int(example_of[place]), set()).update(range(place, place + n))
-        enough = {example for example, places in there.items() if len(places) >= self.overlap * sizes[example]}
-        return [one for one in found if int(example_of[one[2]]) in enough]
+            there.setdefault(int(self.evaluation.example_of[place]), set()).update(range(place, place + n))
+        return {example: len(places) / self.evaluation.sizes[example] for example, places in there.items()}
 
     def _pieces(self, text: str, found: list[tuple[int, int]]) -> list[str]:
         """What is left when words from and up to these numbers are cut out, with `window` characters on each side."""

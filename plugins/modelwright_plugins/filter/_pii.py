@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from collections.abc import Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import phonenumbers
-from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from modelwright_plugins.filter._check_digits import digits, with_luhn
 from modelwright_plugins.filter._national import NATIONAL
 from modelwright_plugins.filter._pii_find import Finder, Found, bare, iban
+from modelwright_plugins.filter.measured import Bounds, Measured
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -28,10 +29,11 @@ LAST = (
 )
 
 
-class Personal(BaseFilter):
+class Personal(Measured):
     """Counts what it found in `metadata["pii"]`: type -> number."""
 
     name = "PII"
+    statistic = "pieces of personal data"
 
     def __init__(self, finder: dict[str, Any], mode: str, most: int | None, placeholder: str, seed: int) -> None:
         super().__init__()
@@ -41,10 +43,20 @@ class Personal(BaseFilter):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_find": None}
 
-    def filter(self, doc: Document) -> bool | tuple[bool, str]:
+    def bounds(self) -> Mapping[str, Bounds]:
+        return {} if self.most is None else {self.statistic: Bounds(most=self.most)}
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        return {} if self.most is None else {self.statistic: len(self._finds().find(document.text))}
+
+    def _finds(self) -> Finder:
         if self._find is None:
             self._find = Finder(**self.finder)
-        found = self._find.find(doc.text)
+        return self._find
+
+    def filter(self, doc: Document) -> bool | tuple[bool, str]:
+        find = self._finds()
+        found = find.find(doc.text)
         if not found:
             return True
         counts: dict[str, int] = {}
@@ -55,10 +67,10 @@ class Personal(BaseFilter):
         doc.metadata["pii"] = counts
         if self.mode == "drop":
             return True
-        doc.text = self._without(doc.text, self._find)
+        doc.text = self._without(doc.text, find)
         for turn in doc.metadata.get("messages", ()):  # of a conversation: they repeat the text
             if isinstance(turn, dict) and isinstance(turn.get("content"), str):
-                turn["content"] = self._without(turn["content"], self._find)
+                turn["content"] = self._without(turn["content"], find)
         return True
 
     def _without(self, text: str, find: Finder) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import tarfile
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.utils._import_utils import ASSETS_PATH
 
 from modelwright_plugins.filter._keywords import Keywords
+from modelwright_plugins.filter.measured import Bounds, Measured
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 APART = re.compile(r"[^a-z0-9]+")  # what divides the words of a URL
 
 
-class Blocklist(BaseFilter):
+class Blocklist(Measured):
     """datatrove's URLFilter without tldextract, which fetches the list of public suffixes and waits for it.
 
     Its reasons: `domain` where the blocked one is the page's host, or the host is a `www.` of it; `subdomain` where it is above.
     """
 
     name = "URL blocklist"
+    statistic = "soft words of the URL"
 
     def __init__(self, lists: dict[str, list[str]], soft: int, integrated: bool, without_url: str) -> None:
         super().__init__()
@@ -51,6 +53,15 @@ class Blocklist(BaseFilter):
         domains = {domain.strip().rstrip(".").lower() for domain in lists["domains"]} - {""}
         words, soft, subwords = ({APART.sub("", entry.lower()) for entry in lists[name]} for name in ("words", "soft_words", "subwords"))
         return domains, {*lists["urls"]}, words, soft, Keywords((), subwords)
+
+    def bounds(self) -> Mapping[str, Bounds]:
+        return {self.statistic: Bounds(most=self.soft)} if self.integrated or self.lists["soft_words"] else {}
+
+    def measure(self, document: Document) -> Mapping[str, float]:
+        url = document.metadata.get("url")
+        if not self.bounds() or not isinstance(url, str) or not url:
+            return {}
+        return {self.statistic: len(self._blocked[3] & ({*APART.split(url.lower())} - {""}))}
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         url = doc.metadata.get("url")
