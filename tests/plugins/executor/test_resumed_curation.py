@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 
 import pytest
 
@@ -20,12 +19,12 @@ from modelwright_plugins.stage.curate import Curate
 
 TASKS = 8
 WORDS = [
-    "run", "stages=[curate]", "source=jsonl", "source.paths=[texts/*.jsonl]", "filter=[gopher_quality,gopher_repetition]",
-    "deduper=[exact,minhash]", f"executor.tasks={TASKS}", "executor.workers=2", "run.reuse=false",
+    "run", "stages=[curate]", "source=jsonl", "source.paths=[texts/*.jsonl]", "filter=[gopher_quality]",
+    "deduper=[exact]", f"executor.tasks={TASKS}", "executor.workers=2", "run.reuse=false",
 ]  # fmt: skip
 
 
-def corpus(folder, files=TASKS, documents=120):
+def corpus(folder, files=TASKS, documents=50):
     pick = random.Random(0)
     known = [f"w{i}" for i in range(3000)] + ["the", "of", "and", "to", "that", "with", "have", "be"] * 300
     folder.mkdir()
@@ -67,24 +66,17 @@ def killed_at(folder, file, *words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.skipif(find_spec("ray") is None, reason="no ray"))])
-def test_the_same_bits_as_one_that_was_left_alone(tmp_path, executor):
+def test_the_same_bits_as_one_that_was_left_alone(tmp_path):
     corpus(tmp_path / "texts")
-    words = [*WORDS, f"executor={executor}"]
-    if executor == "local":
-        finished(tmp_path, *words, "run.dir=alone")
-    done = killed_at(tmp_path, "killed/curate/logs/pass_0/completions/00001", *words, "run.dir=killed")
+    finished(tmp_path, *WORDS, "run.dir=alone")
+    done = killed_at(tmp_path, "killed/curate/logs/pass_0/completions/00001", *WORDS, "run.dir=killed")
     assert 1 <= len(done) < TASKS
-    if executor == "local":
-        later = killed_at(tmp_path, "killed/curate/logs/pass_1/completions/00000", "resume", "killed")
-        assert TASKS + 2 <= len(later) <= 2 * TASKS and later.items() >= done.items()
-        done = later
+    later = killed_at(tmp_path, "killed/curate/logs/pass_1/completions/00000", "resume", "killed")
+    assert len(later) >= TASKS + 2 and later.items() >= done.items()
     finished(tmp_path, "resume", "killed")
-    for path, stamp in done.items():
+    for path, stamp in later.items():
         assert path.stat().st_mtime_ns == stamp, path  # it was not run again
     assert not (tmp_path / "killed/curate/work").exists()
-    if executor == "ray":
-        finished(tmp_path, *WORDS, "run.dir=alone")
     runs = [json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("alone", "killed")]
     assert runs[0]["stages"]["curate"]["artifacts"]["documents"] == runs[1]["stages"]["curate"]["artifacts"]["documents"]
 

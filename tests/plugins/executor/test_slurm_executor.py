@@ -14,7 +14,6 @@ from executor_steps import TASK_BYTES, Fail, Make, Save, Slow, all_there, read_b
 from slurm import missing, slurm
 
 from modelwright.errors import ModelwrightError
-from modelwright.testing import assert_conforms
 from modelwright_plugins.executor import _slurm
 from modelwright_plugins.executor._tasks import Tasks
 from modelwright_plugins.executor.slurm import Slurm
@@ -120,12 +119,6 @@ Slurm().run(steps, tasks=3, logs=folder / "logs", title="t", total=None)
     run([Make(), again, Slow(0.01), Save(tmp_path)], tmp_path, 3)
     assert all_there(tmp_path, 3)
     assert again.attempts() == {0: 1, 1: 3, 2: again.attempts()[2]} and not queue()
-
-
-@needs_slurm
-@pytest.mark.slow
-def test_it_conforms(cluster):
-    assert_conforms("executor/slurm")
 
 
 class Cluster:
