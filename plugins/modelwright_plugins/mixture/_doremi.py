@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from modelwright_plugins.objective import Objective
 
 Numbers = NDArray[np.float64]
-STILL = 1e-3  # rounds end when no weight changes by so much (section 4)
+STILL = 1e-3  # rounds end when no weight changes by so much (the paper's iterated DoReMi)
 
 
 def searched(settings: DoReMi, material: Material) -> dict[str, float]:
