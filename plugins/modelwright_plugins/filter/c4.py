@@ -30,22 +30,14 @@ class C4Quality(Filter):
     drop_curly_bracket: bool = True  # the whole text, when a line that would stay has '{'
     drop_policy_lines: bool = True  # lines with 'terms of use', 'cookie policy' and the like
     edit: bool = True  # what stays is the lines that pass, without indentation; false: the text stays as it was, or goes as a whole
+    mode: Literal["exact", "fast"] = (
+        "exact"  # exact: datatrove's sentences and decisions; fast: sentences by a simpler rule, nearly the same decisions
+    )
 
     def build(self) -> BaseFilter:
-        from modelwright_plugins.filter._c4 import LazyC4
+        from modelwright_plugins.filter._c4 import Quality
 
-        return LazyC4(
-            edit=self.edit,
-            sentences=self.min_sentences,
-            filter_no_terminal_punct=self.require_terminal_punctuation,
-            min_words_per_line=self.min_words_per_line or -1,
-            max_word_length=self.max_word_length,
-            remove_citations=self.remove_citations,
-            filter_lorem_ipsum=self.drop_lorem_ipsum,
-            filter_javascript=self.drop_javascript_lines,
-            filter_curly_bracket=self.drop_curly_bracket,
-            filter_policy=self.drop_policy_lines,
-        )
+        return Quality(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from modelwright_plugins.filter import Filter
 
@@ -27,24 +27,14 @@ class GopherQuality(Filter):
     max_ellipsis_lines: float = 0.3  # share of lines that end with an ellipsis
     min_alphabetic_words: float = 0.8  # share of words with a letter
     min_stop_words: int = 2  # different words of: the be to of and that have with
+    mode: Literal["exact", "fast"] = (
+        "exact"  # exact: datatrove's words and decisions; fast: words by a simpler rule, nearly the same decisions
+    )
 
     def build(self) -> BaseFilter:
-        from datatrove.pipeline.filters import GopherQualityFilter
+        from modelwright_plugins.filter._gopher import Quality
 
-        from modelwright_plugins.filter._words import WORDS
-
-        return GopherQualityFilter(
-            min_doc_words=self.min_words,
-            max_doc_words=self.max_words,
-            min_avg_word_length=self.min_mean_word_length,
-            max_avg_word_length=self.max_mean_word_length,
-            max_symbol_word_ratio=self.max_symbol_ratio,
-            max_bullet_lines_ratio=self.max_bullet_lines,
-            max_ellipsis_lines_ratio=self.max_ellipsis_lines,
-            max_non_alpha_words_ratio=self.min_alphabetic_words,  # datatrove's name is the wrong way round
-            min_stop_words=self.min_stop_words,
-            language=WORDS,
-        )
+        return Quality(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,18 +51,11 @@ class GopherRepetition(Filter):
     max_duplicate_paragraph_characters: float = 0.2  # share of characters
     top_ngrams: tuple[float, ...] = (0.2, 0.18, 0.16)  # share of characters in the most frequent 2-, 3-, 4-gram; shorter: fewer rules
     duplicate_ngrams: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.1)  # share in repeated 5-, 6-, ... 10-grams
+    mode: Literal["exact", "fast"] = (
+        "exact"  # exact: datatrove's words and decisions; fast: words by a simpler rule, nearly the same decisions
+    )
 
     def build(self) -> BaseFilter:
-        from datatrove.pipeline.filters import GopherRepetitionFilter
+        from modelwright_plugins.filter._gopher import Repetition
 
-        from modelwright_plugins.filter._words import WORDS
-
-        return GopherRepetitionFilter(
-            dup_line_frac=self.max_duplicate_lines,
-            dup_para_frac=self.max_duplicate_paragraphs,
-            dup_line_char_frac=self.max_duplicate_line_characters,
-            dup_para_char_frac=self.max_duplicate_paragraph_characters,
-            top_n_grams=tuple(enumerate(self.top_ngrams, 2)),
-            dup_n_grams=tuple(enumerate(self.duplicate_ngrams, 5)),
-            language=WORDS,
-        )
+        return Repetition(self)

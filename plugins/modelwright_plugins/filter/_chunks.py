@@ -1,0 +1,170 @@
+"""Words as numbers, with what filters ask of each, and the words of every chunk between blanks that was seen lately."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from typing import Any
+
+import numpy as np
+from datatrove.pipeline.filters.gopher_quality_filter import STOP_WORDS
+from datatrove.utils.text import PUNCTUATION_SET
+from numpy.typing import NDArray
+
+from modelwright_plugins.filter._pieces import find_words
+from modelwright_plugins.filter._words import WORDS, Cut
+
+MOST = 2**17  # chunks, or words, that are kept, and as many again of those before
+CHARACTERS = 4_000_000  # of them: a chunk may be a whole file
+
+
+class Vocabulary(dict[str, int]):
+    """Word -> its number. The first ones are the stop words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.characters = 0
+        # of each word: its characters, the same but 0 where all are punctuation, and whether one is a letter
+        self._length, self._word_length, self._letters = array("q"), array("q"), array("b")
+        for word in STOP_WORDS:
+            self[word]
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self)
+        size = len(word)
+        self.characters += size
+        self.words.append(word)
+        self._length.append(size)
+        if word.isascii() and word.isalnum():
+            self._word_length.append(size)
+            self._letters.append(not word.isdecimal())
+        else:
+            self._word_length.append(0 if PUNCTUATION_SET.issuperset(word) else size)
+            self._letters.append(any(map(str.isalpha, word)))
+        return number
+
+    def numbers(self, words: list[str]) -> NDArray[np.int64]:
+        return _numbers(self, words)
+
+    def length(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        return _of(self._length, np.int64, numbers)
+
+    def word_length(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        return _of(self._word_length, np.int64, numbers)
+
+    def letters(self, numbers: NDArray[np.int64]) -> NDArray[np.int8]:
+        return _of(self._letters, np.int8, numbers)
+
+    def full(self) -> bool:
+        return len(self) > MOST or self.characters > CHARACTERS
+
+
+class Pieces:
+    """Words by a regular expression."""
+
+    def __init__(self, previous: Pieces | None = None) -> None:
+        self.vocabulary = Vocabulary()
+
+    def tokens(self, text: str) -> NDArray[np.int64]:
+        return self.vocabulary.numbers(find_words(text))
+
+    def full(self) -> bool:
+        return self.vocabulary.full()
+
+
+class Chunks(dict[str, int]):
+    """spaCy's words: chunk -> its number. A full one is followed by the next, which takes from it what comes again."""
+
+    def __init__(self, previous: Chunks | None = None) -> None:
+        super().__init__()
+        self.vocabulary, self.previous, self.characters = Vocabulary(), previous, 0
+        if previous is not None:
+            previous.previous = None
+        self._words = array("q")  # of all chunks
+        # of each chunk: where its words begin, how many they are; whether and how it could join its neighbours (see `Cut`)
+        self._starts, self._counts = array("q"), array("q")
+        self._joined, self._first, self._last = array("b"), array("h"), array("h")
+        self._pairs: NDArray[np.bool_] | None = None
+
+    def __missing__(self, chunk: str) -> int:
+        cut = self.previous.recall(chunk) if self.previous is not None else None
+        words, joined, first, last = cut or WORDS.cut(chunk)
+        number = self[chunk] = len(self)
+        self.characters += len(chunk)
+        self._starts.append(len(self._words))
+        self._counts.append(len(words))
+        self._words.extend(map(self.vocabulary.__getitem__, words))
+        self._joined.append(joined)
+        self._first.append(first)
+        self._last.append(last)
+        return number
+
+    def recall(self, chunk: str) -> Cut | None:
+        number = self.get(chunk)
+        if number is None:
+            return None
+        words, start = self.vocabulary.words, self._starts[number]
+        parts = [words[word] for word in self._words[start : start + self._counts[number]]]
+        return Cut(parts, bool(self._joined[number]), self._first[number], self._last[number])
+
+    def words_of(self, chunk: str) -> list[str]:
+        """A chunk's words by itself."""
+        number, words = self[chunk], self.vocabulary.words
+        start = self._starts[number]
+        return [words[word] for word in self._words[start : start + self._counts[number]]]
+
+    def tokens(self, text: str) -> NDArray[np.int64]:
+        """The number of each word of a text."""
+        numbers = _numbers(self, text.split())
+        if not self._doubtful(numbers):
+            return self._expand(numbers)
+        parts = []
+        for line in text.split("\n"):
+            numbers = _numbers(self, line.split())
+            parts.append(self.vocabulary.numbers(WORDS.word_tokenize(line)) if self._doubtful(numbers) else self._expand(numbers))
+        return np.concatenate(parts)
+
+    def doubtful(self, text: str) -> bool:
+        """Whether a special case was put together next to a chunk that could go on with it: its chunks' words are not a text's words."""
+        return self._doubtful(_numbers(self, text.split()))
+
+    def _expand(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The words of chunks, one after the other."""
+        if not len(numbers):
+            return numbers
+        counts = _of(self._counts, np.int64, numbers)
+        ends = np.cumsum(counts)
+        places = np.repeat(_of(self._starts, np.int64, numbers) - ends + counts, counts)
+        places += np.arange(len(places))
+        return _of(self._words, np.int64, places)
+
+    def _doubtful(self, numbers: NDArray[np.int64]) -> bool:
+        if not len(numbers):
+            return False
+        joined = _of(self._joined, np.bool_, numbers)
+        if not joined.any():
+            return False
+        if self._pairs is None:
+            self._pairs = _matrix(WORDS.cut.pairs)
+        meet = self._pairs[_of(self._last, np.int16, numbers[:-1]), _of(self._first, np.int16, numbers[1:])]
+        return bool((meet & (joined[:-1] | joined[1:])).any())
+
+    def full(self) -> bool:
+        return len(self) > MOST or self.characters > CHARACTERS or self.vocabulary.full()
+
+
+def _numbers(table: dict[str, int], keys: list[str]) -> NDArray[np.int64]:
+    return np.fromiter(map(table.__getitem__, keys), np.int64, len(keys))
+
+
+def _of(values: array[int], dtype: Any, places: NDArray[Any]) -> NDArray[Any]:
+    found: NDArray[Any] = np.frombuffer(values, dtype)[places]  # a copy: the array may grow again
+    return found
+
+
+def _matrix(pairs: list[tuple[int, int]]) -> NDArray[np.bool_]:
+    found = np.zeros([1 + max(itertools.chain.from_iterable(pairs))] * 2, bool)
+    for one, other in pairs:
+        found[one, other] = True
+    return found
