@@ -66,4 +66,4 @@ def breakable(name: str) -> str:
 
 def share(part: float) -> str:
     """A share in percent; what is not nothing doesn't look like nothing."""
-    return "less than 0.1 %" if 0 < part < 0.001 else f"{100 * part:.1f}".removesuffix(".0") + f"{GAP}%"
+    return f"<{GAP}0.1{GAP}%" if 0 < part < 0.001 else f"{100 * part:.1f}".removesuffix(".0") + f"{GAP}%"

@@ -61,8 +61,8 @@ class Count(PipelineStep):
     """Counts documents and bytes that pass, and each group's bytes; writes them to `<place>_<rank>.json` in `folder`.
 
     With a filter it runs it, and is its exclusion writer: reasons and examples of what is dropped or edited are kept too, a sample of
-    what is dropped goes to `<place>_<rank>.dropped`, and a sample of what comes is measured, into `<place>_<rank>.sample`. A conversation whose text the filter has
-    edited loses the turns in its metadata, unless they were edited alike: they would hold what was taken out."""
+    what is dropped goes to `<place>_<rank>.dropped`, and a sample of what comes is measured, into `<place>_<rank>.sample`. A conversation
+    whose text the filter has edited loses the turns in its metadata, unless they were edited alike: they would hold what was taken out."""
 
     def __init__(self, folder: Path, place: int, kept: Kept, step: BaseFilter | None = None) -> None:
         self.type, self.name = "COUNT", "documents" if step is None else step.name
@@ -126,6 +126,7 @@ class Count(PipelineStep):
         if self.step is not None:
             self.step.exclusion_writer = self
             self.stats = self.step.stats
+            self.sample.learn(self.folder, f"{self.place:02d}")
             data = self.step.run(self._enter(data), rank, world_size)
         for document in data:
             before = self._leaves(document, True)
@@ -152,6 +153,8 @@ class Count(PipelineStep):
         }
         place = self.folder / f"{self.place:02d}_{rank:05d}.json"
         place.write_text(json.dumps(found))
+        if sample:
+            self.sample.teach(place.with_suffix(".hashes"))
         for suffix, items in ((".sample", sample), (".dropped", self.dropped.found())):
             with place.with_suffix(suffix).open("w") as out:
                 out.writelines(json.dumps(item, default=str) + "\n" for item in items)

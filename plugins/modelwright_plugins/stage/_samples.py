@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+from array import array
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import xxhash
@@ -21,15 +23,34 @@ class Smallest:
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.others: set[int] = set()  # hashes of ids that other tasks have found, at most `most`
         self._heap: list[tuple[int, int, int, Any]] = []  # keys with a minus: the largest is on top
-        self._count = 0
+        self._count, self._limit = 0, 1 << 64
+
+    def learn(self, folder: Path, place: str) -> None:
+        """Take over what tasks that have ended know of the smallest hashes, from the file that the last of them wrote, if there is one.
+
+        What is above all of theirs can't be in the whole sample, and need not be looked at. Which tasks had ended changes what is looked
+        at, and not the sample."""
+        files = sorted(folder.glob(f"{place}_*.hashes"), key=lambda file: file.stat().st_mtime_ns)
+        if files:
+            self.others = set(array("Q", files[-1].read_bytes()))
+            if len(self.others) == self.most:
+                self._limit = max(self.others)
+
+    def teach(self, file: Path) -> None:
+        """Write, for tasks that begin later, the smallest hashes that are known."""
+        known = heapq.nsmallest(self.most, self.others | {-first for first, _, _, _ in self._heap})
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_bytes(array("Q", known).tobytes())
+        unfinished.rename(file)
 
     def key(self, name: str, text: str) -> Key | None:
         """The key of the document with this id, if as yet it is in the sample; its text is hashed only then."""
         if not self.most:
             return None
         first = hashed(name)
-        if len(self._heap) == self.most and first > -self._heap[0][0]:
+        if first > self._limit or (len(self._heap) == self.most and first > -self._heap[0][0]):
             return None
         key = first, hashed(text)
         return None if len(self._heap) == self.most and key >= (-self._heap[0][0], -self._heap[0][1]) else key

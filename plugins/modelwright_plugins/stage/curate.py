@@ -34,7 +34,7 @@ class Curate(Stage):
     min_bytes: int = 1  # bytes of text that must be left; fewer are an error that names the step that removed most
     held_out: float = 0.05  # share of the bytes, in whole groups, that no later stage may train on (tokenizer or model); 0: none
     examples: int = 3  # dropped documents that the page shows for each reason of each step, and edited ones for each step
-    measured: int = 2000  # documents, of those that come to a filter, whose statistics the page shows; 0: none
+    measured: int = 1000  # documents, of those that come to a filter, whose statistics the page shows; 0: none
     dropped: int = 100  # whole documents of those that a step drops, kept to be read (their first 100,000 characters); 0: none
 
     uses = ("source", "filter", "deduper", "executor")

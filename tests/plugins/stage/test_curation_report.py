@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import xxhash
@@ -37,6 +37,7 @@ class ByWords(Measured):
     """Keeps texts of 3 to 7 words, and none with a 'z'; in batches, as a classifier on a GPU would."""
 
     name = "by words"
+    looked_at: ClassVar[list[str]] = []
 
     def __init__(self, batch: int = 1) -> None:
         super().__init__(batch_size=batch)
@@ -57,6 +58,7 @@ class ByWords(Measured):
         return {"words": Bounds(3, 7), "letters y for each word": Bounds()}
 
     def measure(self, document: Document) -> Mapping[str, float]:
+        self.looked_at.append(document.id)
         words = len(document.text.split())
         return {"words": words, "letters y for each word": document.text.count("y") / words if words > 1 else float("nan")}
 
@@ -161,6 +163,17 @@ def test_the_sample_is_the_same_for_any_number_of_tasks(corpus: tuple[Path, dict
     assert [d["id"] for d in dropped(jobs[0], "01_words")] == [name for name in gone if name in sample]  # in the source's order
     assert all(d["text"] == texts[d["id"]] for d in dropped(jobs[0], "01_words"))
     assert len(funnel(jobs[0])[1]["edits"]) == 4 and funnel(jobs[0])[1]["edited"] > 50
+
+
+def test_a_task_passes_over_what_others_have_ruled_out(corpus: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    """Of 600 documents in any order, 20 smallest: some 20 (1 + ln 30) = 88 are among them when they come, in one task as in 14."""
+    counts, found = [], []
+    for tasks in (1, 14):
+        ByWords.looked_at.clear()
+        found.append(funnel(curated(corpus[0], tmp_path / str(tasks), tasks=tasks, measured=20)))
+        counts.append(len(ByWords.looked_at))
+    assert found[0] == found[1] and found[0][1]["measured"] == 20
+    assert all(80 < count < 110 for count in counts)  # alone, each of 14 tasks would look at 20 (1 + ln (43 / 20)) = 35
 
 
 def test_ids_that_are_not_unique(tmp_path: Path) -> None:
