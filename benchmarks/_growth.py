@@ -1,6 +1,7 @@
 """Whether memory stays flat and time grows with the input: the whole `curate` stage, and MinHash alone, at 1, 4 and 16 times the text.
 
-`python benchmarks/_growth.py {curate,minhash} FOLDER` is one measured run, in processes of its own."""
+`python benchmarks/_growth.py {curate,minhash} FOLDER` is one run, and with `measured` at the end one in processes of its own that
+prints what it used. A process's greatest memory is at least what its parent had when it was made, so a small one starts it."""
 
 from __future__ import annotations
 
@@ -14,10 +15,8 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from curation import Row
+from _table import Row
 
 TIMES = (1, 4, 16)
 FLAT = 1.15  # of the largest process's memory, from one size to the next
@@ -27,13 +26,14 @@ SUBREAPER = 36  # prctl's PR_SET_CHILD_SUBREAPER: grandchildren whose parent has
 
 def rows(some: list[str]) -> list[Row]:
     """The largest resident memory of any one process, and seconds of processor time of all together."""
-    from curation import Row
-
     found = []
     with tempfile.TemporaryDirectory() as name:
         megabytes = {times: _written(some[: len(some) * times // TIMES[-1]], Path(name) / str(times)) for times in TIMES}
         for what in ("curate", "minhash"):
-            used = {times: _measured(what, Path(name) / str(times)) for times in TIMES}
+            used = {}
+            for times in TIMES:
+                command = [sys.executable, __file__, what, f"{name}/{times}", "measured"]
+                used[times] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
             for times, (memory, cpu, wall) in used.items():
                 print(f"  {what}, {megabytes[times]:.1f} MB: {memory:.0f} MB of memory, {cpu:.1f} s of processor time, {wall:.1f} s")
             memory = max(used[b][0] / used[a][0] for a, b in pairwise(TIMES))
@@ -126,5 +126,8 @@ def minhash(folder: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[3:]:
+        print(json.dumps(_measured(sys.argv[1], Path(sys.argv[2]))))
+        sys.exit()
     with tempfile.TemporaryDirectory() as name:
         {"curate": curate, "minhash": minhash}[sys.argv[1]](Path(sys.argv[2]), Path(name))

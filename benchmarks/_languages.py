@@ -10,14 +10,12 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from _table import Row, seconds
+from _texts import size
 from datatrove.data import Document
 
 from modelwright_plugins.filter.language import Language
-
-if TYPE_CHECKING:
-    from curation import Row
 
 PACKAGES = ("django", "pretix", "wagtail")  # their wheels have the same messages in many languages
 LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "vi", "zh")
@@ -29,8 +27,6 @@ SENTENCES, CHARACTERS = 400, 2000  # of each language that are asked; of a docum
 
 def rows(wheels: Path, megabytes: float) -> list[Row]:
     """CLD2. The bar is on single sentences: the mean of the languages' accuracies. Speed is of documents of 2,000 characters."""
-    from curation import Row, seconds, size
-
     work, bar = f"language id, {len(LANGUAGES)} languages", ">= 10 MB/s, accuracy >= .94"
     said = _sentences(wheels)
     if missing := [language for language in LANGUAGES if len(said.get(language, ())) < 100]:

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ os.environ |= {"TOKENIZERS_PARALLELISM": "true", "TQDM_DISABLE": "1"}
 
 import numpy as np
 from _planted import BANDS, partners, planted, score
+from _table import Row, row, seconds, table
 from _texts import size, texts
 from datatrove.data import Document
 from datatrove.pipeline import dedup, filters
@@ -36,34 +35,6 @@ from modelwright_plugins.filter.fineweb import FineWebQuality
 from modelwright_plugins.filter.gopher import GopherQuality, GopherRepetition
 from modelwright_plugins.tokenizer.bpe import END_OF_DOCUMENT, ByteLevelBPE
 from modelwright_plugins.tokenizer.encoder import Encoder
-
-
-@dataclass(frozen=True)
-class Row:
-    work: str
-    ours: str
-    stock: str
-    ratio: str
-    bar: str
-    met: bool | None  # None: no bar
-
-
-def row(work: str, megabytes: float, ours: float, stock: float, bar: float, also: str = "", held: bool = True) -> Row:
-    """Of the seconds that both took; `also` says what else the bar wants, and `held` whether that is so."""
-    ratio = stock / ours
-    wanted = f">= {bar:g} x{', ' if also else ''}{also}"
-    return Row(work, f"{megabytes / ours:.2f} MB/s", f"{megabytes / stock:.2f} MB/s", f"{ratio:.1f} x", wanted, ratio >= bar and held)
-
-
-def cpu() -> float:
-    """Seconds of processor time of this process, its threads and the children that have ended."""
-    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
-
-
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    begin = cpu()
-    found = work()
-    return cpu() - begin, found
 
 
 def documents(some: list[str]) -> list[Document]:
@@ -151,7 +122,7 @@ def minhash_rows(some: list[str], pairs: int) -> list[Row]:
     best = partners([shuffled[at] for at in is_real], [number.get(first[at], -1 - at) for at in is_real.tolist()])
     shares = ", ".join(f"{np.mean(np.array(best) >= least):.3f} at {least} or more" for least in (0.5, 0.6, 0.65, 0.7))
     print(
-        f"    of {len(best):,} real documents that went (stock: {stock_gone[is_real].sum():,}), exact similarity to one of their group: {shares}"
+        f"    of {len(best):,} real documents that went (stock: {stock_gone[is_real].sum():,}), similarity to one of their group: {shares}"
     )
     worst = min(mine.joined[band] - theirs.joined[band] for band in BANDS if band[0] >= 0.7)
     also = f"recall >= stock's - .03 (least {worst:+.3f}), precision >= .995 ({mine.precision:.4f})"
@@ -216,13 +187,9 @@ def token_rows(some: list[str]) -> list[Row]:
         for text, end in zip(some, ends.tolist(), strict=True):
             same += mine[begin:end].tolist() == encoder.hugging_face.encode(text, add_special_tokens=False).ids
             begin = end + 1
-        bits = all(
-            (folder / f"ours.{suffix}").read_bytes() == (folder / f"stock_00000_tokens.{suffix}").read_bytes() for suffix in ("bin", "idx")
-        )
-        special = sum(END_OF_DOCUMENT in text for text in some)
-        print(
-            f"  {same:,} of {len(some):,} documents have Hugging Face's ids; files equal stock's: {bits}; texts with {END_OF_DOCUMENT}: {special}"
-        )
+        files = [[(folder / f"{name}.{suffix}").read_bytes() for suffix in ("bin", "idx")] for name in ("ours", "stock_00000_tokens")]
+        print(f"  {same:,} of {len(some):,} documents have Hugging Face's ids; both files equal stock's: {files[0] == files[1]};")
+        print(f"    documents with {END_OF_DOCUMENT} in their text: {sum(END_OF_DOCUMENT in text for text in some)}")
         also = f"ids of all documents ({same / len(some):.2%})"
         return [row("text to .bin/.idx, BPE", size(some), ours, stock, 5, also, same == len(some))]
 
@@ -259,11 +226,7 @@ def main() -> int:
 
             rows += _growth.rows(some)
     print()
-    table = [("work", "ours", "stock", "ratio", "bar", "met")]
-    table += [(r.work, r.ours, r.stock, r.ratio, r.bar, {True: "yes", False: "NO", None: ""}[r.met]) for r in rows]
-    widths = [max(len(line[at]) for line in table) for at in range(len(table[0]))]
-    for line in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print(table(rows))
     return int(any(r.met is False for r in rows))
 
 
