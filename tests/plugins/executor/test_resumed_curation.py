@@ -19,12 +19,12 @@ from modelwright_plugins.stage.curate import Curate
 
 TASKS = 8
 WORDS = [
-    "run", "stages=[curate]", "source=jsonl", "source.paths=[texts/*.jsonl]", "filter=[gopher_quality]",
+    "run", "stages=[curate]", "source=jsonl", "source.paths=[texts/*.jsonl]", "filter=[symbol_ratio]",
     "deduper=[exact]", f"executor.tasks={TASKS}", "executor.workers=2", "run.reuse=false",
 ]  # fmt: skip
 
 
-def corpus(folder, files=TASKS, documents=50):
+def corpus(folder, files=TASKS, documents=300):
     pick = random.Random(0)
     known = [f"w{i}" for i in range(3000)] + ["the", "of", "and", "to", "that", "with", "have", "be"] * 300
     folder.mkdir()
