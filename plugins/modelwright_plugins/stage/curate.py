@@ -29,6 +29,7 @@ class Curate(Stage):
     Documents come out in the source's order, whatever the number of tasks and workers. In the stage's folder stay `documents/`,
     `curation.html` (what each step did, and what each threshold does), `dropped/<place>_<step>.jsonl.gz` (a sample of what a step
     dropped, whole: {"id", "reason", "text", "metadata"}), `quarantine.jsonl` (every record that could not be read) and `logs/`.
+    The page, `documents/funnel.json` and `dropped/` show what was taken out, personal data too: `examples=0 dropped=0` leaves that out.
     """
 
     min_bytes: int = 1  # bytes of text that must be left; fewer are an error that names the step that removed most
