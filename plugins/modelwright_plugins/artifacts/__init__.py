@@ -43,7 +43,9 @@ class TokenShards(Artifact):
     """A folder of Megatron indexed datasets: `train.bin/.idx` and `held_out.bin/.idx`, one sequence a document, each
     ending in the end-of-document token; and `shards.json` with {"train" | "held_out": {"documents", "tokens", "bytes",
     "groups"}, "vocab_size": int, "end_of_document": int} (bytes of UTF-8 text; `groups` is the sorted list of group keys).
-    `held_out.jsonl` has a line for each held-out document, in the shard's order: {"id": str, "group": str, "bytes": int}."""
+    `held_out.jsonl` has a line for each held-out document, in the shard's order: {"id": str, "group": str, "bytes": int}.
+    Where they are mixed, there are also `blend.json` (`artifacts/blend.py`) and each domain's training text as `train_DOMAIN.bin/.idx`,
+    and shards.json has {"domains": {name: {"shard", "documents", "tokens", "bytes"}}}."""
 
     name: ClassVar[str] = "token_shards"
 

@@ -84,12 +84,13 @@ class BlendTexts:
         for index, name in enumerate(self.names):
             yield self.texts[name], own[which == index]
 
-    def warnings(self, sequences: int) -> list[str]:
-        """What one should know before a training of so many sequences, one line each."""
+    def warnings(self, sequences: int, length: int) -> list[str]:
+        """What one should know before a training of so many sequences of `length` positions, one line each."""
         found = [f"domain {name} is left out: it has less than one sequence" for name in self.left_out]
         if self.planned and abs(sequences / self.planned - 1) > 0.01:
+            tokens = sequences * length
             per_cent = f"{sequences / self.planned:.0%} of what the mixture was made for"
-            found.append(f"training reads {sequences:,} sequences, {per_cent}, so phases and epochs are others; set mix.tokens")
+            found.append(f"training reads {tokens:,} tokens, {per_cent}, so phases and epochs are others; set mix.tokens={tokens}")
         return found
 
     def _laid_out(self, end: int) -> tuple[NDArray[np.int16], Integers]:

@@ -180,7 +180,7 @@ class Training:
             checkpoint.load(stage.init_from, self._newest("init_from", stage.init_from), chunks, None)
 
         if self.first and isinstance(batches.texts, BlendTexts):
-            for line in batches.texts.warnings(Position.after(stage.steps, stage.ramp()).trained):
+            for line in batches.texts.warnings(Position.after(stage.steps, stage.ramp()).trained, stage.sequence_length):
                 warnings.warn(line, stacklevel=2)
         if self.first and not done:
             self.card.write(self.folder / "model.json", job.hooks.registry)

@@ -134,16 +134,16 @@ def test_what_is_shorter_than_a_sequence_is_left_out(tmp_path: Path, shards: dic
     data = texts(given, Leg(10, {"a": 0.4, "b": 0.4, "tiny": 0.2}), planned=10)
     assert [*data.left_out] == ["tiny"] and data.count == 12 + 7
     assert drawn(data, range(20)).count("a") == 10
-    assert data.warnings(10) == ["domain tiny is left out: it has less than one sequence"]
+    assert data.warnings(10, 8) == ["domain tiny is left out: it has less than one sequence"]
     with pytest.raises(ModelwrightError, match="phase 2 of the blend has no text as long as one sequence, 9 tokens: tiny of 8 tokens"):
         texts(given, Leg(10, {"a": 1.0}), Leg(10, {"tiny": 1.0}))
 
 
 def test_a_training_that_was_not_planned_is_told(shards: dict[str, Path]) -> None:
     data = texts(shards, Leg(10, {"a": 1.0}), planned=1000)
-    assert data.warnings(1009) == data.warnings(991) == []
-    for sequences, said in ((1100, "1,100 sequences, 110%"), (500, "500 sequences, 50%")):
-        assert said in data.warnings(sequences)[0] and "set mix.tokens" in data.warnings(sequences)[0]
+    assert data.warnings(1009, 8) == data.warnings(991, 8) == []
+    for sequences, said in ((1100, "8,800 tokens, 110%"), (500, "4,000 tokens, 50%")):
+        assert said in data.warnings(sequences, 8)[0] and f"set mix.tokens={8 * sequences}" in data.warnings(sequences, 8)[0]
 
 
 PHASES = [Phase("first", 0.25, {"a": 1.0, "b": 0.0, "c": 0.0}), Phase("rest", 0.75, {"a": 0.0, "b": 0.75, "c": 0.25})]

@@ -49,6 +49,6 @@ def test_two_folders_to_a_model_of_their_mixture(tmp_path: Path) -> None:
     # the last stage that made shards is the one that `from` takes from; twice as much as was planned is told
     said = modelwright(tmp_path, "stages=[train]", "from=one", "train.steps=20", "run.dir=two")
     second = json.loads((tmp_path / "two/manifest.json").read_text())["stages"]
-    assert second["train"]["inputs"]["token_shards"] == shards and "160 sequences, 200% of what the mixture was made for" in said
+    assert second["train"]["inputs"]["token_shards"] == shards and "5,120 tokens, 200% of what the mixture was made for" in said
     losses = [[json.loads(line)["loss"] for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()] for run in ("one", "two")]
     assert losses[0][0] == losses[1][0]
