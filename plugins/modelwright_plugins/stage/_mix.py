@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ class Corpus:
         held_out, held = frozenset(aside["held_out"]), iter(_held(shards))
         other = ModelwrightError(f"{shards} was not made from {documents.path}; run stages=[tokenize,mix,…] on these documents")
         domains: dict[str, int] = {}
-        domain, score, sizes = list[int](), list[float](), list[int]()
+        domain, score, sizes = array("q"), array("d"), list[int]()  # 16 bytes a document
         with progress("domains", sum(aside["bytes"].values()), "B") as bar:
             for document in read(documents):
                 size = len(document["text"].encode())

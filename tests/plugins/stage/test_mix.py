@@ -233,6 +233,12 @@ def test_a_mixture_that_gives_no_shares(tmp_path: Path, documents: list[dict[str
     assert said in str(caught.value)
 
 
+def test_a_key_that_is_no_domain(tmp_path: Path, documents: list[dict[str, Any]]) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ModelwrightError, match=r"mix\.domain=lines: there are more than 20 domains"):
+        patch.setattr("modelwright_plugins.stage._mix.DOMAINS", 20)
+        mixed(tmp_path, Mix(domain="lines"))
+
+
 def test_file_names_are_safe_and_distinct() -> None:
     names = ["a b", "a/b", "A_B", "../x", "…", "ü", "n" * 300, "x"]
     found = file_names(names)
