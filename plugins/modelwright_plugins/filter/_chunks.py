@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from array import array
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,34 +20,39 @@ MOST = 2**17  # chunks, or words, that are kept, and as many again of those befo
 CHARACTERS = 4_000_000  # of them: a chunk may be a whole file
 
 
-class Vocabulary(dict[str, int]):
+class Vocabulary:
     """Word -> its number. The first ones are the stop words."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.numbers_of: defaultdict[str, int] = defaultdict(itertools.count().__next__)
         self.words: list[str] = []
         self.characters = 0
         # of each word: its characters, the same but 0 where all are punctuation, and whether one is a letter
         self._length, self._word_length, self._letters = array("q"), array("q"), array("b")
-        for word in STOP_WORDS:
-            self[word]
-
-    def __missing__(self, word: str) -> int:
-        number = self[word] = len(self)
-        size = len(word)
-        self.characters += size
-        self.words.append(word)
-        self._length.append(size)
-        if word.isascii() and word.isalnum():
-            self._word_length.append(size)
-            self._letters.append(not word.isdecimal())
-        else:
-            self._word_length.append(0 if PUNCTUATION_SET.issuperset(word) else size)
-            self._letters.append(any(map(str.isalpha, word)))
-        return number
+        self.numbers(STOP_WORDS)
 
     def numbers(self, words: list[str]) -> NDArray[np.int64]:
-        return _numbers(self, words)
+        found = _numbers(self.numbers_of, words)
+        self.learn()
+        return found
+
+    def learn(self) -> None:
+        """What is asked of words, of those that got a number since."""
+        count = len(self.numbers_of) - len(self.words)
+        if not count:
+            return
+        words = list(itertools.islice(reversed(self.numbers_of), count))[::-1]
+        lengths = list(map(len, words))
+        plain = [word.isascii() and word.isalnum() for word in words]
+        self.words += words
+        self.characters += sum(lengths)
+        self._length.extend(lengths)
+        self._word_length.extend(
+            size if simple or not PUNCTUATION_SET.issuperset(word) else 0 for word, size, simple in zip(words, lengths, plain, strict=True)
+        )
+        self._letters.extend(
+            not word.isdecimal() if simple else any(map(str.isalpha, word)) for word, simple in zip(words, plain, strict=True)
+        )
 
     def length(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         return _of(self._length, np.int64, numbers)
@@ -57,7 +64,7 @@ class Vocabulary(dict[str, int]):
         return _of(self._letters, np.int8, numbers)
 
     def full(self) -> bool:
-        return len(self) > MOST or self.characters > CHARACTERS
+        return len(self.words) > MOST or self.characters > CHARACTERS
 
 
 class Pieces:
@@ -94,7 +101,7 @@ class Chunks(dict[str, int]):
         self.characters += len(chunk)
         self._starts.append(len(self._words))
         self._counts.append(len(words))
-        self._words.extend(map(self.vocabulary.__getitem__, words))
+        self._words.extend(map(self.vocabulary.numbers_of.__getitem__, words))
         self._joined.append(joined)
         self._first.append(first)
         self._last.append(last)
@@ -109,25 +116,31 @@ class Chunks(dict[str, int]):
         return Cut(parts, bool(self._joined[number]), self._first[number], self._last[number])
 
     def words_of(self, chunk: str) -> list[str]:
-        """A chunk's words by itself."""
+        """A chunk's words by itself, of one that was looked up with its text."""
         number, words = self[chunk], self.vocabulary.words
         start = self._starts[number]
         return [words[word] for word in self._words[start : start + self._counts[number]]]
 
     def tokens(self, text: str) -> NDArray[np.int64]:
         """The number of each word of a text."""
-        numbers = _numbers(self, text.split())
+        numbers = self._numbers(text)
         if not self._doubtful(numbers):
             return self._expand(numbers)
         parts = []
         for line in text.split("\n"):
-            numbers = _numbers(self, line.split())
+            numbers = self._numbers(line)
             parts.append(self.vocabulary.numbers(WORDS.word_tokenize(line)) if self._doubtful(numbers) else self._expand(numbers))
         return np.concatenate(parts)
 
     def doubtful(self, text: str) -> bool:
         """Whether a special case was put together next to a chunk that could go on with it: its chunks' words are not a text's words."""
-        return self._doubtful(_numbers(self, text.split()))
+        return self._doubtful(self._numbers(text))
+
+    def _numbers(self, text: str) -> NDArray[np.int64]:
+        """Of its chunks."""
+        found = _numbers(self, text.split())
+        self.vocabulary.learn()
+        return found
 
     def _expand(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """The words of chunks, one after the other."""
@@ -154,7 +167,7 @@ class Chunks(dict[str, int]):
         return len(self) > MOST or self.characters > CHARACTERS or self.vocabulary.full()
 
 
-def _numbers(table: dict[str, int], keys: list[str]) -> NDArray[np.int64]:
+def _numbers(table: Mapping[str, int], keys: list[str]) -> NDArray[np.int64]:
     return np.fromiter(map(table.__getitem__, keys), np.int64, len(keys))
 
 

@@ -6,6 +6,7 @@ for its bound stays; every other is counted by its words themselves.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,8 @@ from modelwright_plugins.filter._text import Text
 BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
 MIX = np.uint64(0xD6E8FEB86659FD93)
 KEPT = 2**18  # characters: the powers for texts up to this are kept
+SHIFT, FACTOR = np.uint32(16), np.uint32(0x9E3779B1)
+_NONE = np.zeros(0, np.int64)
 _powers: dict[str, Any] = {"count": 0}
 
 
@@ -30,34 +33,60 @@ class Grams:
         """Characters of the longest n-gram without blanks; 0: the text has less than n words."""
         return int((self.ends[n:] - self.ends[:-n]).max()) if len(self.tokens) >= n else 0
 
-    @cached_property
-    def most_pairs(self) -> int:
-        """Not less than how often the most frequent pair of words comes."""
-        t = self.tokens.astype(np.uint32)
-        keys = np.sort(t[:-1] * np.uint32(0x9E3779B1) + t[1:] * np.uint32(0x85EBCA77))
-        borders = np.flatnonzero(keys[1:] != keys[:-1])
-        if not len(borders):
-            return len(keys)
-        return int(max(borders[0] + 1, len(keys) - 1 - borders[-1], np.diff(borders).max(initial=0)))
-
     def top(self, n: int) -> int:
-        """Characters of the most frequent n-gram (of several: the first), with blanks between its words, times how often it comes."""
-        keys = self.tokens
-        for words in range(1, n):
-            _, keys = np.unique(keys, return_inverse=True)
-            keys = keys[:-1] * (self.tokens.max() + 1) + self.tokens[words:]
-        _, first, counts = np.unique(keys, return_index=True, return_counts=True)
-        most = counts.max()
-        place = int(first[counts == most].min())
-        return int(self.ends[place + n] - self.ends[place] + n - 1) * int(most)
+        """Characters of the most frequent n-gram (of several: the first), with blanks between its words, times how often it comes; 0: the
+        text has less than n words."""
+        if len(self.tokens) < n:
+            return 0
+        keys = self.token_keys(n)
+        ordered = np.sort(keys)
+        ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(keys) - 1)
+        counts = np.diff(ends, prepend=-1)
+        most = int(counts.max())
+        place = 0
+        if most > 1:
+            places = _members(keys, ordered[ends[counts == most]])
+            place = int(places[0])
+            if not self._pure(places, keys, n):
+                most, place = self._counted(n)
+        return int(self.ends[place + n] - self.ends[place] + n - 1) * most
+
+    def _pure(self, places: NDArray[np.int64], keys: NDArray[np.uint32], n: int) -> bool:
+        """Whether equal keys at these places are of equal n-grams."""
+        places = places[np.argsort(keys[places], kind="stable")]
+        same = keys[places[1:]] == keys[places[:-1]]
+        one, other = places[:-1][same], places[1:][same]
+        return all(np.array_equal(self.tokens[one + word], self.tokens[other + word]) for word in range(n))
+
+    def _counted(self, n: int) -> tuple[int, int]:
+        """How often the most frequent n-gram comes, and where first, without hashes."""
+        tokens = self.tokens.tolist()
+        counts = Counter(zip(*(tokens[word:] for word in range(n)), strict=False))
+        gram, most = counts.most_common(1)[0]
+        return most, next(place for place in range(len(tokens)) if tuple(tokens[place : place + n]) == gram)
 
     def top_above(self, n: int, share: float) -> bool:
         """Whether the most frequent n-gram is more than this share of the text's characters."""
-        if len(self.tokens) < n:
-            return False
         if n > 1 and self.most_pairs * (self.longest(n) + n - 1) / self.size <= share:  # an n-gram is no more frequent than its first pair
             return False
         return self.top(n) / self.size > share
+
+    @cached_property
+    def most_pairs(self) -> int:
+        """Not less than how often the most frequent pair of words comes."""
+        ordered = np.sort(self.token_keys(2))
+        return int(np.diff(np.flatnonzero(ordered[1:] != ordered[:-1]), prepend=-1, append=len(ordered) - 1).max())
+
+    def token_keys(self, n: int) -> NDArray[np.uint32]:
+        """A hash of each n-gram's words."""
+        count = len(self.tokens) - n + 1
+        tokens = self.tokens.astype(np.uint32)
+        keys = tokens[:count] * FACTOR
+        for word in range(1, n):
+            keys ^= keys >> SHIFT
+            keys += tokens[word : word + count]
+            keys *= FACTOR
+        return keys
 
     @cached_property
     def hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -75,10 +104,13 @@ class Grams:
         found: NDArray[np.uint32] = (((sums[n:] - sums[:-n]) * inverses[:-n]) >> np.uint64(32)).astype(np.uint32)
         return found
 
-    def repeats(self, keys: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """The keys that come again, once for each time."""
-        ordered = np.sort(keys)
-        return ordered[1:][ordered[1:] == ordered[:-1]]
+    def covered(self, places: NDArray[np.int64], n: int) -> int:
+        """Characters of all words within n words from one of these places."""
+        steps = np.zeros(len(self.tokens) + n + 1, np.int32)
+        steps[places] += 1
+        steps[places + n] -= 1  # the places differ
+        inside = np.cumsum(steps[: len(self.tokens)]) > 0
+        return int(np.diff(self.ends)[inside].sum())
 
     def duplicate(self, n: int, share: float | None = None) -> int:
         """Characters in n-grams that came before, those that overlap a counted one passed over. With a share of the text's characters it
@@ -86,15 +118,13 @@ class Grams:
         if len(self.tokens) < n:
             return 0
         keys = self.keys(n)
-        again = self.repeats(keys)
-        if not len(again) or (share is not None and len(again) * self.longest(n) / self.size <= share):
+        places, again = _again(keys)
+        if not len(again) or (share is not None and self.covered(again, n) / self.size <= share):
             return 0
-        again = np.unique(again)
-        places = np.minimum(np.searchsorted(again, keys), len(again) - 1)
         joined, ends = "".join(self.text.chunks), self.ends.tolist()
         seen: set[str] = set()
         characters = free = 0
-        for place in np.flatnonzero(again[places] == keys).tolist():
+        for place in places.tolist():
             if place < free:
                 continue
             begin, end = ends[place], ends[place + n]
@@ -115,18 +145,29 @@ class Grams:
     def few_again(self, n: int, most: int, share: float) -> bool:
         """Whether so few n-grams of words come again that no share of n-grams of n to `most` words can be above this. A longer n-gram
         comes again only where its first n words do."""
-        count = len(self.tokens) - n + 1
-        if count < 2:
+        if len(self.tokens) < n:
             return True
-        t = self.tokens.astype(np.uint32)
-        keys = np.zeros(count, np.uint32)
-        for word in range(n):
-            keys += t[word : word + count]
-            keys *= np.uint32(0x9E3779B1)
-            keys ^= keys >> np.uint32(15)
-        again = len(self.repeats(keys))
-        longest = self.longest(min(most, len(self.tokens)))
-        return not again or again * longest / self.size <= share
+        _, again = _again(self.token_keys(n))
+        return not len(again) or self.covered(again, most) / self.size <= share
+
+
+def _again(keys: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places of all keys that come more than once, in order; those of keys that came before, in some order."""
+    ordered = np.sort(keys)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return _NONE, _NONE
+    places = _members(keys, twice)
+    by_key = places[np.argsort(keys[places], kind="stable")]
+    return places, by_key[1:][keys[by_key[1:]] == keys[by_key[:-1]]]
+
+
+def _members(keys: NDArray[np.uint32], wanted: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """The places of keys that are wanted."""
+    marked = np.zeros(2**16, bool)
+    marked[wanted >> SHIFT] = True
+    places = np.flatnonzero(marked[keys >> SHIFT])
+    return places[np.isin(keys[places], wanted)]
 
 
 def _codes(text: str) -> NDArray[np.uint32]:
