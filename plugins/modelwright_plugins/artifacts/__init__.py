@@ -50,6 +50,21 @@ class TokenShards(Artifact):
     name: ClassVar[str] = "token_shards"
 
 
+class Examples(Artifact):
+    """A folder of examples that aligners learn from, all of one kind, as rows of tokens with a mask of those that are targets.
+
+    For each part, train and held_out (`artifacts/examples.py` reads them; rows of one example follow one another):
+    `PART_tokens.npy` int32 [tokens], rows one after another; `PART_mask.npy` uint8 [tokens], 1: a target (the assistant's), 0: context;
+    `PART_values.npy` float32 [tokens], only where kind is "steps": the label at each step's last token, NaN elsewhere;
+    `PART_rows.npy` int64 [rows + 1], where rows begin in tokens; `PART_examples.npy` int64 [examples + 1], where examples begin in rows;
+    `PART_scores.npy` float32 [rows], NaN: none; `PART.jsonl`, a line an example: {"id", "group", "source"?, "answer"?}.
+    A row is a prompt and a reply, and ends in the end-of-document token; where kind is "prompt" it is a prompt, ready to be answered.
+    `examples.json`: {"kind", "vocab_size", "end_of_document", "template" (the Jinja itself), "loss_on", "train" and "held_out":
+    {"examples", "rows", "tokens", "targets", "longest" (tokens in the longest row)}}."""
+
+    name: ClassVar[str] = "examples"
+
+
 class Checkpoint(Artifact):
     """A folder of `step_00000200/` Megatron distributed checkpoints, `latest.json` naming the last whole one, and `model.json`
     with what is needed to build the model again (the architecture, its name and parameters, the vocabulary's size)."""
