@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from megatron.core.datasets.utils import get_blend_from_list
 
 from modelwright.assemble import assemble, problems
 from modelwright.component import Job
@@ -20,6 +21,7 @@ from modelwright_plugins.artifacts import Documents, Tokenizer, TokenShards
 from modelwright_plugins.artifacts.blend import Blend
 from modelwright_plugins.artifacts.shard_writer import ShardWriter
 from modelwright_plugins.curriculum.orders import Shuffled, Sorted
+from modelwright_plugins.engine.blend import opened
 from modelwright_plugins.engine.texts import stored_lengths, stored_tokens
 from modelwright_plugins.mixture import Material, Mixture, Phase
 from modelwright_plugins.mixture.phases import Phases
@@ -136,9 +138,15 @@ def test_documents_of_a_domain_are_in_the_curriculums_order(
 
 
 def test_all_text_is_one_domain_where_none_is_named(tmp_path: Path, documents: list[dict[str, Any]]) -> None:
-    _, found = mixed(tmp_path, Mix(domain=None), curriculum=Sorted())
+    folder, found = mixed(tmp_path, Mix(domain=None), curriculum=Sorted())
     whole = [d for d in documents if d["metadata"]["group"] not in HELD_OUT]
-    assert [*found] == ["all"] and found["all"] == [tokens_of(d) for d in sorted(whole, key=lambda d: len(d["text"].encode()))]
+    ordered = [tokens_of(d) for d in sorted(whole, key=lambda d: len(d["text"].encode()))]
+    assert [*found] == ["all"] and found["all"] == ordered
+    texts = opened(folder / "train", (9,), seed=3, length=8)  # and so training reads it, in every epoch
+    stream = [token for document in ordered for token in document]
+    for epoch in range(2):
+        spans = [texts.spans(epoch * texts.count + number)[0].tolist() for number in range(texts.count)]
+        assert spans == [stream[begin : begin + 9] for begin in range(0, len(stream) - 8, 8)]
 
 
 def test_a_blend_says_what_is_drawn(tmp_path: Path, documents: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +162,8 @@ def test_a_blend_says_what_is_drawn(tmp_path: Path, documents: list[dict[str, An
         assert row["drawn"] == pytest.approx(drawn[row["domain"]], abs=1)
         assert row["epochs"] == pytest.approx(drawn[row["domain"]] / sizes[row["domain"]], rel=1e-3)
     words = (tmp_path / "mix/blend_co_de.txt").read_text().split()
-    assert words == ["0.25", str(folder / "train_web_en"), "0.75", str(folder / "train_code")]  # Megatron wants weights above 0
+    read = get_blend_from_list(words)
+    assert read == ([str(folder / "train_web_en"), str(folder / "train_code")], [0.25, 0.75])  # Megatron wants weights above 0
     said = capsys.readouterr().out
     assert said.count("  code ") == 3 and "in all" in said and "!" in said and "Muennighoff" in said
 
