@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -77,7 +78,8 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _lost(size: int) -> str:
-    return f"{megabytes(size)} went" if size >= 0 else f"{megabytes(-size)} came to them"
+    many = f"{abs(size):,} {'byte' if abs(size) == 1 else 'bytes'}" if abs(size) < 1000 else megabytes(abs(size))
+    return f"{many} went" if size >= 0 else f"{many} more than before"
 
 
 def _histogram(name: str, found: Mapping[str, Any], several: bool) -> dict[str, Any]:
@@ -127,12 +129,11 @@ def _lead(funnel: Sequence[Mapping[str, Any]]) -> str:
 
 def _does(step: Mapping[str, Any]) -> str:
     came = f"Of {step['documents_in']:,} documents that came ({megabytes(step['bytes_in'])})"
-    gone = step["documents_in"] - step["documents_out"]
     edited = step.get("edited", 0)
-    changed = f", and {edited:,} of those that stayed were edited" if edited else ""
-    return f"{came}, {gone:,} were dropped{changed}. {megabytes(step['bytes_out'])} are left."
+    changed = f" and edited {edited:,} of those that stayed" if edited else ""
+    return f"{came}, it dropped {step['documents_in'] - step['documents_out']:,}{changed}. {megabytes(step['bytes_out'])} are left."
 
 
 def _setting(value: Any) -> str:
-    text = str(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)  # as one would write it in a config
     return text if len(text) <= SETTING else text[:SETTING] + "…"

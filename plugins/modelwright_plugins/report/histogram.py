@@ -59,7 +59,7 @@ class _Axis:
 
     def __init__(self, found: Mapping[str, Any]) -> None:
         edges = found["edges"]
-        self.log = found["scale"] == "log"
+        self.log, self.whole = found["scale"] == "log", found["scale"] == "whole"
         self.zero = self.log and edges[0] == 0
         self.first, self.last = edges[1] if self.zero else edges[0], edges[-1]
         self.left = LEFT + (ZERO if self.zero else 0)
@@ -78,7 +78,7 @@ class _Axis:
             digits = (1,) if self.last > 150 * self.first else (1, 2, 5)
             every = [digit * 10.0**power for power in decades for digit in digits]
         else:
-            rough = (self.last - self.first) / 5
+            rough = max((self.last - self.first) / 5, 1.0 if self.whole else 0.0)
             size = 10.0 ** math.floor(math.log10(rough))
             step = size * next(n for n in (1, 2, 5, 10) if n * size >= rough * 0.999)
             every = [step * n for n in range(math.ceil(self.first / step), math.floor(self.last / step) + 1)]

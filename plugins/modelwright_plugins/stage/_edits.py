@@ -16,6 +16,8 @@ Piece = tuple[str, str]  # "same" | "gone" | "new", and what it says
 def pieces(before: str, after: str) -> list[Piece]:
     """The region around the first change: what stayed, what is gone and what is new there, in order; "…" stands where text is left out."""
     at = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
+    while at and before[at - 1].isalnum() and before[at : at + 1].isalnum() | after[at : at + 1].isalnum():
+        at -= 1  # to the beginning of the word
     begin = max(at - AROUND, 0)
     found: list[Piece] = [("same", ("…" if begin else "") + before[begin:at])]
     rest, anchor = before[at:], after[at : at + ANCHOR]

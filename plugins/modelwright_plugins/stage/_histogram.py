@@ -85,7 +85,7 @@ def _edges(values: NDArray[np.float64], bounds: list[float]) -> tuple[str, NDArr
     whole = all((numbers == np.round(numbers)).all() for numbers in (values, np.array(bounds)))
     if whole:
         near = [bound for bound in bounds if low - BINS / 4 <= bound <= high + BINS / 4]
-        first, last = np.floor(min([low, *near])), np.ceil(max([high, *near]))
+        first, last = min([low, *(bound - 1 for bound in near)]), max([high, *(bound + 1 for bound in near)])  # both sides of the line
         if last - first < BINS:
             return "whole", np.arange(first - 0.5, last + 1)
     above = values[values > 0]

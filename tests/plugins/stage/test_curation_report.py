@@ -30,6 +30,7 @@ from modelwright_plugins.filter.measured import Bounds, Measured
 from modelwright_plugins.filter.pii import PII
 from modelwright_plugins.filter.regex import Regex
 from modelwright_plugins.source.jsonl import Jsonl
+from modelwright_plugins.stage._edits import pieces
 from modelwright_plugins.stage.curate import Curate
 
 
@@ -266,3 +267,27 @@ def test_edits_show_what_went_and_what_came(tmp_path: Path) -> None:
     assert "".join(text for what, text in edit["pieces"] if what != "gone") == "Write to [EMAIL] please, before tomorrow."
     assert [text for what, text in cut["edits"][0]["pieces"] if what == "gone"] == ["please, "]
     assert cut["edited_bytes"] == len("please, ") and pii["edited"] == cut["edited"] == 1
+
+
+def test_long_edits_are_cut() -> None:
+    """A long piece that went is shown by its ends; far changes are left out; a word is never cut."""
+    long = pieces("x " * 100 + "START\n" + "junk words " * 80 + "END of it, and on", "x " * 100 + "START\nEND of it, and on")
+    assert [what for what, _ in long] == ["same", "gone", "same"]
+    assert long[0][1].startswith("…x x") and long[0][1].endswith("START\n") and long[2][1] == "END of it, and on"
+    assert "… 380 characters …" in long[1][1] and len(long[1][1]) < 540
+    many = pieces("abc " * 3000, "abc " * 1000 + "abd " * 2000)
+    assert many[0][1] == "…" + "abc " * 15 and many[1:3] == [("gone", "abc"), ("new", "abd")] and many[-1] == ("same", "…")
+    assert sum(len(text) for _, text in many) < 1200
+    assert pieces("mail info@a.org now", "mail ines@b.net now")[:3] == [("same", "mail "), ("gone", "info"), ("new", "ines")]
+    assert pieces("gone", "") == [("gone", "gone")] and pieces("", "new") == [("new", "new")]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_stayed_and_went_is_the_text_before_and_what_stayed_and_came_the_one_after(seed: int) -> None:
+    pick = random.Random(seed)
+    before = [pick.choice(["the", "cat", "a@b.c", "\n", "  ", "é", "."]) for _ in range(pick.randrange(0, 60))]
+    after = [pick.choice([word, word, word, "", "[X]"]) for word in before]
+    found = pieces("".join(before), "".join(after))
+    assert "".join(text for what, text in found if what != "new").lstrip("…") in "".join(before)
+    assert "".join(before).endswith("".join(text for what, text in found if what != "new").lstrip("…"))
+    assert "".join(after).endswith("".join(text for what, text in found if what != "gone").lstrip("…"))
