@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from modelwright.component import Component
 from modelwright.hooks import discover
+from modelwright_plugins.objective.loss import Loss
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ class Passage:
         return self.spans[0]
 
 
-class Objective(Component, ABC):
+class Objective(Loss):
     """What the model is trained to do with a text: its inputs, and the loss of what comes out."""
 
     architectures: ClassVar[tuple[str, ...]] = ("decoder",)
@@ -49,20 +49,9 @@ class Objective(Component, ABC):
     """What its inputs that other objectives don't have are for a sequence of another one, by name: `multitask` fills them in."""
 
     @property
-    def special_tokens(self) -> tuple[str, ...]:
-        """Tokens that it needs beside the text's; those that the tokenizer lacks get the numbers after its own."""
-        return ()
-
-    @property
     def needs(self) -> dict[str, Any]:
         """Parameters that the architecture must have beside its family's, by name."""
         return {}
-
-    @property
-    def reference(self) -> Path | None:
-        """The checkpoint's folder of a frozen model that is to see the same inputs, if there is one: `loss` is given its logits [batch,
-        length, vocabulary of this tensor rank] as inputs["loss_reference"]."""
-        return None
 
     def spans(self, length: int) -> tuple[int, ...]:
         """How long the stretches of text are that a sequence of `length` positions is made of, in tokens. Each is drawn from
@@ -87,11 +76,6 @@ class Objective(Component, ABC):
         registry = discover().registry
         named = {name: registry.load("objective", name).architectures for name in registry.names("objective")}
         return [name for name, families in named.items() if not isinstance(families, property) and architecture.family in families]
-
-    @abstractmethod
-    def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """(sum of the loss over this microbatch's targets, how many targets): the engine divides by the count of the
-        whole global batch, so that no layout and no micro-batch size changes what is learned. `inputs` are examples, stacked."""
 
     def problems(self, architecture: Architecture) -> list[str]:
         """Why it can't train this model, one line each. Pure arithmetic."""

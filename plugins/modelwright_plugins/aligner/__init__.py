@@ -1,0 +1,53 @@
+"""Aligners: what a model is trained to do with conversations, preferences and other examples, on the engine that pretrains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from modelwright_plugins.objective.loss import Loss
+
+if TYPE_CHECKING:
+    from modelwright_plugins.architecture import Architecture
+
+
+class Aligner(Loss):
+    """A loss of examples, and what it needs to know of them.
+
+    `loss` and `metrics` are given as `output` [rows, length] the loss of each token in nats (`head` tokens) or a value at each token (`head`
+    value), and as inputs, the rows of one example after one another: "labels" [rows, length], where below 0 there is none; "loss_mask"
+    [rows, length], float, 1 where the label is a target; "loss_scores" [rows], NaN where there is none; where `needs_reference`,
+    "loss_reference" [rows], the summed log-probability of a row's targets under the first weights; and of examples whose steps have
+    labels, "loss_values" [rows, length], NaN where there is none. A row without targets fills up an example that has fewer rows.
+    """
+
+    examples: ClassVar[tuple[str, ...]]  # kinds of examples that it learns from
+    head: ClassVar[Literal["tokens", "value"]] = "tokens"  # what the model is to give of each token
+    packs: ClassVar[bool] = False  # its loss is of single tokens, so that several examples can be in one sequence
+
+    def rows(self, replies: int) -> int:
+        """Rows of each example of a batch, where no example has more than so many replies."""
+        return 1
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether it compares with the first weights' log-probabilities, which are computed once, before training."""
+        return False
+
+    @property
+    def mismatched(self) -> bool:
+        """Whether it is also given each prompt with another example's reply, under the weights that are trained and the first ones, as
+        "loss_divergence" [rows]: the mean over the global batch of what the one's log-probabilities are above the other's."""
+        return False
+
+    def condition(self, score: float) -> str:
+        """Text that is put before an example of this score, and is no target."""
+        return ""
+
+    def problems(self, architecture: Architecture) -> list[str]:
+        """Why it can't train this model, one line each. Pure arithmetic."""
+        if architecture.family in ("decoder", "prefix_decoder"):
+            return []
+        return [
+            f"aligner.{type(self).__name__} trains decoders, and architecture {type(architecture).__name__} is of the family "
+            f"{architecture.family}"
+        ]
