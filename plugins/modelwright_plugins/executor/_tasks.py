@@ -152,9 +152,8 @@ class Tasks(PipelineExecutor):
         `retries`, or for good."""
         failed: Counter[int] = Counter()
         left = set(self.get_incomplete_ranks())
-        if left:
-            self.note(f"{len(left)} of {self.tasks} tasks are to be run")
-            places.submit(sorted(left))
+        self.note(f"{len(left)} of {self.tasks} tasks are to be run")
+        places.submit(sorted(left))
         while left:
             for rank, failure in places.ended():
                 if self.is_rank_completed(rank):
@@ -169,9 +168,8 @@ class Tasks(PipelineExecutor):
                     tried = f" (tried {failed[rank]} times)" if retries else ""
                     raise ModelwrightError(f"task {rank} of {self.tasks} failed: {failure.why}{tried}; its log: {self.log(rank)}")
                 places.submit([rank])
-        self._save_stats()
 
-    def _save_stats(self) -> None:
+    def save_stats(self) -> None:
         parts = [json.loads(file.read_bytes()) for file in sorted((self.logs / "stats").glob("*.json"))]
         with self.logging_dir.open("stats.json", "wt") as file:
             sum((PipelineStats.from_json(part) for part in parts), start=PipelineStats()).save_to_disk(file)
@@ -209,8 +207,11 @@ def run_tasks(
     meter = Meter(logs / "bytes")
     logger.remove()  # datatrove's, which would write to the terminal
     executor = Tasks([steps[0], meter, *steps[1:]], tasks, logs)
-    with contextlib.nullcontext() if total is None else shown(meter, title, total), contextlib.closing(places(executor)) as there:
-        executor.run(there, retries)
+    with contextlib.nullcontext() if total is None else shown(meter, title, total):
+        if executor.get_incomplete_ranks():  # or no cluster is needed
+            with contextlib.closing(places(executor)) as there:
+                executor.run(there, retries)
+    executor.save_stats()
 
 
 @contextlib.contextmanager
