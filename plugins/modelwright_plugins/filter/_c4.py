@@ -69,9 +69,14 @@ class Quality(Measured):
         bracket, cited = rules.drop_curly_bracket and "{" in text, rules.remove_citations and "[" in text
         named = lorem or script or policy or bracket
         lines = read(text, rules.mode).all_lines
-        for number, line in enumerate(lines, 1):
-            line = uncut = line.strip()
-            if len(line) > rules.max_word_length and any(len(word) > rules.max_word_length for word in line.split()):
+        maximum = rules.max_word_length
+        fitting = list(enumerate(map(str.strip, lines), 1))
+        if rules.require_terminal_punctuation and not cited and max(map(len, lines), default=0) <= maximum:  # most lines end here
+            fitting = [(number, line) for number, line in fitting if line.endswith(END_PUNCTUATION) and not line.endswith(ELLIPSIS)]
+            seen["line-filter-no_terminal_punc"] = len(lines) - len(fitting)
+        for number, uncut in fitting:
+            line = uncut
+            if len(line) > maximum and any(len(word) > maximum for word in line.split()):
                 seen["line-filter-too_long_word"] += 1
                 continue
             if cited and "[" in line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -69,13 +70,12 @@ class FineWeb(Measured):
 def _lines(text: Text) -> list[str]:
     """Lines that are not blank."""
     lines = text.lines
-    blank = sum(map(str.isspace, lines))
-    return [line for line in lines if not line.isspace()] if blank else lines
+    return list(itertools.filterfalse(str.isspace, lines))
 
 
 def _punctuated(lines: list[str]) -> float:
-    return sum(line[-1] in TERMINAL_PUNCTUATION for line in lines) / len(lines)
+    return sum(map(TERMINAL_PUNCTUATION.__contains__, [line[-1] for line in lines])) / len(lines)
 
 
 def _short(lines: list[str], most: int) -> float:
-    return sum(len(line) <= most for line in lines) / len(lines)
+    return sum(map(most.__ge__, map(len, lines))) / len(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -201,12 +200,12 @@ def repeated(parts: list[str]) -> tuple[int, int, float]:
     return again, sum(map(len, parts)) - sum(map(len, different)) if again else 0, again / len(parts)
 
 
-PARAGRAPHS = re.compile(r"\n{2,}")
-
-
 def _paragraphs(text: str) -> list[str]:
-    text = text.strip()
-    return PARAGRAPHS.split(text) if "\n\n\n" in text else text.split("\n\n")
+    """Between two line feeds or more."""
+    parts = text.strip().split("\n\n")
+    if len(parts) > 1 and "\n\n\n" in text:
+        parts = [part.lstrip("\n") for part in parts if part.strip("\n")]
+    return parts
 
 
 def _lines(text: Text) -> list[str]:

@@ -28,35 +28,34 @@ class Grams:
 
     def __init__(self, text: Text) -> None:
         self.text, self.tokens, self.ends, self.size = text, text.tokens, text.ends, len(text.text)
-
-    def longest(self, n: int) -> int:
-        """Characters of the longest n-gram without blanks; 0: the text has less than n words."""
-        return int((self.ends[n:] - self.ends[:-n]).max()) if len(self.tokens) >= n else 0
+        self._words = self.tokens.astype(np.uint32)
+        self._common: dict[int, tuple[NDArray[np.int64], NDArray[np.uint32]]] = {}
 
     def top(self, n: int) -> int:
         """Characters of the most frequent n-gram (of several: the first), with blanks between its words, times how often it comes; 0: the
         text has less than n words."""
         if len(self.tokens) < n:
             return 0
-        keys = self.token_keys(n)
-        ordered = np.sort(keys)
-        ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(keys) - 1)
-        counts = np.diff(ends, prepend=-1)
-        most = int(counts.max())
-        place = 0
-        if most > 1:
-            places = _members(keys, ordered[ends[counts == most]])
-            place = int(places[0])
-            if not self._pure(places, keys, n):
+        most, place = 1, 0
+        places, keys = self.common(n)
+        if len(places):
+            ends = np.flatnonzero(keys[1:] != keys[:-1])
+            counts = np.empty(len(ends) + 1, np.int64)
+            counts[:-1], counts[-1] = ends, len(keys) - 1
+            counts[1:] -= ends
+            counts[0] += 1
+            most = int(counts.max())
+            frequent = np.repeat(counts == most, counts)
+            place = int(places[frequent].min()) if most > 1 else 0
+            if most > 1 and not self._pure(places[frequent], keys[frequent], n):
                 most, place = self._counted(n)
         return int(self.ends[place + n] - self.ends[place] + n - 1) * most
 
     def _pure(self, places: NDArray[np.int64], keys: NDArray[np.uint32], n: int) -> bool:
-        """Whether equal keys at these places are of equal n-grams."""
-        places = places[np.argsort(keys[places], kind="stable")]
-        same = keys[places[1:]] == keys[places[:-1]]
+        """Whether equal keys, which are side by side, are of equal n-grams."""
+        same = keys[1:] == keys[:-1]
         one, other = places[:-1][same], places[1:][same]
-        return all(np.array_equal(self.tokens[one + word], self.tokens[other + word]) for word in range(n))
+        return all(bool((self.tokens[one + word] == self.tokens[other + word]).all()) for word in range(n))
 
     def _counted(self, n: int) -> tuple[int, int]:
         """How often the most frequent n-gram comes, and where first, without hashes."""
@@ -67,26 +66,29 @@ class Grams:
 
     def top_above(self, n: int, share: float) -> bool:
         """Whether the most frequent n-gram is more than this share of the text's characters."""
-        if n > 1 and self.most_pairs * (self.longest(n) + n - 1) / self.size <= share:  # an n-gram is no more frequent than its first pair
-            return False
         return self.top(n) / self.size > share
 
-    @cached_property
-    def most_pairs(self) -> int:
-        """Not less than how often the most frequent pair of words comes."""
-        ordered = np.sort(self.token_keys(2))
-        return int(np.diff(np.flatnonzero(ordered[1:] != ordered[:-1]), prepend=-1, append=len(ordered) - 1).max())
-
-    def token_keys(self, n: int) -> NDArray[np.uint32]:
-        """A hash of each n-gram's words."""
-        count = len(self.tokens) - n + 1
-        tokens = self.tokens.astype(np.uint32)
-        keys = tokens[:count] * FACTOR
-        for word in range(1, n):
-            keys ^= keys >> SHIFT
-            keys += tokens[word : word + count]
-            keys *= FACTOR
-        return keys
+    def common(self, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """Where the n-grams of words that come more than once are, equal ones side by side, and their hashes; others may be among them. An
+        n-gram comes again only where its first words do."""
+        known = self._common.get(n)
+        if known is None:
+            if n == 2:
+                keys = self._words[:-1] * FACTOR
+                keys ^= keys >> SHIFT
+                keys += self._words[1:]
+                keys *= FACTOR
+                known = _equal(None, keys)
+            else:
+                places, keys = self.common(n - 1)
+                inside = places <= len(self.tokens) - n
+                places, keys = places[inside], keys[inside]
+                keys ^= keys >> SHIFT
+                keys += self._words[places + n - 1]
+                keys *= FACTOR
+                known = _equal(places, keys)
+            self._common[n] = known
+        return known
 
     @cached_property
     def hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -117,10 +119,10 @@ class Grams:
         may end as soon as they are more, and give 0 where they can't be."""
         if len(self.tokens) < n:
             return 0
-        keys = self.keys(n)
-        places, again = _again(keys)
-        if not len(again) or (share is not None and self.covered(again, n) / self.size <= share):
+        places, keys = _equal(None, self.keys(n))
+        if not len(places) or (share is not None and self.covered(places[1:][keys[1:] == keys[:-1]], n) / self.size <= share):
             return 0
+        places.sort()
         joined, ends = "".join(self.text.chunks), self.ends.tolist()
         seen: set[str] = set()
         characters = free = 0
@@ -143,31 +145,28 @@ class Grams:
         return self.duplicate(n, share) / self.size > share
 
     def few_again(self, n: int, most: int, share: float) -> bool:
-        """Whether so few n-grams of words come again that no share of n-grams of n to `most` words can be above this. A longer n-gram
-        comes again only where its first n words do."""
+        """Whether so few n-grams of words come again that no share of n-grams of n to `most` words can be above this."""
         if len(self.tokens) < n:
             return True
-        _, again = _again(self.token_keys(n))
-        return not len(again) or self.covered(again, most) / self.size <= share
+        places, keys = self.common(n)
+        return not len(places) or self.covered(places[1:][keys[1:] == keys[:-1]], most) / self.size <= share
 
 
-def _again(keys: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The places of all keys that come more than once, in order; those of keys that came before, in some order."""
-    ordered = np.sort(keys)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(twice):
-        return _NONE, _NONE
-    places = _members(keys, twice)
-    by_key = places[np.argsort(keys[places], kind="stable")]
-    return places, by_key[1:][keys[by_key[1:]] == keys[by_key[:-1]]]
-
-
-def _members(keys: NDArray[np.uint32], wanted: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """The places of keys that are wanted."""
-    marked = np.zeros(2**16, bool)
-    marked[wanted >> SHIFT] = True
-    places = np.flatnonzero(marked[keys >> SHIFT])
-    return places[np.isin(keys[places], wanted)]
+def _equal(places: NDArray[np.int64] | None, keys: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """Of these places (None: all), those whose keys may come more than once, and their keys; equal ones side by side, each in order."""
+    if len(keys) > 64:
+        ordered = np.sort(keys)
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        if not len(twice):
+            return _NONE, keys[:0]
+        marked = np.zeros(2**16, bool)
+        marked[twice >> SHIFT] = True
+        inside = np.flatnonzero(marked[keys >> SHIFT])
+        keys, places = keys[inside], inside if places is None else places[inside]
+    elif places is None:
+        places = np.arange(len(keys))
+    order = np.argsort(keys, kind="stable")
+    return places[order], keys[order]
 
 
 def _codes(text: str) -> NDArray[np.uint32]:
