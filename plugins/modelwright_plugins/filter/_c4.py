@@ -71,9 +71,9 @@ class Quality(Measured):
         lines = read(text, rules.mode).all_lines
         maximum = rules.max_word_length
         fitting = list(enumerate(map(str.strip, lines), 1))
-        if rules.require_terminal_punctuation and not cited and max(map(len, lines), default=0) <= maximum:  # most lines end here
-            fitting = [(number, line) for number, line in fitting if line.endswith(END_PUNCTUATION) and not line.endswith(ELLIPSIS)]
-            seen["line-filter-no_terminal_punc"] = len(lines) - len(fitting)
+        if rules.require_terminal_punctuation and max(map(len, lines), default=0) <= maximum:  # most lines end here
+            fitting = [pair for pair in fitting if pair[1].endswith(END_PUNCTUATION) or (cited and "[" in pair[1])]
+            seen["line-filter-no_terminal_punc"] += len(lines) - len(fitting)
         for number, uncut in fitting:
             line = uncut
             if len(line) > maximum and any(len(word) > maximum for word in line.split()):

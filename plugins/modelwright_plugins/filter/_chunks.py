@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import operator
+import re
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping
@@ -18,6 +20,9 @@ from modelwright_plugins.filter._words import WORDS, Cut
 
 MOST = 2**17  # chunks, or words, that are kept, and as many again of those before
 CHARACTERS = 4_000_000  # of them: a chunk may be a whole file
+
+
+LETTER = re.compile("[A-Za-z]")
 
 
 class Vocabulary:
@@ -43,16 +48,17 @@ class Vocabulary:
             return
         words = list(itertools.islice(reversed(self.numbers_of), count))[::-1]
         lengths = list(map(len, words))
-        plain = [word.isascii() and word.isalnum() for word in words]
+        letters = list(map(str.isalpha, words))
         self.words += words
         self.characters += sum(lengths)
         self._length.extend(lengths)
-        self._word_length.extend(
-            size if simple or not PUNCTUATION_SET.issuperset(word) else 0 for word, size, simple in zip(words, lengths, plain, strict=True)
-        )
-        self._letters.extend(
-            not word.isdecimal() if simple else any(map(str.isalpha, word)) for word, simple in zip(words, plain, strict=True)
-        )
+        for place in itertools.compress(range(count), map(operator.not_, letters)):
+            word = words[place]
+            if not (word.isascii() and word.isalnum()) and PUNCTUATION_SET.issuperset(word):
+                lengths[place] = 0
+            letters[place] = LETTER.search(word) is not None or (not word.isascii() and any(map(str.isalpha, word)))
+        self._word_length.extend(lengths)
+        self._letters.extend(letters)
 
     def length(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         return _of(self._length, np.int64, numbers)

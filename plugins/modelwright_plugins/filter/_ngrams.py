@@ -28,6 +28,7 @@ class Grams:
 
     def __init__(self, text: Text) -> None:
         self.text, self.tokens, self.ends, self.size = text, text.tokens, text.ends, len(text.text)
+        self.exact = text.mode == "exact"
         self._words = self.tokens.astype(np.uint32)
         self._common: dict[int, tuple[NDArray[np.int64], NDArray[np.uint32]]] = {}
 
@@ -47,7 +48,7 @@ class Grams:
             most = int(counts.max())
             frequent = np.repeat(counts == most, counts)
             place = int(places[frequent].min()) if most > 1 else 0
-            if most > 1 and not self._pure(places[frequent], keys[frequent], n):
+            if most > 1 and self.exact and not self._pure(places[frequent], keys[frequent], n):
                 most, place = self._counted(n)
         return int(self.ends[place + n] - self.ends[place] + n - 1) * most
 
@@ -112,25 +113,26 @@ class Grams:
         steps[places] += 1
         steps[places + n] -= 1  # the places differ
         inside = np.cumsum(steps[: len(self.tokens)]) > 0
-        return int(np.diff(self.ends)[inside].sum())
+        return int(self.text.lengths[inside].sum())
 
     def duplicate(self, n: int, share: float | None = None) -> int:
-        """Characters in n-grams that came before, those that overlap a counted one passed over. With a share of the text's characters it
+        """Characters in n-grams that came before, those that overlap a counted one passed over. In mode exact, n-grams are equal as datatrove
+        has it: put together without blanks. With a share of the text's characters it
         may end as soon as they are more, and give 0 where they can't be."""
         if len(self.tokens) < n:
             return 0
-        places, keys = _equal(None, self.keys(n))
+        places, keys = _equal(None, self.keys(n)) if self.exact else self.common(n)
         if not len(places) or (share is not None and self.covered(places[1:][keys[1:] == keys[:-1]], n) / self.size <= share):
             return 0
-        places.sort()
-        joined, ends = "".join(self.text.chunks), self.ends.tolist()
-        seen: set[str] = set()
+        order = np.argsort(places)
+        joined, ends = "".join(self.text.chunks) if self.exact else "", self.ends.tolist()
+        seen: set[str | int] = set()
         characters = free = 0
-        for place in places.tolist():
+        for place, key in zip(places[order].tolist(), keys[order].tolist(), strict=True):
             if place < free:
                 continue
             begin, end = ends[place], ends[place + n]
-            gram = joined[begin:end]
+            gram = joined[begin:end] if self.exact else key
             if gram not in seen:
                 seen.add(gram)
                 continue

@@ -7,12 +7,8 @@ import re
 
 # As spaCy: addresses are whole, "don't" is two words, "x.y", "f(x", "12:30", "-v" and "--" are one, "well-known" and "a=b" three,
 # every other sign is one of its own.
-WORD = re.compile(
-    r"""https?://[^\s)>\]"']+"""
-    r"""|[-./\\@~^|]*\w+(?:(?:[^\w\s,:<>=/~'’–—-]+(?=\w)|[,:=/-](?=\d)|/(?=[\w./]+\d))\w+)*"""
-    r"""|['’](?:[stdm]|re|ve|ll)\b"""
-    r"""|[-./\\@~^|+]+|[^\w\s]"""
-)
+INNER = r"(?:[^\w\s,:<>=/~'’–—-]+\w+|[,:=/-]\d\w*)*"
+WORD = re.compile(rf"""\w+(?:://[^\s)>\]"']+|{INNER})|[-./\\@~^|+]+(?:\w+{INNER})?|['’](?:[stdm]|re|ve|ll)\b|[^\w\s]""")
 SENTENCE = re.compile(r"""[\w)\]"'’”%][.!?]+["'’”)\]]*\s+["'“‘(\[]*[^\W_]""")
 find_words = WORD.findall
 

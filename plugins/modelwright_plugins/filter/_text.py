@@ -52,10 +52,15 @@ class Text:
         return self._cut[1]
 
     @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Characters of each word."""
+        return self.vocabulary.length(self.tokens)
+
+    @cached_property
     def ends(self) -> NDArray[np.int64]:
         """Characters of the words before each word, and of all."""
         ends = np.zeros(len(self.tokens) + 1, np.int64)
-        np.cumsum(self.vocabulary.length(self.tokens), out=ends[1:])
+        np.cumsum(self.lengths, out=ends[1:])
         return ends
 
 
