@@ -66,6 +66,7 @@ def modelwright_register(registry: Registry) -> None:
     add("source", "hugging_face", hugging_face="HuggingFace")
     add("source", "conversations", conversations="Conversations")
     add("source", "mixture", mixture="Mixture")
+    add("source", "examples", examples="Examples")
     add("filter", "language", language="Language", language_langid="LangId", language_fasttext="FastTextLanguage")
     add("filter", "gopher", gopher_quality="GopherQuality", gopher_repetition="GopherRepetition")
     add("filter", "c4", c4_quality="C4Quality", c4_paragraph="C4Paragraph", c4_badwords="C4BadWords")

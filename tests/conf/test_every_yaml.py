@@ -22,6 +22,7 @@ REQUIRED = {  # what has no default
     "source/warc": ["source.paths=[x.warc]"],
     "source/hugging_face": ["source.paths=[x]"],
     "source/conversations": ["source.paths=[x.jsonl]"],
+    "source/examples": ["source.paths=[x.jsonl]"],
     "source/mixture": ["source.parts={jsonl: {paths: [x.jsonl]}}"],
     "objective/distillation": ["objective.teacher=x"],
     "objective/multitask": ["objective.weights={causal_lm: 1}"],

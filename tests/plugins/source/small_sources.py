@@ -51,12 +51,15 @@ def small_sources(folder: Path) -> dict[str, dict[str, Any]]:
     for name in ("one/main.py", "one/src/mill.c", "two/index.js"):
         (folder / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "code" / name).write_text(f"# {name}\nx = 1\n")
+    pairs = [{"prompt": f"How does mill {i} turn?", "chosen": SENTENCES.format(i), "rejected": "No." if i % 7 else ""} for i in range(20)]
+    (folder / "pairs.json").write_text(json.dumps(pairs, indent=1))
     found: dict[str, dict[str, Any]] = {
         "source/warc": {"paths": [str(folder / "small.warc.gz")], "extractor": "resiliparse"},
         "source/parquet": {"paths": [str(folder / "small.parquet")]},
         "source/hugging_face": {"paths": [str(folder / "dataset")]},
         "source/conversations": {"paths": [str(folder / "comments.jsonl")]},
         "source/code": {"paths": [str(folder / "code")]},
+        "source/examples": {"paths": [str(folder / "pairs.json")]},
     }
     rows_and_code = {"rows": {"name": "parquet", **found["source/parquet"]}, "code": found["source/code"]}
     return found | {"source/mixture": {"parts": rows_and_code}}

@@ -1,0 +1,203 @@
+"""What aligners learn from: conversations, preferences, rankings, rewards, in the formats that people have."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelwright_plugins.source import BadRecord, Source, SourceFile
+from modelwright_plugins.source.paths import find
+
+if TYPE_CHECKING:
+    from datatrove.data import Document
+
+PACKED = 4  # text packs about this well; only for shares of work and the progress bar
+LOOKED = 20  # first records of a file that say its format
+ENDINGS = tuple(end + packed for end in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
+BETWEEN = re.compile(r"[\s,]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples(Source):
+    """Examples for aligners: ShareGPT, OpenAI, Alpaca, TRL, Anthropic, UltraFeedback, in JSON Lines or a JSON array.
+
+    A document's `metadata["example"]` is {"kind", "prompt": [messages], "replies": [[messages], …], "scores", "labels", "steps"?,
+    "tools"?, "answer"?}, with messages of {"role": "system" | "user" | "assistant" | "tool", "content"}. By kind: conversation: one
+    reply, a whole conversation, or what follows the prompt; preference: the chosen and the rejected reply; ranking: replies, best first;
+    unpaired: one, with the score 1 (thumbs up) or 0; reward: one, with its reward; steps: one, "steps" joined by line ends, with a label
+    each; prompt: none. Its text is all that is said; its group is a hash of what is asked first, so that one prompt is never both in
+    training and in held-out data. A record that is no example (roles out of order, an empty reply …) is quarantined with its line.
+    """
+
+    paths: list[str]  # files, folders or globs: .jsonl, .json, also .gz and .zst
+    format: Literal[
+        "auto",
+        "messages",
+        "sharegpt",
+        "alpaca",
+        "prompt_completion",
+        "preference",
+        "anthropic",
+        "ranking",
+        "unpaired",
+        "reward",
+        "steps",
+        "prompt",
+    ] = "auto"  # auto: by the keys of each file's first records
+    keys: dict[str, str] = field(default_factory=dict)  # what a format's keys are called here: {prompt: question, completion: answer}
+    id_key: str = "id"  # the key that holds an id; without one: the file's name and the line
+    group_key: str | None = None  # the key never split between training and held-out data; none: a hash of the first prompt
+
+    def files(self) -> list[SourceFile]:
+        paths = find(self.paths, ENDINGS, "source.paths")
+        packed = (".gz", ".zst")
+        return [SourceFile(path=p, name=str(p), bytes=p.stat().st_size * (PACKED if p.suffix in packed else 1)) for p in paths]
+
+    def read(self, file: SourceFile) -> Iterator[Document | BadRecord]:
+        from modelwright_plugins.source._formats import FORMATS
+
+        records = _records(file)
+        first = list(islice(records, LOOKED))
+        name = self.format if self.format != "auto" else self._recognized(file, [one for one, _ in first if isinstance(one, dict)])
+        convert = FORMATS.get(name)
+        for record, line in (*first, *records):
+            if isinstance(record, BadRecord):
+                yield record
+            elif not isinstance(record, dict):
+                yield BadRecord(f"expected a JSON object, found {type(record).__name__}", line)
+            else:
+                assert convert is not None
+                yield self._document(record, file, line, convert)
+
+    def _renamed(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        taken = {theirs: ours for ours, theirs in self.keys.items()}
+        return {taken.get(key, key): value for key, value in record.items() if key in taken or key not in self.keys}
+
+    def _recognized(self, file: SourceFile, records: list[dict[str, Any]]) -> str:
+        from modelwright.errors import ModelwrightError
+        from modelwright_plugins.source._formats import FORMATS, recognized
+
+        found = {recognized(self._renamed(record)) for record in records}
+        if len(found) == 1 and (name := found.pop()) is not None:
+            return name
+        if not records:
+            return ""  # each is quarantined
+        keys = ", ".join(dict.fromkeys(key for record in records for key in record))
+        several = f", the first records look like {' and '.join(sorted(map(str, found - {None})))}" if len(found - {None}) > 1 else ""
+        raise ModelwrightError(
+            f"{file.path}: cannot tell the format by the keys {keys}{several}; set source.format ({', '.join(FORMATS)}),"
+            " or source.keys where they have other names, such as source.keys={prompt: question}",
+            "source.format",
+        )
+
+    def _document(self, record: dict[str, Any], file: SourceFile, line: int, convert: Any) -> Document | BadRecord:
+        from datatrove.data import Document
+
+        from modelwright_plugins.source._turns import Malformed, readable
+
+        record = self._renamed(record)
+        try:
+            example = convert(record)
+            if record.get("tools"):
+                example["tools"] = _tools(record["tools"])
+            text = readable(example)
+            text.encode()
+        except Malformed as error:
+            return BadRecord(str(error), line)
+        except UnicodeEncodeError:
+            return BadRecord("half of a surrogate pair", line)
+        if self.group_key is None:
+            group = _group(example)
+        elif record.get(self.group_key) is None:
+            return BadRecord(f"no group under key {self.group_key!r}", line)
+        else:
+            group = str(record[self.group_key])
+        name = record.get(self.id_key)
+        source = {"source": record["source"]} if isinstance(record.get("source"), str) else {}
+        metadata = {"example": example, "group": group, **source}
+        return Document(text=text, id=f"{file.name}:{line}" if name is None else str(name), metadata=metadata)
+
+
+def _group(example: Mapping[str, Any]) -> str:
+    """A hash of what is said before the assistant first answers."""
+    said = []
+    for message in example["prompt"] or example["replies"][0]:
+        if message["role"] == "assistant":
+            break
+        said.append([message["role"], message["content"]])
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+def _tools(value: Any) -> Any:
+    from modelwright_plugins.source._turns import Malformed
+
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise Malformed("tools are not JSON") from error
+    if not isinstance(found, list):
+        raise Malformed("tools is no list")
+    return found
+
+
+def _records(file: SourceFile) -> Iterator[tuple[Any, int]]:
+    """The file's records, each with its line from 1; what can't be read is a BadRecord."""
+    import zlib
+
+    from modelwright_plugins.source.jsonl import _lines
+
+    number = 0
+    try:
+        lines = _lines(file.path)
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            if number == 1 and line.lstrip(b"\xef\xbb\xbf").lstrip()[:1] == b"[" and ".json" in file.path.suffixes:
+                yield from _array(line + b"".join(lines))
+                return
+            yield _parsed(line, number), number
+    except (EOFError, zlib.error) as error:
+        yield BadRecord(f"the compressed file is damaged: {error}", number + 1), number + 1
+
+
+def _parsed(line: bytes, number: int) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(line)  # strict: bad UTF-8, NaN and lone surrogates are errors
+    except orjson.JSONDecodeError as error:
+        return BadRecord(f"not JSON: {error}", number)
+
+
+def _array(raw: bytes) -> Iterator[tuple[Any, int]]:
+    """The items of a JSON array, which is read as a whole; each with the line where it begins."""
+
+    def constant(name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+    decoder = json.JSONDecoder(parse_constant=constant)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        yield BadRecord("not JSON: the file is not UTF-8", line), line
+        return
+    at, line, counted = text.index("[") + 1, 1, 0
+    while True:
+        found = BETWEEN.match(text, at)
+        assert found is not None
+        at = found.end()
+        line, counted = line + text.count("\n", counted, at), at
+        if text[at : at + 1] == "]":
+            return
+        try:
+            record, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            yield BadRecord(f"not JSON: {error}", line), line
+            return
+        yield record, line
