@@ -1,6 +1,6 @@
 """Whether memory stays flat and time grows with the input: the whole `curate` stage, and MinHash alone, at 1, 4 and 16 times the text.
 
-`python benchmarks/_growth.py {curate,minhash} FOLDER` is one run, and with `measured` at the end one in processes of its own that
+`python benchmarks/_growth.py WORK FOLDER` is one run, and with `measured` at the end one in processes of its own that
 prints what it used. A process's greatest memory is at least what its parent had when it was made, so a small one starts it."""
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from _table import Row
 
 TIMES = (1, 4, 16)
-FLAT = 1.15  # of the largest process's memory, from one size to the next
+FLAT = 1.15  # of the largest process's memory, from 1 time to 16 times
 LINEAR = 1.15  # of the processor time a byte, from 4 times to 16 times; at 1 time starting is most of it
 SUBREAPER = 36  # prctl's PR_SET_CHILD_SUBREAPER: grandchildren whose parent has ended are waited for here, and so are measured
 
@@ -29,19 +30,19 @@ def rows(some: list[str]) -> list[Row]:
     found = []
     with tempfile.TemporaryDirectory() as name:
         megabytes = {times: _written(some[: len(some) * times // TIMES[-1]], Path(name) / str(times)) for times in TIMES}
-        for what in ("curate", "minhash"):
+        for what in WORK:
             used = {}
             for times in TIMES:
                 command = [sys.executable, __file__, what, f"{name}/{times}", "measured"]
                 used[times] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
             for times, (memory, cpu, wall) in used.items():
                 print(f"  {what}, {megabytes[times]:.1f} MB: {memory:.0f} MB of memory, {cpu:.1f} s of processor time, {wall:.1f} s")
-            memory = max(used[b][0] / used[a][0] for a, b in pairwise(TIMES))
+            memory = used[TIMES[-1]][0] / used[TIMES[0]][0]
             a, b = TIMES[-2:]
             cpu = (used[b][1] / megabytes[b]) / (used[a][1] / megabytes[a])
             grown = "/".join(f"{used[times][0]:.0f}" for times in TIMES)
             spent = "/".join(f"{used[times][1]:.1f}" for times in TIMES)
-            bar = f"flat: x {memory:.2f} at most for 4 x the text (<= {FLAT}); linear: x {cpu:.2f} a byte (<= {LINEAR})"
+            bar = f"flat: x {memory:.2f} <= {FLAT}; linear: x {cpu:.2f} a byte <= {LINEAR}"
             work = f"{what} at 1/4/16 x {megabytes[1]:.1f} MB"
             found.append(Row(work, f"{grown} MB", "", f"{spent} s", bar, memory <= FLAT and cpu <= LINEAR))
     return found
@@ -77,7 +78,7 @@ def _measured(what: str, folder: Path) -> tuple[float, float, float]:
         cpu += used.ru_utime + used.ru_stime
 
 
-def curate(folder: Path, out: Path) -> None:
+def curate(mode: Literal["exact", "fast"], folder: Path, out: Path) -> None:
     """Filters as the quickstart has them for code, exact duplicates and near ones."""
     from modelwright.component import Job
     from modelwright_plugins.deduper.exact import Exact
@@ -89,9 +90,9 @@ def curate(folder: Path, out: Path) -> None:
     from modelwright_plugins.stage.curate import Curate
 
     named = {
-        "gopher_quality": GopherQuality(min_words=30, max_mean_word_length=12.0, min_alphabetic_words=0.35, min_stop_words=1),
-        "gopher_repetition": GopherRepetition(),
-        "c4_quality": C4Quality(edit=False, drop_curly_bracket=False, min_sentences=3),
+        "gopher_quality": GopherQuality(min_words=30, max_mean_word_length=12.0, min_alphabetic_words=0.35, min_stop_words=1, mode=mode),
+        "gopher_repetition": GopherRepetition(mode=mode),
+        "c4_quality": C4Quality(edit=False, drop_curly_bracket=False, min_sentences=3, mode=mode),
     }
     parts = {
         "source": Jsonl(paths=[str(folder)]),
@@ -125,9 +126,11 @@ def minhash(folder: Path, out: Path) -> None:
         pass
 
 
+WORK = {"curate, mode=exact": partial(curate, "exact"), "curate, mode=fast": partial(curate, "fast"), "MinHash alone": minhash}
+
 if __name__ == "__main__":
     if sys.argv[3:]:
         print(json.dumps(_measured(sys.argv[1], Path(sys.argv[2]))))
         sys.exit()
     with tempfile.TemporaryDirectory() as name:
-        {"curate": curate, "minhash": minhash}[sys.argv[1]](Path(sys.argv[2]), Path(name))
+        WORK[sys.argv[1]](Path(sys.argv[2]), Path(name))
