@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class Batches:
     vocabulary: Vocabulary
     length: int  # positions a sequence
     seed: int
+    rows: ClassVar[int] = 1  # sequences of each number
 
     @classmethod
     def of(cls, shard: Path, objective: Objective, vocabulary: Vocabulary, *, length: int, global_batch: int, seed: int) -> Batches:

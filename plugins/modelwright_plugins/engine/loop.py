@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +19,11 @@ from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine import context
 from modelwright_plugins.engine.batches import Batches
+from modelwright_plugins.engine.example_batches import ExampleBatches
 from modelwright_plugins.engine.optimizer import TrainingOptimizer
 from modelwright_plugins.engine.position import Position, Ramp
-from modelwright_plugins.engine.reference import Reference
-from modelwright_plugins.objective import Objective
+from modelwright_plugins.engine.reference import Beside
+from modelwright_plugins.objective.loss import Loss
 from modelwright_plugins.schedule import Schedule
 from modelwright_plugins.stability import Stability
 
@@ -41,25 +42,25 @@ class Trainer:
 
     chunks: list[DistributedDataParallel]
     optimizer: TrainingOptimizer
-    objective: Objective
+    objective: Loss
     schedule: Schedule
-    batches: Batches
-    ramp: Ramp  # sequences an update, over all ranks
-    micro_batch: int  # sequences a forward pass, on one rank
+    batches: Batches | ExampleBatches
+    ramp: Ramp  # sequences an update, or examples of `batches.rows` sequences, over all ranks
+    micro_batch: int  # the same of a forward pass, on one rank
     steps: int
     causal: bool  # the model's attention, where an objective does not say what is seen
     stability: Stability
-    reference: Reference | None = None  # the objective's
+    reference: Beside | None = None  # what the loss is given of another model
 
     def updates(self, done: int | Position = 0) -> Iterator[dict[str, float]]:
         """The metrics of each update up to `steps`, the same on every rank; `done` is where training stands, and moves on (a number:
         so many updates are done, and nothing was skipped).
 
         step, tokens (seen up to here), loss (nats a token), grad_norm (before clipping; not of an update that FP16 lets pass), lr,
-        tokens_per_second; loss_scale under FP16. Raises Spike, with `done` as before the update.
+        tokens_per_second; what the objective measures; loss_scale under FP16. Raises Spike, with `done` as before the update.
         """
         position = Position.after(done, self.ramp) if isinstance(done, int) else done
-        device = next(self.chunks[0].parameters()).device
+        device, a_sequence = next(self.chunks[0].parameters()).device, self.batches.length * self.batches.rows
         with ThreadPoolExecutor(1) as ahead:  # the next batch is made while this one is computed
             batch = ahead.submit(self._batch, position.drawn, position.trained)
             while position.updates < self.steps:
@@ -71,7 +72,8 @@ class Trainer:
                 rows = batch.result()
                 if step < self.steps:
                     batch = ahead.submit(self._batch, position.drawn + size, position.trained + size)
-                loss, targets = self._accumulate(rows, device)
+                means, targets = self._accumulate(rows, device)
+                loss = means["loss"]
                 for group in self.optimizer.param_groups:
                     group["targets"] = targets
                 scale = self.optimizer.loss_scale
@@ -82,11 +84,11 @@ class Trainer:
                 position.updated(size, loss, self.stability.window)
                 yield {
                     "step": step,
-                    "tokens": position.trained * self.batches.length,
-                    "loss": loss,
+                    "tokens": position.trained * a_sequence,
+                    **means,
                     **({"grad_norm": grad_norm} if updated else {}),
                     "lr": self.optimizer.param_groups[0]["peak_lr"] * factor,
-                    "tokens_per_second": size * self.batches.length / (time.perf_counter() - began),
+                    "tokens_per_second": size * a_sequence / (time.perf_counter() - began),
                     **({"loss_scale": scale} if scale else {}),
                 }
 
@@ -100,29 +102,24 @@ class Trainer:
         data_rank, data_ranks = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
         return self.batches.batch(drawn, self.ramp.size(trained), data_rank, data_ranks)
 
-    def _accumulate(self, batch: dict[str, torch.Tensor], device: torch.device) -> tuple[float, int]:
-        """Gradients of this global batch into the buffers; its mean loss and its targets, on every rank."""
-        micro = [context.split(self._placed(rows, device)) for rows in split(batch, self.micro_batch)]
+    def _accumulate(self, batch: dict[str, torch.Tensor], device: torch.device) -> tuple[dict[str, float], int]:
+        """Gradients of this global batch into the buffers; its mean loss and measures, and its targets, on every rank."""
+        size = self.micro_batch * self.batches.rows
+        micro = [context.split(placed(rows, device, causal=self.causal)) for rows in split(batch, size)]
         for chunk in self.chunks:
             chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
-        rows = micro if self.reference is None else self.reference.beside(micro, self.micro_batch)
+        rows = micro if self.reference is None else self.reference.beside(micro, size)
         outputs = get_forward_backward_func()(
             forward_step_func=self._forward,
             data_iterator=[iter(rows) for _ in self.chunks],
             model=self.chunks,
             num_microbatches=len(micro),
             seq_length=self.batches.length,
-            micro_batch_size=self.micro_batch,
+            micro_batch_size=size,
             forward_only=False,
         )
-        return mean_loss(outputs, device)
-
-    def _placed(self, inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor | None]:
-        """On the device; what is seen is left out where the model sees it anyway, which is faster."""
-        visible = inputs.get("attention_mask")
-        plain = visible is not None and torch.equal(visible, everything(visible, causal=self.causal))
-        return {name: None if plain and name == "attention_mask" else value.to(device) for name, value in inputs.items()}
+        return means(outputs, ("loss", *self.objective.measures), device)
 
     def _forward(self, data: Iterator[dict[str, torch.Tensor]], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
         inputs = next(data)
@@ -130,7 +127,11 @@ class Trainer:
         def loss(output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
             total, count = self.objective.loss(output, inputs)
             # the schedule may scale `total` in place: what is reported must not share its memory
-            return total, count, {"loss": torch.stack([total.detach().double(), count.double()])}
+            told = {"loss": torch.stack([total.detach().double(), count.double()])}
+            with torch.no_grad():
+                for name, (each, of) in self.objective.metrics(output.detach(), inputs).items() if self.objective.measures else ():
+                    told[name] = torch.stack([each.double(), of.double()])
+            return total, count, told
 
         return model(**{name: value for name, value in inputs.items() if not name.startswith("loss_")}), loss
 
@@ -149,11 +150,22 @@ def everything(visible: torch.Tensor, *, causal: bool) -> torch.Tensor:
     return torch.stack([torch.zeros_like(last), last], 1).expand_as(visible)
 
 
-def mean_loss(outputs: list[dict[str, torch.Tensor]], device: torch.device) -> tuple[float, int]:
-    """Loss a target over the micro-batches of all data ranks, and the targets, on every rank. Only a last pipeline stage has outputs."""
-    sums = torch.zeros(2, dtype=torch.float64, device=device)
+def placed(inputs: dict[str, torch.Tensor], device: torch.device, *, causal: bool) -> dict[str, torch.Tensor | None]:
+    """On the device; what is seen is left out where the model sees it anyway, which is faster. `causal`: the model's attention."""
+
+    def plain(name: str, value: torch.Tensor) -> bool:
+        return name.endswith("attention_mask") and torch.equal(value, everything(value, causal=causal))
+
+    return {name: None if plain(name, value) else value.to(device) for name, value in inputs.items()}
+
+
+def means(outputs: list[dict[str, torch.Tensor]], names: Sequence[str], device: torch.device) -> tuple[dict[str, float], int]:
+    """The mean of each (the first is a mean over targets) over the micro-batches of all data ranks, and the targets, on every rank. Only
+    a last pipeline stage has outputs. What nothing was counted of is left out."""
+    sums = torch.zeros(len(names), 2, dtype=torch.float64, device=device)
     for output in outputs:
-        sums += output["loss"]
+        sums += torch.stack([output[name] for name in names])
     dist.all_reduce(sums, group=parallel_state.get_data_parallel_group(with_context_parallel=True))
     dist.broadcast(sums, parallel_state.get_pipeline_model_parallel_last_rank(), parallel_state.get_pipeline_model_parallel_group())
-    return (sums[0] / sums[1]).item(), int(sums[1])
+    found = {name: (total / count).item() for name, (total, count) in zip(names, sums, strict=True) if count or name == names[0]}
+    return found, int(sums[0, 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from megatron.core import parallel_state
@@ -16,8 +16,16 @@ from modelwright.hooks import discover
 from modelwright_plugins.engine import checkpoint, model
 from modelwright_plugins.engine.batches import Batches
 from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.example_batches import ExampleBatches
 
 Inputs = dict[str, Any]
+
+
+class Beside(Protocol):
+    """What adds to the inputs of a loss, from a model of its own or from the one that is trained."""
+
+    def beside(self, micro_batches: list[Inputs], size: int) -> Iterable[Inputs]:
+        """The micro-batches of an update, of `size` sequences each, with more."""
 
 
 class Reference:
@@ -27,7 +35,7 @@ class Reference:
         self.chunks, self.length = [chunk.cuda().eval().requires_grad_(False) for chunk in chunks], length
 
     @classmethod
-    def of(cls, folder: Path, batches: Batches, how: Mapping[str, Any]) -> Reference:
+    def of(cls, folder: Path, batches: Batches | ExampleBatches, how: Mapping[str, Any]) -> Reference:
         """The newest whole step of a checkpoint's folder. Raises ModelwrightError if it is not for these batches."""
         card, ours = ModelCard.read(folder / "model.json", discover().registry), batches.vocabulary
         for what, one, other in (

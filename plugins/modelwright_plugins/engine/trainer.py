@@ -9,6 +9,7 @@ from megatron.core.transformer.module import MegatronModule
 
 from modelwright_plugins.engine import model, optimizer
 from modelwright_plugins.engine.batches import Batches
+from modelwright_plugins.engine.example_batches import ExampleBatches
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.position import Ramp
 from modelwright_plugins.engine.reference import Reference
@@ -24,7 +25,7 @@ def how(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def assembled(
     parts: Mapping[str, Any],
-    batches: Batches,
+    batches: Batches | ExampleBatches,
     *,
     global_batch: int | Ramp,
     micro_batch: int,

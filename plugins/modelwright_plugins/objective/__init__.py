@@ -11,10 +11,7 @@ from modelwright.hooks import discover
 from modelwright_plugins.objective.loss import Loss
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from modelwright_plugins.architecture import Architecture

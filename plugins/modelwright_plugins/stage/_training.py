@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,34 +14,40 @@ import torch.distributed as dist
 
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.artifacts import Checkpoint, Metrics, Tokenizer, TokenShards
+from modelwright_plugins.artifacts import Checkpoint, Metrics
 from modelwright_plugins.engine import checkpoint
-from modelwright_plugins.engine.batches import Batches
-from modelwright_plugins.engine.blend import BlendTexts
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.loop import Spike, Trainer
 from modelwright_plugins.engine.position import Position
 from modelwright_plugins.engine.termination import Terminated, Termination
-from modelwright_plugins.engine.trainer import assembled
 from modelwright_plugins.progress import progress
-from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 from modelwright_plugins.tracker import forgiving
 from modelwright_plugins.tracker.jsonl import Jsonl
 
 if TYPE_CHECKING:
-    from modelwright_plugins.stage.train import Train
+    from modelwright_plugins.stage._training_stage import TrainingStage
 
 
-class Training:
-    """What `Train.run` does, once ranks have joined."""
+class Training(ABC):
+    """What a stage that trains does, once ranks have joined."""
 
-    def __init__(self, stage: Train, job: Job) -> None:
+    card: ModelCard
+
+    def __init__(self, stage: TrainingStage, job: Job) -> None:
         self.stage, self.job, self.folder = stage, job, job.make(Checkpoint).path
         self.first = dist.get_rank() == 0
         done = checkpoint.latest(self.folder) or 0
         self.trainer = self._trainer(done)
         self.chunks: list[Any] = [chunk.module for chunk in self.trainer.chunks]
-        self.position = self._loaded(done) if done else self._gone_on_from(stage.resume_from) if stage.resume_from else Position()
+        self.position = self._loaded(done) if done else self._begun()
+
+    @abstractmethod
+    def _trainer(self, done: int) -> Trainer:
+        """All that updates need; its first weights are set where no step is done. Sets `card`."""
+
+    def _begun(self) -> Position:
+        """Where training stands before its first update."""
+        return Position()
 
     def run(self) -> dict[str, Any]:
         """The last loss, the tokens trained on, and the ranges of sequences that were skipped."""
@@ -104,7 +111,7 @@ class Training:
                 log = tracker.open(self.job.out, self.job.config, step=self.position.updates)
                 logs.append((tracker, log))
                 closing.callback(forgiving(tracker)(log.close))
-        length, ramp = self.stage.sequence_length, self.stage.ramp()
+        length, ramp = self.trainer.batches.length * self.trainer.batches.rows, self.stage.ramp()
         bar = closing.enter_context(progress("training", Position.after(self.stage.steps, ramp).trained * length, "tok"))
         bar.update(self.position.trained * length)
         return logs, bar
@@ -126,7 +133,9 @@ class Training:
         # where none is as old as it should be, the oldest that there is
         back = checkpoint.latest(self.folder, below=max(1, spike.step - how.before + 1)) or checkpoint.oldest(self.folder, below=spike.step)
         if back is None:
-            raise ModelwrightError(f"{spike}; no checkpoint is from before it (train.checkpoint_every={self.stage.checkpoint_every})")
+            raise ModelwrightError(
+                f"{spike}; no checkpoint is from before it ({self.stage.key}.checkpoint_every={self.stage.checkpoint_every})"
+            )
         position = self._loaded(back)
         batch = self.trainer.ramp.size(position.trained)
         to = max(spike.drawn, position.drawn + how.skip * batch)
@@ -141,55 +150,3 @@ class Training:
 
     def _loaded(self, step: int, folder: Path | None = None) -> Position:
         return Position.of(checkpoint.load(folder or self.folder, step, self.chunks, self.trainer.optimizer), self.trainer.ramp)
-
-    def _gone_on_from(self, folder: Path) -> Position:
-        step = self._newest("resume_from", folder)
-        theirs = ModelCard.read(folder / "model.json", self.job.hooks.registry)
-        for name in ("seed", "sequence_length"):  # they decide which sequences there are, and in which order
-            if (found := getattr(theirs, name)) != (ours := getattr(self.card, name)):
-                key = name if name == "seed" else f"train.{name}"
-                raise ModelwrightError(
-                    f"train.resume_from={folder}: its {name} is {found}, not {ours}, so its place in the data is none here; "
-                    f"{key}={found}, or start from its weights alone: train.init_from={folder}"
-                )
-        if step >= self.stage.steps:
-            raise ModelwrightError(
-                f"train.resume_from={folder} is at step {step}; train.steps={self.stage.steps} counts from the beginning"
-            )
-        return self._loaded(step, folder)
-
-    def _newest(self, name: str, folder: Path) -> int:
-        """The newest whole step in the folder that setting `name` names, if it is of this model."""
-        if why := self.card.difference(ModelCard.read(folder / "model.json", self.job.hooks.registry)):
-            raise ModelwrightError(f"train.{name}={folder}: {why}")
-        if (step := checkpoint.latest(folder)) is None:
-            raise ModelwrightError(f"train.{name}={folder} holds no whole checkpoint")
-        return step
-
-    def _trainer(self, done: int) -> Trainer:
-        stage, job, parts, shards = self.stage, self.job, self.job.parts, self.job.take(TokenShards).path
-        vocabulary = Vocabulary.of(job.take(Tokenizer).path, shards, parts["objective"].special_tokens)
-        self.card = ModelCard.of(
-            parts["architecture"], vocabulary, stage.sequence_length, job.seed, parts["objective"].spans(stage.sequence_length)
-        )
-        sizes = {"length": stage.sequence_length, "global_batch": stage.global_batch}
-        batches = Batches.of(shards / "train", parts["objective"], vocabulary, **sizes, seed=job.seed)
-
-        def given(chunks: list[Any]) -> None:
-            assert stage.init_from is not None
-            checkpoint.load(stage.init_from, self._newest("init_from", stage.init_from), chunks, None)
-
-        if self.first and isinstance(batches.texts, BlendTexts):
-            for line in batches.texts.warnings(Position.after(stage.steps, stage.ramp()).trained, stage.sequence_length):
-                warnings.warn(line, stacklevel=2)
-        if self.first and not done:
-            self.card.write(self.folder / "model.json", job.hooks.registry)
-        return assembled(
-            parts,
-            batches,
-            global_batch=stage.ramp(),
-            micro_batch=stage.micro_batch,
-            steps=stage.steps,
-            clip=stage.clip,
-            weights=given if stage.init_from and not done else None,
-        )
