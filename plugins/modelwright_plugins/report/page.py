@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import modelwright
 from modelwright_plugins.report import curation, figures
 from modelwright_plugins.report.template import duration, megabytes, short, template
+
+if TYPE_CHECKING:
+    from modelwright_plugins.artifacts.blend import Blend
 
 MUST_BEAT = ("unigram", "bigram", "trigram")
 HYPHEN = "\N{NON-BREAKING HYPHEN}"
@@ -26,6 +29,7 @@ class Findings:
     config: Mapping[str, Any]
     manifest: Mapping[str, Any]
     run: str  # the run's folder
+    blend: Blend | None = None  # what training drew of each domain, where stage mix said it
 
 
 def page(found: Findings) -> str:
@@ -56,6 +60,7 @@ def _said(found: Findings) -> dict[str, Any]:
         "data": _data(found),
         **curation.said(found.funnel),
         "alone": False,
+        "mixture": found.blend.rows() if found.blend else [],
         "facts": _facts(found),
         "config": yaml.safe_dump(dict(found.config), sort_keys=False, allow_unicode=True),
         "versions": yaml.safe_dump(plain, sort_keys=False, allow_unicode=True) if plain else "",

@@ -20,6 +20,7 @@ class WriteReport(Stage):
     makes: ClassVar[tuple[type[Artifact], ...]] = (Report,)
 
     def run(self, job: Job) -> None:
+        from modelwright_plugins.artifacts.blend import Blend
         from modelwright_plugins.report.page import Findings, page
         from modelwright_plugins.scaling.sweep import ParameterCount
 
@@ -37,6 +38,7 @@ class WriteReport(Stage):
             config=job.config,
             manifest=_read(manifest) if manifest.exists() else {},
             run=str(job.run),
+            blend=Blend.read(job.take(TokenShards).path),
         )
         # A lone surrogate, which data may hold, is no character: it becomes a question mark.
         job.make(Report).path.write_text(page(found), encoding="utf-8", errors="replace")

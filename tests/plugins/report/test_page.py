@@ -14,6 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from example import evaluation, findings, metrics, step
 
+from modelwright_plugins.artifacts.blend import Blend, BlendedDomain
+from modelwright_plugins.mixture import Phase
 from modelwright_plugins.report.page import duration, megabytes, page, short
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{ 7*7 }}$x_1$&amp;"
@@ -169,3 +171,15 @@ def test_control_characters_are_shown_and_surrogates_do_not_stop_it() -> None:
 )  # fmt: skip
 def test_numbers_in_words(said: str, expected: str) -> None:
     assert said.replace("\N{NO-BREAK SPACE}", " ") == expected
+
+
+def test_what_training_read_of_each_domain() -> None:
+    assert "What training read of each domain" not in page(findings())
+    code, prose = BlendedDomain("train_code", 10, 4_000, 16_000), BlendedDomain("train_<b>", 5, 1_000, 4_000)
+    blend = Blend(
+        8_000, None, {"code": code, "<b>": prose}, [Phase("one", 0.5, {"code": 1.0}), Phase("two", 0.5, {"code": 0.25, "<b>": 0.75})]
+    )
+    text = page(findings(blend=blend))
+    row = "".join(f"<td>{cell}</td>" for cell in ("1,000", "0.375", "3,000", "3.00"))
+    assert f'<th scope="row">&lt;b&gt;</th>{row}' in text
+    assert len(re.findall(r"<tr><td>(?:one|two|in all)</td>", text)) == 6
