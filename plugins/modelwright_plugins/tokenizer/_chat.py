@@ -22,13 +22,22 @@ from jinja2.utils import Namespace
 
 
 class Generation(Extension):
-    """`{% generation %}…{% endgeneration %}` marks what the assistant says, and changes no text."""
+    """`{% generation %}…{% endgeneration %}` marks what the assistant says, and changes no text; its places are kept, as transformers
+    (`utils/chat_template_utils.py`, AssistantTracker) keeps them."""
 
     tags = {"generation"}  # noqa: RUF012
+    written = 0  # characters before the block that is rendered now
+    blocks: list[tuple[int, str]] = []  # noqa: RUF012  # where each began, what it says
 
     def parse(self, parser: Parser) -> Any:
         line = next(parser.stream).lineno
-        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True)).set_lineno(line)
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_said"), [], [], body).set_lineno(line)
+
+    def _said(self, caller: Any) -> str:
+        text = str(caller())
+        Generation.blocks.append((Generation.written, text))
+        return text
 
 
 class PlainNamespace(Namespace):
@@ -72,9 +81,22 @@ def compiled(template: str) -> Template:
 
 
 def answer(line: str) -> str:
+    """{"template", "all": [variables, …]} as [{"text", "spans": [[from, to], …]} or {"error"}, …]; spans are of generation blocks."""
+    asked = json.loads(line)
+    return json.dumps([one(asked["template"], variables) for variables in asked["all"]])
+
+
+def one(template: str, variables: dict[str, Any]) -> dict[str, Any]:
+    Generation.written, Generation.blocks = 0, []
+    pieces = []
     try:
-        asked = json.loads(line)
-        return json.dumps({"text": compiled(asked["template"]).render(asked["variables"])})
+        for piece in compiled(template).generate(variables):
+            pieces.append(piece)
+            Generation.written += len(piece)
+        text = "".join(pieces)
+        if any(text[begin : begin + len(said)] != said for begin, said in Generation.blocks):
+            return {"error": "a generation block within a macro or a set block has no place in the text"}
+        return {"text": text, "spans": [[begin, begin + len(said)] for begin, said in Generation.blocks]}
     except TemplateSyntaxError as e:
         said = f"line {e.lineno}: {e.message}"
     except MemoryError:
@@ -83,7 +105,7 @@ def answer(line: str) -> str:
         said = f"it reaches for what is not its business: {e}"
     except Exception as e:
         said = str(e) if isinstance(e, TemplateError) else f"{type(e).__name__}: {e}"
-    return json.dumps({"error": said})
+    return {"error": said}
 
 
 def main() -> None:

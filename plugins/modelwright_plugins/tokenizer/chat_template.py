@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,16 @@ from modelwright.errors import ModelwrightError
 
 SECONDS, MEMORY = 5, 1 << 29  # that rendering one conversation may take, bytes
 START = 60  # seconds that Python and Jinja may take to start, on a busy machine or a slow disk
+BATCH, MANY = 1_000_000, 64  # characters and conversations that are asked at once
 _LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A conversation as text."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]  # characters, from and to, of each `{% generation %}` block
 
 
 def render(template: str, messages: Sequence[Mapping[str, Any]], **variables: Any) -> str:
@@ -33,20 +43,50 @@ def render(template: str, messages: Sequence[Mapping[str, Any]], **variables: An
     The template is run in a process of its own, with nothing but what it is given here, which must be plain values (JSON).
     Raises ModelwrightError, in one line, for a template that is wrong, refuses the conversation, or is not done in SECONDS and MEMORY.
     """
-    said = [{key: value for key, value in message.items() if value is not None} for message in messages]
-    given = {"tools": None, "documents": None, "add_generation_prompt": False, **variables, "messages": said}
-    try:
-        asked = json.dumps({"template": template, "variables": given})
-    except (TypeError, ValueError) as e:
-        raise ModelwrightError(f"chat template: the conversation is not plain values: {e}") from e
+    (found,) = render_all(template, [{**variables, "messages": messages}])
+    if isinstance(found, ModelwrightError):
+        raise found
+    return found.text
+
+
+def render_all(template: str, conversations: Sequence[Mapping[str, Any]]) -> list[Rendered | ModelwrightError]:
+    """Many conversations, each {"messages", and other variables}, asked of the process at once (BATCH characters at a time); in place of
+    one that can't be rendered, the error that `render` raises. SECONDS are for each: those of a batch that is late are asked again."""
+    found: list[Rendered | ModelwrightError] = []
+    batch: list[str] = []
+    for conversation in conversations:
+        said = [{key: value for key, value in message.items() if value is not None} for message in conversation["messages"]]
+        given = {"tools": None, "documents": None, "add_generation_prompt": False, **conversation, "messages": said}
+        try:
+            batch.append(json.dumps(given))
+        except (TypeError, ValueError) as e:
+            found += _rendered(template, batch)
+            batch = []
+            found.append(ModelwrightError(f"chat template: the conversation is not plain values: {e}"))
+        if sum(map(len, batch)) > BATCH or len(batch) >= MANY:
+            found += _rendered(template, batch)
+            batch = []
+    return found + _rendered(template, batch)
+
+
+def _rendered(template: str, batch: Sequence[str]) -> list[Rendered | ModelwrightError]:
+    if not batch:
+        return []
     with _LOCK:
-        found = _ask(asked)
-    if "error" in found:
-        raise ModelwrightError(f"chat template: {' '.join(found['error'].split())}")
-    return found["text"]
+        answer = _ask(f'{{"template": {json.dumps(template)}, "all": [{", ".join(batch)}]}}')
+    if isinstance(answer, str) and len(batch) > 1:  # one of them is to blame
+        return [each for one in batch for each in _rendered(template, [one])]
+    answers: list[dict[str, Any]] = [{"error": answer}] if isinstance(answer, str) else answer
+    return [
+        ModelwrightError(f"chat template: {' '.join(one['error'].split())}")
+        if "error" in one
+        else Rendered(one["text"], tuple((begin, end) for begin, end in one["spans"]))
+        for one in answers
+    ]
 
 
-def _ask(line: str) -> dict[str, str]:
+def _ask(line: str) -> list[dict[str, Any]] | str:
+    """What the process answers, or why it doesn't."""
     for _ in range(2):  # again when the process had left before it was asked
         process = _process(os.getpid())
         if process.poll() is not None:  # somebody ended it
@@ -63,14 +103,14 @@ def _ask(line: str) -> dict[str, str]:
             if not answer:
                 _stop(process)
         if answer:
-            return dict(json.loads(answer))
+            return list(json.loads(answer))
         if late:
-            return {"error": f"it is not done after {SECONDS} seconds"}
+            return f"it is not done after {SECONDS} seconds"
         if process.returncode:
             break
     if process.returncode < 0:
-        return {"error": f"it takes more than a template may ({signal.strsignal(-process.returncode)})"}
-    return {"error": f"the process that renders it ended without an answer (exit status {process.returncode})"}
+        return f"it takes more than a template may ({signal.strsignal(-process.returncode)})"
+    return f"the process that renders it ended without an answer (exit status {process.returncode})"
 
 
 def _line(process: subprocess.Popen[str], seconds: float) -> tuple[str, bool]:
