@@ -138,6 +138,7 @@ def modelwright_register(registry: Registry) -> None:
     add("stage", "train_tokenizer", train_tokenizer="TrainTokenizer")
     add("stage", "tokenize", tokenize="Tokenize")
     add("stage", "mix", mix="Mix")
+    add("stage", "prepare", prepare="Prepare")
     add("stage", "train", train="Train")
     add("stage", "evaluate", evaluate="Evaluate")
     add("stage", "report", report="WriteReport")

@@ -1,0 +1,196 @@
+"""What `stage/prepare.py` does to each example."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.artifacts.documents import read, split
+from modelwright_plugins.artifacts.examples import PARTS, ExamplesWriter
+from modelwright_plugins.progress import progress
+from modelwright_plugins.source._formats import messages as conversation
+from modelwright_plugins.source._turns import Malformed, readable
+
+if TYPE_CHECKING:
+    from modelwright_plugins.artifacts import Documents
+    from modelwright_plugins.stage.prepare import Prepare
+    from modelwright_plugins.tokenizer.chat_tokens import Chat, ChatEncoder
+
+BATCH = 256  # documents that are rendered and tokenized at a time
+Row = tuple[Any, Any, Any]  # tokens, mask and values, each [its tokens]
+
+
+class Left(ValueError):
+    """Why an example is left out."""
+
+
+def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Path) -> dict[str, Any]:
+    """The files of the `Examples` artifact; gives what is in examples.json."""
+    aside = split(documents)
+    held_out = frozenset(aside["held_out"])
+    kept = _capped(documents, stage.cap, held_out)
+    dropped: Counter[str] = Counter()
+    kind, writers = "", dict[str, ExamplesWriter]()
+    found = read(documents)
+    with progress("prepare", sum(aside["bytes"].values()), "B") as bar:
+        while batch := list(islice(found, BATCH)):
+            ready: list[tuple[dict[str, Any], dict[str, Any]]] = []
+            for document in batch:
+                try:
+                    aside_too = document["metadata"]["group"] in held_out
+                    if kept and not aside_too and _hash(document) > kept.get(_source(document), 1 << 64):
+                        raise Left(f"more than {stage.cap} of its source")
+                    ready.append((document, _example(document)))
+                except Left as why:
+                    dropped[str(why)] += 1
+            for (document, example), rows in zip(ready, _rows(ready, encoder, stage), strict=True):
+                if not kind:
+                    kind = example["kind"]
+                    writers = {part: ExamplesWriter(folder, part, kind) for part in PARTS}
+                if example["kind"] != kind:
+                    raise ModelwrightError(f"{document['id']} is of kind {example['kind']}, those before it {kind}: a run is of one kind")
+                if isinstance(rows, Left):
+                    dropped[str(rows)] += 1
+                    continue
+                metadata = document["metadata"]
+                line = {"id": document["id"], "group": metadata["group"]}
+                line |= {"source": metadata["source"]} if "source" in metadata else {}
+                line |= {"answer": example["answer"]} if "answer" in example else {}
+                writer = writers["held_out" if metadata["group"] in held_out else "train"]
+                values = [row[2] for row in rows] if kind == "steps" else None
+                writer.write(line, [row[:2] for row in rows], example["scores"], values)
+            bar.update(sum(len(document["text"].encode()) for document in batch))
+    if not writers or not writers["train"].counts["examples"]:
+        reasons = "; ".join(f"{count:,}: {reason}" for reason, count in dropped.most_common(3))
+        raise ModelwrightError(f"{documents.path}: no training example is left{f' ({reasons})' if reasons else ''}")
+    about = {
+        "kind": kind,
+        "vocab_size": encoder.encoder.vocab_size,
+        "end_of_document": encoder.encoder.end_of_document,
+        "template": encoder.template,
+        "loss_on": stage.loss_on,
+        **{part: writer.close() for part, writer in writers.items()},
+        "dropped": dict(sorted(dropped.items())),
+    }
+    (folder / "examples.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+    return about
+
+
+def _source(document: Mapping[str, Any]) -> str:
+    return str(document["metadata"].get("source", ""))
+
+
+def _hash(document: Mapping[str, Any]) -> int:
+    return int.from_bytes(sha256(f"{document['id']} {document['text']}".encode("utf-8", "surrogatepass")).digest()[:8], "big")
+
+
+def _capped(documents: Documents, cap: int | None, held_out: frozenset[str]) -> dict[str, int]:
+    """The greatest hash of each source that has more than `cap`: those below are drawn evenly, and the same each time."""
+    if cap is None:
+        return {}
+    least: dict[str, list[int]] = {}
+    for document in read(documents):
+        if document["metadata"]["group"] not in held_out:
+            heap = least.setdefault(_source(document), [])
+            heapq.heappush(heap, -_hash(document))
+            if len(heap) > cap:
+                heapq.heappop(heap)
+    return {source: -heap[0] for source, heap in least.items() if len(heap) == cap}
+
+
+def _example(document: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = document["metadata"]
+    if "example" in metadata:
+        example = dict(metadata["example"])
+    elif "messages" in metadata:  # as source=conversations leaves them
+        try:
+            example = conversation({"messages": metadata["messages"]})
+        except Malformed as error:
+            raise Left(str(error)) from error
+    else:
+        raise Left("no example in it: it was edited, or is none of source=examples or conversations")
+    if readable(example) != document["text"]:
+        raise Left("a filter edited its text, and not its turns")
+    return example
+
+
+def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, stage: Prepare) -> Iterator[list[Row] | Left]:
+    """The rows of each example, in order; or why it is left out."""
+    asked: list[dict[str, Any]] = []
+    for _, example in ready:
+        tools = {"tools": example["tools"]} if "tools" in example else {}
+        if example["kind"] == "prompt":
+            asked.append({"messages": example["prompt"], "add_generation_prompt": True, **tools})
+        asked += [{"messages": [*example["prompt"], *reply], **tools} for reply in example["replies"]]
+    prompts = bool(ready) and ready[0][1]["kind"] == "prompt"
+    chats = iter(encoder.encode(asked, whole=prompts))
+    for document, example in ready:
+        mine = list(islice(chats, max(len(example["replies"]), 1)))
+        try:
+            rows = [_row(chat, example, place, encoder.encoder.end_of_document, stage.loss_on) for place, chat in enumerate(mine)]
+            longest = max(len(tokens) for tokens, _, _ in rows)
+            if stage.max_length is not None and longest > stage.max_length:
+                if stage.too_long == "error":
+                    too = f"{document['id']} has {longest:,} tokens, more than max_length={stage.max_length:,}"
+                    raise ModelwrightError(f"{too}; prepare.too_long=drop leaves it out")
+                raise Left(f"longer than {stage.max_length:,} tokens")
+            yield rows
+        except Left as why:
+            yield why
+
+
+def _row(chat: Chat | ModelwrightError, example: Mapping[str, Any], place: int, end: int, loss_on: str) -> Row:
+    """Tokens, mask and values of a prompt and its reply number `place`."""
+    if isinstance(chat, ModelwrightError):
+        raise Left(str(chat))
+    tokens = chat.tokens
+    mask = np.zeros(len(tokens), np.uint8)
+    if example["kind"] == "prompt":
+        return tokens, mask, None
+    before, own = (sum(turn["role"] == "assistant" for turn in said) for said in (example["prompt"], example["replies"][place]))
+    if len(chat.turns) != before + own:
+        raise Left(f"the template marks {len(chat.turns)} of {before + own} turns of the assistant")
+    learned = chat.turns[before:] if loss_on == "every" else chat.turns[-1:]
+    for begin, stop in learned:
+        mask[chat.within(begin, stop)] = 1
+    values = _values(chat, example) if example["kind"] == "steps" else None
+    if not len(tokens) or tokens[-1] != end:
+        tokens, mask = np.append(tokens, np.int32(end)), np.append(mask, np.uint8(1))
+        values = None if values is None else np.append(values, np.float32(np.nan))
+    return tokens, mask, values
+
+
+def _values(chat: Chat, example: Mapping[str, Any]) -> Any:
+    """[tokens] the label of each step at its last token, NaN elsewhere."""
+    values = np.full(len(chat.tokens), np.nan, np.float32)
+    at, stop = chat.turns[-1]
+    for step, label in zip(example["steps"], example["labels"], strict=True):
+        said = step.strip()  # templates trim
+        begin = chat.text.find(said, at, stop)
+        if begin < 0:
+            raise Left("a step is not in the text as it is")
+        at = begin + len(said)
+        last = chat.within(begin, at).stop - 1
+        if not np.isnan(values[last]):
+            raise Left("two steps end in one token")
+        values[last] = label
+    return values
+
+
+def table(about: Mapping[str, Any]) -> list[str]:
+    """What is printed: a line each part, and what was left out."""
+    lines = [f"  {about['kind']:12}  {'examples':>10}  {'rows':>10}  {'tokens':>12}  {'targets':>7}  {'longest':>8}"]
+    for part in PARTS:
+        one = about[part]
+        share = one["targets"] / max(one["tokens"], 1)
+        lines.append(f"  {part:12}  {one['examples']:10,}  {one['rows']:10,}  {one['tokens']:12,}  {share:7.1%}  {one['longest']:8,}")
+    return lines + [f"  left out      {count:10,}  {reason}" for reason, count in about["dropped"].items()]
