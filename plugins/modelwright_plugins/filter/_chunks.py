@@ -76,7 +76,7 @@ class Vocabulary:
 class Pieces:
     """Words by a regular expression."""
 
-    def __init__(self, previous: Pieces | None = None) -> None:
+    def __init__(self) -> None:
         self.vocabulary = Vocabulary()
 
     def tokens(self, text: str) -> NDArray[np.int64]:

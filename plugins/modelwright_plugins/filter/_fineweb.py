@@ -37,7 +37,7 @@ class FineWeb(Measured):
         if _short(lines, rules.short_line) > rules.max_short_lines:
             return False, "short_line_ratio"
         ends = doc.text.count("\n")
-        if repeated(lines)[1] / (len(doc.text) - ends) > rules.max_duplicate_line_characters:
+        if repeated(lines)[0] / (len(doc.text) - ends) > rules.max_duplicate_line_characters:
             return False, "char_dup_ratio"
         # a chunk is a word or more
         if ends / len(text.chunks) > rules.max_newline_ratio and ends / len(text.tokens) > rules.max_newline_ratio:
@@ -61,7 +61,7 @@ class FineWeb(Measured):
         values = (
             _punctuated(lines),
             _short(lines, self.rules.short_line),
-            repeated(lines)[1] / (len(document.text) - ends),
+            repeated(lines)[0] / (len(document.text) - ends),
             ends / len(text.tokens),
         )
         return dict(zip(self.bounds(), values, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 from datatrove.pipeline.filters.gopher_quality_filter import STOP_WORDS
 
 from modelwright_plugins.filter._ngrams import Grams
-from modelwright_plugins.filter._text import Mode, Text, read
+from modelwright_plugins.filter._text import Text, read
 from modelwright_plugins.filter.measured import Bounds, Measured
 
 if TYPE_CHECKING:
@@ -51,12 +51,13 @@ class Quality(Measured):
             if ellipses / all_words > rules.max_symbol_ratio:
                 return False, "gopher_too_many_ellipsis"
         lines = text.all_lines
-        if rules.max_bullet_lines and _may_be_more(sum(map(doc.text.count, BULLETS)), lines, rules.max_bullet_lines):
-            if _bullets(lines) / len(lines) > rules.max_bullet_lines:
-                return False, "gopher_too_many_bullets"
-        if rules.max_ellipsis_lines and _may_be_more(ellipses, lines, rules.max_ellipsis_lines):
-            if _end_ellipses(lines) / len(lines) > rules.max_ellipsis_lines:
-                return False, "gopher_too_many_end_ellipsis"
+        # a line with a sign at one end has the sign: there are no more such lines than signs
+        most = rules.max_bullet_lines
+        if most and sum(map(doc.text.count, BULLETS)) / len(lines) > most and _bullets(lines) / len(lines) > most:
+            return False, "gopher_too_many_bullets"
+        most = rules.max_ellipsis_lines
+        if most and ellipses / len(lines) > most and _end_ellipses(lines) / len(lines) > most:
+            return False, "gopher_too_many_end_ellipsis"
         if rules.min_alphabetic_words and _alphabetic(text) / all_words < rules.min_alphabetic_words:
             return False, "gopher_below_alpha_threshold"
         if rules.min_stop_words and _stop_words(text) < rules.min_stop_words:
@@ -100,11 +101,6 @@ def _ellipses(text: str) -> int:
     return sum(map(text.count, ELLIPSES))
 
 
-def _may_be_more(signs: int, lines: list[str], share: float) -> bool:
-    """A line with a sign at one end has the sign: no more such lines than signs."""
-    return signs / len(lines) > share
-
-
 def _bullets(lines: list[str]) -> int:
     return sum(line.lstrip().startswith(BULLETS) for line in lines)
 
@@ -136,12 +132,12 @@ class Repetition(Measured):
         if not size:
             return False, "empty"
         text = read(doc.text, rules.mode)
-        parts, characters, share = repeated(_paragraphs(doc.text))
+        characters, share = repeated(_paragraphs(doc.text))
         if rules.max_duplicate_paragraphs and share > rules.max_duplicate_paragraphs:
             return False, "dup_para_frac"
         if rules.max_duplicate_paragraph_characters and characters / size > rules.max_duplicate_paragraph_characters:
             return False, "dup_para_char_frac"
-        parts, characters, share = repeated(_lines(text))
+        characters, share = repeated(_lines(text))
         if rules.max_duplicate_lines and share > rules.max_duplicate_lines:
             return False, "dup_line_frac"
         if rules.max_duplicate_line_characters and characters / size > rules.max_duplicate_line_characters:
@@ -175,7 +171,7 @@ class Repetition(Measured):
             return {}
         found: dict[str, float] = {}
         for name, parts in (("paragraphs", _paragraphs(document.text)), ("lines", _lines(text))):
-            _, characters, share = repeated(parts)
+            characters, share = repeated(parts)
             found[f"share of {name} that repeat"] = share
             found[f"share of characters in {name} that repeat"] = characters / size
         grams = Grams(text)
@@ -193,11 +189,11 @@ def _duplicate(n: int) -> str:
     return f"share of characters in {n}-grams that repeat"
 
 
-def repeated(parts: list[str]) -> tuple[int, int, float]:
-    """Of parts that came before: how many, their characters, and their share of all parts."""
+def repeated(parts: list[str]) -> tuple[int, float]:
+    """The characters of parts that came before, and their share of all parts."""
     different = set(parts)
     again = len(parts) - len(different)
-    return again, sum(map(len, parts)) - sum(map(len, different)) if again else 0, again / len(parts)
+    return sum(map(len, parts)) - sum(map(len, different)) if again else 0, again / len(parts)
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -116,8 +116,8 @@ class Grams:
         return int(self.text.lengths[inside].sum())
 
     def duplicate(self, n: int, share: float | None = None) -> int:
-        """Characters in n-grams that came before, those that overlap a counted one passed over. In mode exact, n-grams are equal as datatrove
-        has it: put together without blanks. With a share of the text's characters it
+        """Characters in n-grams that came before, those that overlap a counted one passed over. In mode exact, n-grams are equal as
+        datatrove has it: put together without blanks. With a share of the text's characters it
         may end as soon as they are more, and give 0 where they can't be."""
         if len(self.tokens) < n:
             return 0

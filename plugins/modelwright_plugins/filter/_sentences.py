@@ -23,14 +23,11 @@ def count_sentences(line: str, mode: Mode, enough: int | None = None) -> int:
         return _pieces.count_sentences(line)
     table = chunks()
     if table.doubtful(line):
-        return max(1, len(WORDS.span_tokenize(line)))
+        return max(1, WORDS.count_sentences(line))
     found, ended = 1, False
     for piece in PIECES.finditer(line):
         chunk = piece.group()
-        if chunk.isspace():
-            words = [chunk] if chunk[0] != " " or len(chunk) > 1 or not piece.start() else []
-        else:
-            words = table.words_of(chunk)
+        words = table.words_of(chunk) if not chunk.isspace() else [] if chunk == " " and piece.start() else [chunk]
         for word in words:
             if word in ENDS:
                 ended = True

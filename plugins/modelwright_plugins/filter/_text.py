@@ -74,7 +74,8 @@ def read(text: str, mode: Mode) -> Text:
 def chunks() -> Chunks:
     """The table of spaCy's words; a full one makes room for the next."""
     table = _tables.get("exact")
-    if not isinstance(table, Chunks) or table.full():
+    table = table if isinstance(table, Chunks) else None
+    if table is None or table.full():
         table = _tables["exact"] = Chunks(table)
     return table
 
@@ -82,5 +83,5 @@ def chunks() -> Chunks:
 def _pieces() -> Pieces:
     table = _tables.get("fast")
     if not isinstance(table, Pieces) or table.full():
-        table = _tables["fast"] = Pieces(table)
+        table = _tables["fast"] = Pieces()
     return table

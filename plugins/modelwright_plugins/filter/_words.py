@@ -145,7 +145,8 @@ class Cutter:
             if begin not in seen and end - 1 not in seen:
                 ends[begin] = end
             seen.update(range(begin, end))
-        words, place = [], 0
+        words: list[str] = []
+        place = 0
         while place < count:
             end = ends.get(place, place + 1)
             words += self.rules.get("".join(tokens[place:end]), tokens[place:end]) if place in ends else tokens[place:end]
@@ -181,11 +182,20 @@ class Words(SpaCyTokenizer):
 
     def word_tokenize(self, text: str) -> list[str]:
         """By spaCy itself, of any text."""
+        split = self._fresh(text).tokenizer  # without the pipeline's sentence splitter, which words don't need
+        return [word for token in split(text) if (word := token.text.strip())]
+
+    def count_sentences(self, text: str) -> int:
+        """By spaCy itself, of any text; 0 of an empty one."""
+        pipeline = self._fresh(text)
+        pipeline.max_length = len(text) + 1
+        return sum(1 for _ in pipeline(text).sents)
+
+    def _fresh(self, text: str) -> Any:
         self.seen += len(text)
         if self.seen > RENEW:
             self._tokenizer, self.seen = None, len(text)
-        split = self.tokenizer.tokenizer  # without the pipeline's sentence splitter, which words don't need
-        return [word for token in split(text) if (word := token.text.strip())]
+        return self.tokenizer
 
 
 def _shared() -> Words:

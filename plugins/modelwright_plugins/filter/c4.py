@@ -30,9 +30,7 @@ class C4Quality(Filter):
     drop_curly_bracket: bool = True  # the whole text, when a line that would stay has '{'
     drop_policy_lines: bool = True  # lines with 'terms of use', 'cookie policy' and the like
     edit: bool = True  # what stays is the lines that pass, without indentation; false: the text stays as it was, or goes as a whole
-    mode: Literal["exact", "fast"] = (
-        "exact"  # exact: datatrove's sentences and decisions; fast: sentences by a simpler rule, nearly the same decisions
-    )
+    mode: Literal["exact", "fast"] = "exact"  # exact: datatrove's decisions; fast: sentences by a simpler rule, nearly the same decisions
 
     def build(self) -> BaseFilter:
         from modelwright_plugins.filter._c4 import Quality

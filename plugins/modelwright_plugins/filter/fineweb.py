@@ -23,9 +23,7 @@ class FineWebQuality(Filter):
     short_line: int = 30  # characters: a line of at most this many is short
     max_duplicate_line_characters: float = 0.01  # share of characters in repeated lines
     max_newline_ratio: float = 0.3  # line ends for each word
-    mode: Literal["exact", "fast"] = (
-        "exact"  # exact: datatrove's words and decisions; fast: words by a simpler rule, nearly the same decisions
-    )
+    mode: Literal["exact", "fast"] = "exact"  # exact: datatrove's words and decisions; fast: simpler words, nearly the same decisions
 
     def build(self) -> BaseFilter:
         from modelwright_plugins.filter._fineweb import FineWeb

@@ -27,9 +27,7 @@ class GopherQuality(Filter):
     max_ellipsis_lines: float = 0.3  # share of lines that end with an ellipsis
     min_alphabetic_words: float = 0.8  # share of words with a letter
     min_stop_words: int = 2  # different words of: the be to of and that have with
-    mode: Literal["exact", "fast"] = (
-        "exact"  # exact: datatrove's words and decisions; fast: words by a simpler rule, nearly the same decisions
-    )
+    mode: Literal["exact", "fast"] = "exact"  # exact: datatrove's words and decisions; fast: simpler words, nearly the same decisions
 
     def build(self) -> BaseFilter:
         from modelwright_plugins.filter._gopher import Quality
@@ -51,9 +49,7 @@ class GopherRepetition(Filter):
     max_duplicate_paragraph_characters: float = 0.2  # share of characters
     top_ngrams: tuple[float, ...] = (0.2, 0.18, 0.16)  # share of characters in the most frequent 2-, 3-, 4-gram; shorter: fewer rules
     duplicate_ngrams: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.1)  # share in repeated 5-, 6-, ... 10-grams
-    mode: Literal["exact", "fast"] = (
-        "exact"  # exact: datatrove's words and decisions; fast: words by a simpler rule, nearly the same decisions
-    )
+    mode: Literal["exact", "fast"] = "exact"  # exact: datatrove's words and decisions; fast: simpler words, nearly the same decisions
 
     def build(self) -> BaseFilter:
         from modelwright_plugins.filter._gopher import Repetition

@@ -1,6 +1,8 @@
-"""Our filters decide as datatrove's own, with its own words and sentences, on real text."""
+"""Our filters decide as datatrove's own, with its own words and sentences, on real text; in mode fast nearly always."""
 
+import re
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,49 @@ def test_decisions_reasons_and_edits_are_the_same(texts, ours, theirs):
     assert found == [outcome(theirs, text) for text in texts]
     decisions = {str(decision) for decision, _ in found}
     assert "True" in decisions and len(decisions) > 1  # a test that everything passes, or nothing does, would show little
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda part: type(part).__name__)
+def test_fast_decides_nearly_always_the_same(texts, ours, theirs):
+    fast, exact = replace(ours, mode="fast").build(), ours.build()
+    same = [(outcome(fast, text)[0] is True) == (outcome(exact, text)[0] is True) for text in texts]
+    assert sum(same) >= 0.94 * len(same)  # of a few dozen, half of them odd; see below for many
+
+
+WIKITEXT = Path("/work/shared/data/wikitext-2/valid.txt")
+
+
+def many():
+    """Thousands of real documents: modules and what pages say of packages, their beginnings, as long as a web page; articles."""
+    library = PythonLibrary(max_bytes=10**12)
+    files = [file for file in library.files() if 300 < file.bytes < 200_000]
+    prose = [file for file in files if file.path.suffix != ".py"]
+    code = [file for file in files if file.path.suffix == ".py"]
+    chosen = prose[:: max(1, len(prose) // 900)] + code[:: max(1, len(code) // 1100)]
+    texts = [(file.path.suffix == ".py", file.path.read_text(encoding="utf-8", errors="ignore")) for file in chosen]
+    found = [(code, (text if code else text.partition("\n\n")[2])[:2500]) for code, text in texts]
+    if WIKITEXT.is_file():
+        found += [(False, text[:4000]) for text in re.split(r"\n (?== [^=]+ = \n)", WIKITEXT.read_text(encoding="utf-8"))]
+    return found
+
+
+@pytest.mark.slow
+def test_decisions_on_thousands_of_documents():
+    kinds, found = zip(*many(), strict=True)
+    assert len(found) > 1500
+    stocks = (stock.GopherQualityFilter(), stock.GopherRepetitionFilter(), stock.C4QualityFilter(), stock.FineWebQualityFilter())
+    theirs = [[outcome(filter_, text) for filter_ in stocks] for text in found]
+    components = (GopherQuality, GopherRepetition, C4Quality, FineWebQuality)
+    exact = [component().build() for component in components]
+    assert [[outcome(filter_, text) for filter_ in exact] for text in found] == theirs
+    fast = [component(mode="fast").build() for component in components]
+    for code in (True, False):
+        for number, filter_ in enumerate(fast):
+            pairs = [
+                (outcome(filter_, text)[0], row[number][0]) for kind, text, row in zip(kinds, found, theirs, strict=True) if kind == code
+            ]
+            same = sum((one is True) == (other is True) for one, other in pairs)
+            assert same >= 0.96 * len(pairs), (code, components[number].__name__, same, len(pairs))
 
 
 def test_words_are_the_same(texts):
