@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,7 +49,7 @@ class Examples(Source):
         "steps",
         "prompt",
     ] = "auto"  # auto: by the keys of each file's first records
-    keys: dict[str, str] = field(default_factory=dict)  # what a format's keys are called here: {prompt: question, completion: answer}
+    names: dict[str, str] | None = None  # what a format's keys are called here: {prompt: question, completion: answer}; none: the same
     id_key: str = "id"  # the key that holds an id; without one: the file's name and the line
     group_key: str | None = None  # the key never split between training and held-out data; none: a hash of the first prompt
 
@@ -75,8 +75,9 @@ class Examples(Source):
                 yield self._document(record, file, line, convert)
 
     def _renamed(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        taken = {theirs: ours for ours, theirs in self.keys.items()}
-        return {taken.get(key, key): value for key, value in record.items() if key in taken or key not in self.keys}
+        names = self.names or {}
+        taken = {theirs: ours for ours, theirs in names.items()}
+        return {taken.get(key, key): value for key, value in record.items() if key in taken or key not in names}
 
     def _recognized(self, file: SourceFile, records: list[dict[str, Any]]) -> str:
         from modelwright.errors import ModelwrightError
@@ -91,7 +92,7 @@ class Examples(Source):
         several = f", the first records look like {' and '.join(sorted(map(str, found - {None})))}" if len(found - {None}) > 1 else ""
         raise ModelwrightError(
             f"{file.path}: cannot tell the format by the keys {keys}{several}; set source.format ({', '.join(FORMATS)}),"
-            " or source.keys where they have other names, such as source.keys={prompt: question}",
+            " or source.names where they have other names, such as source.names={prompt: question}",
             "source.format",
         )
 

@@ -190,7 +190,7 @@ def test_a_prompt_is_one_group(tmp_path):
 def test_what_is_not_sure_is_an_error_that_names_the_keys(tmp_path):
     with pytest.raises(ModelwrightError, match=r"cannot tell the format by the keys question, answer; set source\.format"):
         read(tmp_path, [{"question": "Hi", "answer": "Ho"}])
-    (found,) = read(tmp_path, [{"question": "Hi", "answer": "Ho"}], keys={"prompt": "question", "completion": "answer"})
+    (found,) = read(tmp_path, [{"question": "Hi", "answer": "Ho"}], names={"prompt": "question", "completion": "answer"})
     assert found.metadata["example"] == GOOD["prompt_completion"][1]
     with pytest.raises(ModelwrightError, match="look like alpaca and messages"):
         read(tmp_path, [GOOD["messages"][0], GOOD["alpaca"][0]])
