@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from modelwright_plugins.tokenizer.chat_tokens import Chat, ChatEncoder
 
 BATCH = 256  # documents that are rendered and tokenized at a time
+SAID = 8  # reasons that are printed
 Row = tuple[Any, Any, Any]  # tokens, mask and values, each [its tokens]
 
 
@@ -193,4 +194,7 @@ def table(about: Mapping[str, Any]) -> list[str]:
         one = about[part]
         share = one["targets"] / max(one["tokens"], 1)
         lines.append(f"  {part:12}  {one['examples']:10,}  {one['rows']:10,}  {one['tokens']:12,}  {share:7.1%}  {one['longest']:8,}")
-    return lines + [f"  left out      {count:10,}  {reason}" for reason, count in about["dropped"].items()]
+    often = sorted(about["dropped"].items(), key=lambda item: -item[1])
+    lines += [f"  left out      {count:10,}  {reason}" for reason, count in often[:SAID]]
+    others = sum(count for _, count in often[SAID:])
+    return lines + ([f"  left out      {others:10,}  for {len(often) - SAID} other reasons (examples.json)"] if others else [])

@@ -92,11 +92,13 @@ class ChatEncoder:
         """Conversations, each {"messages", "tools"?, "add_generation_prompt"?}; an error in place of one that can't be rendered. What the
         template writes after the last of the assistant's turns is left out where not the whole is wanted."""
         said = [self._harmless(conversation) for conversation in conversations]
-        rendered = self._rendered([one for one, _ in said])
-        return [
-            one if isinstance(one, ModelwrightError) else self._tokenized(one if whole or not one.spans else _cut(one), mark)
-            for one, (_, mark) in zip(rendered, said, strict=True)
-        ]
+        found: list[Chat | ModelwrightError] = []
+        for one, (_, mark) in zip(self._rendered([one for one, _ in said]), said, strict=True):
+            if isinstance(one, Rendered):
+                found.append(self._tokenized(one if whole or not one.spans else _cut(one), mark))
+            else:
+                found.append(one)
+        return found
 
     def _harmless(self, conversation: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
         """The same, with a mark within each special token that its texts have; which mark, where there is one."""
@@ -135,13 +137,14 @@ class ChatEncoder:
             found.append(_by_prefixes(one, [next(answers) for _ in range(2 * turns)]))
         return found
 
-    def _tokenized(self, rendered: Rendered, mark: str | None) -> Chat:
+    def _tokenized(self, rendered: Rendered, mark: str | None) -> Chat | ModelwrightError:
         text, turns = rendered.text, rendered.spans
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return ModelwrightError("chat template: half of a surrogate pair in its text")
         if mark is None and self.encoder.tiktoken is not None:
-            try:
-                numbers = self.encoder.tiktoken.encode_to_numpy(text, allowed_special={*self.special}, disallowed_special=())
-            except UnicodeEncodeError as error:
-                raise ModelwrightError("chat template: half of a surrogate pair in its text") from error
+            numbers = self.encoder.tiktoken.encode_to_numpy(text, allowed_special={*self.special}, disallowed_special=())
             ends = np.cumsum(self._lengths[numbers])
             return Chat(text, turns, numbers.astype(np.int32), ends - self._lengths[numbers], ends)
         if mark is None:

@@ -15,7 +15,7 @@ import pytest
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.tokenizer import chat_template
-from modelwright_plugins.tokenizer.chat_template import SECONDS, render
+from modelwright_plugins.tokenizer.chat_template import SECONDS, Rendered, render, render_all
 
 CHATML = """{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
@@ -170,6 +170,33 @@ def test_its_work_is_bounded_and_the_next_one_renders(template: str, said: str) 
         render(template, [])
     assert time.monotonic() - began < SECONDS + 10
     assert render("{{ 1 + 1 }}", []) == "2"
+
+
+@pytest.mark.slow
+def test_one_that_is_late_costs_the_others_nothing() -> None:
+    template = (
+        "{% if messages[0].role == 'late' %}{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}{% endif %}ok"
+    )
+    found = render_all(template, [{"messages": [{"role": role}]} for role in ("a", "late", "b")])
+    assert [str(one) if isinstance(one, ModelwrightError) else one.text for one in found] == [
+        "ok",
+        f"chat template: it is not done after {SECONDS} seconds",
+        "ok",
+    ]
+
+
+def test_many_at_once_are_as_one_by_one(theirs: Any) -> None:
+    conversations = [{"messages": [{"role": "user", "content": f"{i} " * i}], "add_generation_prompt": i % 2 == 0} for i in range(150)]
+    for i, one in enumerate(render_all(CHATML, conversations)):
+        assert not isinstance(one, ModelwrightError)
+        assert one.text == render(CHATML, conversations[i]["messages"], add_generation_prompt=i % 2 == 0) and one.spans == ()
+
+
+def test_a_generation_block_that_has_no_place_is_told() -> None:
+    block = "{% generation %}b{% endgeneration %}"
+    assert render_all(f"a{block}c{block}", [{"messages": []}]) == [Rendered("abcb", ((1, 2), (3, 4)))]
+    (found,) = render_all(f"{{% set x %}}a{block}{{% endset %}}{{{{ x }}}}", [{"messages": []}])
+    assert isinstance(found, ModelwrightError) and "within a macro or a set block has no place" in str(found)
 
 
 def limited(limits: str, code: str) -> str:

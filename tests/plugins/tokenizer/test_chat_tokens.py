@@ -191,6 +191,13 @@ def test_one_that_is_refused_is_told_in_its_place(folder: Path) -> None:
     assert isinstance(one, ModelwrightError) and "roles must alternate" in str(one) and not isinstance(other, ModelwrightError)
 
 
+def test_half_a_surrogate_pair_is_told_in_its_place(folder: Path) -> None:
+    one, other = ChatEncoder(folder, find_template("plain", folder)).encode(
+        [{"messages": [{"role": "user", "content": text}]} for text in ("\ud800", "x")]
+    )
+    assert isinstance(one, ModelwrightError) and "half of a surrogate pair" in str(one) and not isinstance(other, ModelwrightError)
+
+
 def test_which_template_it_is(folder: Path, tmp_path: Path) -> None:
     assert find_template(None, tmp_path) == (TEMPLATES / "chatml.jinja").read_text()
     named = [{"name": "tool_use", "template": "x"}, {"name": "default", "template": "own"}]
