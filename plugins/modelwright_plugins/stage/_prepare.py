@@ -40,7 +40,7 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
     held_out = frozenset(aside["held_out"])
     kept = _capped(documents, stage.cap, held_out)
     dropped: Counter[str] = Counter()
-    kind, writers = "", dict[str, ExamplesWriter]()
+    kind, writers, cut = "", dict[str, ExamplesWriter](), 0
     found = read(documents)
     with progress("prepare", sum(aside["bytes"].values()), "B") as bar:
         while batch := list(islice(found, BATCH)):
@@ -53,15 +53,17 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
                     ready.append((document, _example(document)))
                 except Left as why:
                     dropped[str(why)] += 1
-            for (document, example), rows in zip(ready, _rows(ready, encoder, stage), strict=True):
+            for (document, example), made in zip(ready, _rows(ready, encoder, stage), strict=True):
                 if not kind:
                     kind = example["kind"]
                     writers = {part: ExamplesWriter(folder, part, kind) for part in PARTS}
                 if example["kind"] != kind:
                     raise ModelwrightError(f"{document['id']} is of kind {example['kind']}, those before it {kind}: a run is of one kind")
-                if isinstance(rows, Left):
-                    dropped[str(rows)] += 1
+                if isinstance(made, Left):
+                    dropped[str(made)] += 1
                     continue
+                rows, shorter = made
+                cut += shorter
                 metadata = document["metadata"]
                 line = {"id": document["id"], "group": metadata["group"]}
                 line |= {"source": metadata["source"]} if "source" in metadata else {}
@@ -81,6 +83,7 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
         "loss_on": stage.loss_on,
         **{part: writer.close() for part, writer in writers.items()},
         "dropped": dict(sorted(dropped.items())),
+        "cut_prompts": cut,
     }
     (folder / "examples.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
     return about
@@ -124,29 +127,49 @@ def _example(document: Mapping[str, Any]) -> dict[str, Any]:
     return example
 
 
-def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, stage: Prepare) -> Iterator[list[Row] | Left]:
-    """The rows of each example, in order; or why it is left out."""
-    asked: list[dict[str, Any]] = []
-    for _, example in ready:
-        tools = {"tools": example["tools"]} if "tools" in example else {}
-        if example["kind"] == "prompt":
-            asked.append({"messages": example["prompt"], "add_generation_prompt": True, **tools})
-        asked += [{"messages": [*example["prompt"], *reply], **tools} for reply in example["replies"]]
+def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, stage: Prepare) -> Iterator[tuple[list[Row], bool] | Left]:
+    """The rows of each example, in order, and whether its prompt was cut; or why it is left out."""
+    asked = [_asked(example) for _, example in ready]
     prompts = bool(ready) and ready[0][1]["kind"] == "prompt"
-    chats = iter(encoder.encode(asked, whole=prompts))
-    for document, example in ready:
-        mine = list(islice(chats, max(len(example["replies"]), 1)))
+    chats = iter(encoder.encode([one for each in asked for one in each], whole=prompts))
+    end, most = encoder.encoder.end_of_document, stage.max_length
+    for (document, example), each in zip(ready, asked, strict=True):
+        mine = list(islice(chats, len(each)))
         try:
-            rows = [_row(chat, example, place, encoder.encoder.end_of_document, stage.loss_on) for place, chat in enumerate(mine)]
-            longest = max(len(tokens) for tokens, _, _ in rows)
-            if stage.max_length is not None and longest > stage.max_length:
+            rows = [_row(chat, example, place, end, stage.loss_on) for place, chat in enumerate(mine)]
+            shorter: dict[str, Any] | None = example
+            while most is not None and _longest(rows) > most:
                 if stage.too_long == "error":
-                    too = f"{document['id']} has {longest:,} tokens, more than max_length={stage.max_length:,}"
+                    too = f"{document['id']} has {_longest(rows):,} tokens, more than max_length={most:,}"
                     raise ModelwrightError(f"{too}; prepare.too_long=drop leaves it out")
-                raise Left(f"longer than {stage.max_length:,} tokens")
-            yield rows
+                shorter = _shorter(shorter) if shorter is not None and stage.too_long == "cut_prompt" else None
+                if shorter is None:
+                    raise Left(f"longer than {most:,} tokens")
+                mine = encoder.encode(_asked(shorter), whole=prompts)
+                rows = [_row(chat, shorter, place, end, stage.loss_on) for place, chat in enumerate(mine)]
+            yield rows, shorter is not example
         except Left as why:
             yield why
+
+
+def _asked(example: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The conversation of each row."""
+    tools = {"tools": example["tools"]} if "tools" in example else {}
+    if example["kind"] == "prompt":
+        return [{"messages": example["prompt"], "add_generation_prompt": True, **tools}]
+    return [{"messages": [*example["prompt"], *reply], **tools} for reply in example["replies"]]
+
+
+def _longest(rows: Sequence[Row]) -> int:
+    return max(len(tokens) for tokens, _, _ in rows)
+
+
+def _shorter(example: dict[str, Any]) -> dict[str, Any] | None:
+    """The same without the first of the user's turns in its prompt and what answers it; None: there is but one."""
+    asked = example["prompt"]
+    first = int(bool(asked) and asked[0]["role"] == "system")
+    later = next((place for place in range(first + 1, len(asked)) if asked[place]["role"] == "user"), None)
+    return None if later is None else {**example, "prompt": [*asked[:first], *asked[later:]]}
 
 
 def _row(chat: Chat | ModelwrightError, example: Mapping[str, Any], place: int, end: int, loss_on: str) -> Row:
@@ -194,6 +217,8 @@ def table(about: Mapping[str, Any]) -> list[str]:
         one = about[part]
         share = one["targets"] / max(one["tokens"], 1)
         lines.append(f"  {part:12}  {one['examples']:10,}  {one['rows']:10,}  {one['tokens']:12,}  {share:7.1%}  {one['longest']:8,}")
+    if about["cut_prompts"]:
+        lines.append(f"  shorter       {about['cut_prompts']:10,}  the first turns of a prompt are left out, as it was too long")
     often = sorted(about["dropped"].items(), key=lambda item: -item[1])
     lines += [f"  left out      {count:10,}  {reason}" for reason, count in often[:SAID]]
     others = sum(count for _, count in often[SAID:])

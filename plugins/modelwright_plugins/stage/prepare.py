@@ -18,8 +18,8 @@ class Prepare(Stage):
 
     A row is a prompt and a reply, rendered and tokenized as a whole; targets are tokens of the assistant's turns (`{% generation %}` in the
     template, as transformers' `return_assistant_tokens_mask` takes them), and the end-of-document token, which comes after the last
-    turn so that a model learns to stop. What a prompt says is never a target. Nothing is cut: an example with a row that is too long is
-    left out as a whole, and counted, as is one whose text a filter edited (its turns still hold what was taken out).
+    turn so that a model learns to stop. What a prompt says is never a target, and no reply is ever cut: an example with a row that is too
+    long is left out as a whole, and counted, as is one whose text a filter edited (its turns still hold what was taken out).
     """
 
     takes: ClassVar[tuple[type[Artifact], ...]] = (Documents, Tokenizer)
@@ -28,7 +28,9 @@ class Prepare(Stage):
     template: str | None = None  # alpaca, chatml, gemma, llama3, mistral, plain, zephyr, or a .jinja file; null: the tokenizer's, or chatml
     loss_on: Literal["every", "last"] = "every"  # which of the assistant's turns are targets
     max_length: int | None = None  # tokens of a row, with the end of the document; null: any
-    too_long: Literal["drop", "error"] = "drop"  # what becomes of an example with a longer row
+    too_long: Literal["drop", "cut_prompt", "error"] = (
+        "drop"  # an example with a longer row; cut_prompt: first turns of its prompt go first
+    )
     cap: int | None = None  # at most so many training examples of one source (Raffel et al. 2020, section 3.5.2: K); null: all
 
     def __post_init__(self) -> None:

@@ -152,6 +152,28 @@ def test_what_is_left_out_is_counted(tmp_path, tokenizer, capsys):
             prepared(tmp_path / name, tokenizer, examples, **settings)
 
 
+def test_a_prompt_that_is_too_long_loses_its_first_turns_and_never_a_reply(tmp_path, tokenizer, capsys):
+    system = {"role": "system", "content": "S"}
+    asked = [system, u("first " * 9), a("x"), {"role": "user", "content": "Q"}]
+    pair = form("preference", asked, [a("A")], [a("B" * 20)])
+    alone = form("preference", [u("first " * 20)], [a("A")], [a("B")])
+    folder = prepared(tmp_path, tokenizer, [pair, alone], max_length=60, too_long="cut_prompt")
+    stored = StoredExamples(folder)
+    assert [shown(stored, row, tokenizer) for row in range(2)] == [f"S\n\nUser: Q\n\nAssistant:[ {said}$]" for said in ("A", "B" * 20)]
+    assert stored.about["cut_prompts"] == 1 and stored.about["dropped"] == {"longer than 60 tokens": 1}
+    assert "shorter                1  the first turns of a prompt are left out" in capsys.readouterr().out
+
+
+def test_the_same_bits_each_time(tmp_path, tokenizer):
+    found = []
+    for name in "xy":
+        (tmp_path / name).mkdir()
+        examples = [form("conversation", [], [u(f"Q{n}"), a("A" * n)]) for n in range(1, 600)]
+        folder = prepared(tmp_path / name, tokenizer, examples, held_out=["g5", "g300"])
+        found.append({file.name: file.read_bytes() for file in folder.iterdir()})
+    assert found[0] == found[1] and len(found[0]) == 13
+
+
 def test_an_edited_text_does_not_bring_back_what_was_taken_out(tmp_path, tokenizer):
     found = documents(tmp_path / "documents", [form("conversation", [], [u(f"My name is {n}"), a("Hi")]) for n in "ABC"])
     (file,) = found.path.glob("*.gz")
