@@ -17,3 +17,8 @@ def of_margin(kind: str, margin: torch.Tensor, beta: float, smoothing: float) ->
     if kind == "robust":
         return ((1 - smoothing) * right - smoothing * wrong) / (1 - 2 * smoothing)
     return (1 - smoothing) * right + smoothing * wrong
+
+
+def log_odds(logps: torch.Tensor) -> torch.Tensor:
+    """log(p / (1 - p)) of log p, which is below 0: log(1 - p) without losing digits where p is near 0 or 1."""
+    return logps - torch.log(-torch.expm1(logps.clamp(max=-1e-7)))

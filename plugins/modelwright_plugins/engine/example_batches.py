@@ -94,7 +94,7 @@ class ExampleBatches:
             return self.laid([[self.row(row) for row in self.sequences[n]] for n in numbers])
         told = [[*self.examples.rows_of(n)] for n in numbers]
         stored = [row for rows in told for row in (*rows, *[-1] * (self.rows - len(rows)))]
-        found = self.stored(stored)
+        found = self.stored(stored) | {"loss_rows": torch.full((len(stored),), self.rows)}
         if self.reference is not None:
             found["loss_reference"] = torch.tensor([0.0 if row < 0 else float(self.reference[row]) for row in stored])
         if self.mismatched:

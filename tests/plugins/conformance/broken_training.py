@@ -14,6 +14,7 @@ from modelwright.component import Artifact, Command
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.attention.cores import Native
+from modelwright_plugins.conformance.examples.aligner.aligner import SLiC
 from modelwright_plugins.conformance.examples.generator.generator import MinP
 from modelwright_plugins.conformance.examples.stage.stage import CountWords, WordCounts
 from modelwright_plugins.conformance.examples.tracker.tracker import Table
@@ -158,6 +159,50 @@ class Squared(CausalLM):
     def loss(self, output: Any, inputs: Any) -> Any:
         total, count = super().loss(output, inputs)
         return total**2 / 1000, count
+
+
+# ---- aligners
+
+
+@breaks("aligner", "there is no kind ['riddle']")
+class Riddling(SLiC):
+    examples = ("riddle",)
+
+
+@breaks("aligner", "it says 1 of 2 replies (preference)")
+class Rowless(SLiC):
+    def rows(self, replies: int) -> int:
+        return 1
+
+
+@breaks("aligner", "it gives None for 0.0")
+class Unconditioned(SLiC):
+    def condition(self, score: float) -> Any:
+        return None
+
+
+@breaks("aligner", "they have shapes (6,) and ()")
+class Separate(SLiC):
+    def loss(self, output: Any, inputs: Any) -> Any:
+        return output.sum(-1)[0::2], super().loss(output, inputs)[1]
+
+
+@breaks("aligner", "with other context")
+class Unmasked(SLiC):
+    def loss(self, output: Any, inputs: Any) -> Any:
+        return output.sum(), super().loss(output, inputs)[1]
+
+
+@breaks("aligner", "and together")
+class Averaged(SLiC):
+    def loss(self, output: Any, inputs: Any) -> Any:
+        total, count = super().loss(output, inputs)
+        return total / count, count
+
+
+@breaks("aligner", "it gives (), and measures are ('margins',)")
+class Unmeasured(SLiC):
+    measures = ("margins",)
 
 
 # ---- architectures

@@ -1,0 +1,1 @@
+"""A small aligner to begin with."""

@@ -1,0 +1,136 @@
+"""A training on examples: their batches, the first weights, and what those say of the examples."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch.distributed as dist
+from numpy.typing import NDArray
+
+from modelwright.component import Job
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.aligner import Aligner
+from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer
+from modelwright_plugins.artifacts.examples import StoredExamples
+from modelwright_plugins.engine import checkpoint
+from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.example_batches import ExampleBatches, Tokens
+from modelwright_plugins.engine.log_probabilities import Divergence, of_all
+from modelwright_plugins.engine.loop import Trainer
+from modelwright_plugins.engine.trainer import assembled
+from modelwright_plugins.stage._training import Training
+from modelwright_plugins.tokenizer.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from modelwright_plugins.stage.align import Align
+
+REFERENCE = "reference.npy"
+
+
+class Alignment(Training):
+    """What `Align.run` does, once ranks have joined."""
+
+    stage: Align
+
+    def __init__(self, stage: Align, job: Job, base: ModelCard) -> None:
+        self.base, self.first_weights = base, job.take(Checkpoint)
+        super().__init__(stage, job)
+
+    def _trainer(self, done: int) -> Trainer:
+        stage, job, base = self.stage, self.job, self.base
+        aligner: Aligner = job.parts["aligner"]
+        tokenizer, examples = job.take(Tokenizer).path, StoredExamples(job.take(Examples).path)
+        vocabulary = Vocabulary(base.vocab_size, base.end_of_document, base.special_tokens, tokenizer)
+        if examples.vocab_size > base.vocab_size or examples.end_of_document != base.end_of_document:
+            raise ModelwrightError(
+                f"{examples.folder}: its tokens are others than the model's: {examples.vocab_size} with the end of a document "
+                f"{examples.end_of_document}, and the model has {base.vocab_size} and {base.end_of_document}"
+            )
+        self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length))
+        batches = ExampleBatches.of(
+            examples,
+            aligner,
+            vocabulary,
+            length=stage.sequence_length,
+            global_batch=stage.global_batch,
+            seed=job.seed,
+            pack=stage.pack,
+            before=_conditions(aligner, examples, tokenizer),
+        )
+        known = self._known(examples) if aligner.needs_reference else None
+        if self.first and not done:
+            self.card.write(self.folder / "model.json", job.hooks.registry)
+
+        def given(chunks: list[Any]) -> None:
+            if (step := checkpoint.latest(self.first_weights.path)) is None:
+                raise ModelwrightError(f"{self.first_weights.path} holds no whole checkpoint")
+            if not done or (aligner.needs_reference and known is None):
+                checkpoint.load(self.first_weights.path, step, chunks, None)
+
+        trainer = assembled(
+            {**job.parts, "objective": aligner, "architecture": base.architecture},
+            batches,
+            global_batch=stage.ramp(),
+            micro_batch=stage.micro_batch,
+            steps=stage.steps,
+            clip=stage.clip,
+            weights=given,
+        )
+        if not aligner.needs_reference:
+            return trainer
+        found = self._computed(trainer, batches, aligner) if known is None else known
+        rows = len(examples.scores)
+        batches = replace(batches, reference=found[:rows], mismatched_reference=found[rows:] if aligner.mismatched else None)
+        beside = Divergence(trainer.chunks, batches.length) if aligner.mismatched else None
+        return replace(trainer, batches=batches, reference=beside)
+
+    def _identity(self, examples: StoredExamples) -> dict[str, Any]:
+        """What log-probabilities that are kept are of."""
+        about = json.loads((examples.folder / "examples.json").read_text(encoding="utf-8"))
+        aligner: Aligner = self.job.parts["aligner"]
+        told = {"seed": self.job.seed, "length": self.stage.sequence_length, "mismatched": aligner.mismatched, "about": about}
+        return {"weights": self.first_weights.weights(), "examples": [str(examples.folder), examples.part], **told}
+
+    def _known(self, examples: StoredExamples) -> NDArray[np.float32] | None:
+        """What an earlier attempt of this stage has computed, on every rank: one rank's file may not be on another's machine."""
+        told: list[Any] = [None]
+        if self.first:
+            try:
+                same = json.loads((self.job.out / "reference.json").read_text(encoding="utf-8")) == self._identity(examples)
+                told = [np.load(self.job.out / REFERENCE, allow_pickle=False)] if same else [None]
+            except (OSError, ValueError):
+                pass
+        dist.broadcast_object_list(told)
+        return told[0]  # type: ignore[no-any-return]
+
+    def _computed(self, trainer: Trainer, batches: ExampleBatches, aligner: Aligner) -> NDArray[np.float32]:
+        """Log-probabilities under the first weights, which `trainer` has: of each row, and then of each mismatched reply."""
+        size = self.stage.micro_batch * batches.rows
+        how = {"causal": trainer.causal, "bar": self.first}
+        parts = [
+            of_all(trainer.chunks, batches, size, mismatched=which, **how) for which in ([False, True] if aligner.mismatched else [False])
+        ]
+        found = np.concatenate(parts)
+        if self.first:
+            with (unfinished := self.job.out / f"{REFERENCE}.part").open("wb") as out:
+                np.save(out, found)
+            unfinished.replace(self.job.out / REFERENCE)
+            (self.job.out / "reference.json").write_text(json.dumps(self._identity(batches.examples)), encoding="utf-8")
+        return found
+
+
+def _conditions(aligner: Aligner, examples: StoredExamples, tokenizer: Path) -> tuple[Tokens, ...]:
+    """The tokens that are put before each row, if the aligner puts any."""
+    scores = np.unique(examples.scores)  # NaN once
+    texts = {float(score): aligner.condition(float(score)) for score in scores}
+    if not any(texts.values()):
+        return ()
+    from tokenizers import Tokenizer as Encoder
+
+    encoder = Encoder.from_file(str(tokenizer / "tokenizer.json"))
+    tokens = [np.array(encoder.encode(texts[float(score)], add_special_tokens=False).ids, np.int64) for score in scores]
+    return tuple(tokens[place] for place in np.searchsorted(scores, examples.scores))

@@ -1,0 +1,68 @@
+"""The stage that trains a model further, on examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from modelwright.component import Artifact, Job, Parts
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer
+from modelwright_plugins.stage._training_stage import TrainingStage
+
+if TYPE_CHECKING:
+    from modelwright_plugins.architecture import Architecture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Align(TrainingStage):
+    """Train a checkpoint's model further on examples: conversations, preferences, rankings, in any parallel layout."""
+
+    key: ClassVar[str] = "align"
+    uses: ClassVar[tuple[str, ...]] = (
+        "aligner", "optimizer", "schedule", "parallel", "precision", "kernel", "attention", "stability", "tracker",
+    )  # fmt: skip
+    takes: ClassVar[tuple[type[Artifact], ...]] = (Examples, Checkpoint, Tokenizer)
+
+    steps: int = 500  # updates
+    sequence_length: int = 1024  # tokens a row; rows that are longer are an error, and what is shorter is filled up
+    global_batch: int = 32  # examples an update, over all ranks; sequences of examples where they are packed
+    micro_batch: int = 4  # examples a forward pass, on one rank: memory and speed, not what is learned
+    pack: bool = True  # put several examples into one sequence where the aligner's loss allows it (SFT); they don't see each other
+
+    def problems(self, parts: Parts) -> list[str]:
+        """What can be told without the model, which is the checkpoint's; the rest is told before training."""
+        return self.parts_problems(parts)
+
+    def misfits(self, parts: Parts, architecture: Architecture) -> list[str]:
+        """What is wrong with training this model so, one line each."""
+        return self.fit(parts, architecture) + parts["aligner"].problems(architecture)
+
+    def forecast(self, parts: Parts) -> dict[str, Any]:
+        from modelwright_plugins.engine.position import Position
+
+        layout, ranks = parts["parallel"], self.ranks(parts)
+        data = ranks // (layout.tensor * layout.pipeline * layout.context)
+        split = {"data": data, "context": layout.context, "tensor": layout.tensor, "pipeline": layout.pipeline}
+        aligner, examples = parts["aligner"], Position.after(self.steps, self.ramp()).trained
+        first = ["one pass over all examples before training, then kept"] if aligner.needs_reference else []
+        packed = self.pack and aligner.packs
+        return {
+            "ranks": f"{ranks} = " + " x ".join(f"{name} {n}" for name, n in split.items() if name != "context" or n > 1),
+            "learns from": " or ".join(aligner.examples),
+            "sequences of examples" if packed else "examples": f"{examples:,} in {self.steps:,} steps",
+            "micro-batches a step": f"{self.global_batch // (self.micro_batch * data)}",
+            **({"first weights' log-probabilities": first[0]} if first else {}),
+        }
+
+    def run(self, job: Job) -> dict[str, Any]:
+        from modelwright_plugins.engine.card import ModelCard
+        from modelwright_plugins.engine.start import started
+
+        base = ModelCard.read(job.take(Checkpoint).path / "model.json", job.hooks.registry)
+        if found := self.misfits(job.parts, base.architecture):
+            raise ModelwrightError("; ".join(found))
+        with started(job.parts["parallel"], seed=job.seed):
+            from modelwright_plugins.stage._align import Alignment
+
+            return Alignment(self, job, base).run()

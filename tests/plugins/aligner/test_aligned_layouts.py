@@ -1,0 +1,67 @@
+"""Aligning learns the same in every layout and micro-batch, packed or not, and after it was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aligned
+import pytest
+from aligned import Case
+
+from modelwright_plugins.aligner import Aligner
+from modelwright_plugins.aligner.dpo import DPO
+from modelwright_plugins.aligner.kto import KTO
+from modelwright_plugins.aligner.orpo import ORPO
+from modelwright_plugins.aligner.sft import SFT
+from modelwright_plugins.conformance.ranks import on_ranks
+
+pytestmark = pytest.mark.slow
+PACKED = 11  # sequences that the 24 conversations fill
+LAYOUT = {"tensor": 2, "pipeline": 2}
+
+
+def run(cases: list[Case], folder: Path) -> list[list[list[dict[str, float]]]]:
+    """[case][rank][step]"""
+    ranks = on_ranks(aligned.train, max(case.ranks for case in cases), folder, groups=aligned.groups(cases), cases=cases, where=str(folder))
+    return [[rank[place] for rank in ranks if rank[place] is not None] for place in range(len(cases))]
+
+
+def same(one: list[dict[str, float]], other: list[dict[str, float]], within: float = 1e-5) -> None:
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        assert {*a} == {*b}
+        # at first chosen and rejected are equal but for rounding, which decides which is more
+        for name in {*a} - {"tokens_per_second", "rewards/accuracies" if a["step"] == 1 else ""}:
+            assert b[name] == pytest.approx(a[name], rel=within, abs=within), (name, a["step"])
+
+
+@pytest.mark.parametrize("aligner", [SFT(), DPO(), KTO()], ids=lambda aligner: type(aligner).__name__)
+def test_layouts(aligner: Aligner, tmp_path: Path) -> None:
+    kind = aligner.examples[0]
+    one, *others = run([Case(aligner, kind, layout) for layout in ({}, LAYOUT, {"data": 2, "context": 2})], tmp_path)
+    assert one[0][-1]["loss"] < one[0][0]["loss"]
+    for other in others:
+        assert len(other) == 4
+        for rank in other:
+            same(one[0], rank)
+
+
+def test_micro_batches_and_packing(tmp_path: Path) -> None:
+    """Packed sequences are batches of their own, so that only all examples in one batch are the same packed or not."""
+    all_in_one = {"steps": 1, "sequence_length": 40, "checkpoint_every": None}
+    packed, loosely = all_in_one | {"global_batch": PACKED, "micro_batch": PACKED}, all_in_one | {"global_batch": 24, "pack": False}
+    cases = [Case(ORPO(), "preference"), Case(ORPO(), "preference", stage={"micro_batch": 8})]
+    cases += [
+        Case(SFT(), "conversation", stage=packed),
+        Case(SFT(), "conversation", stage=loosely),
+    ]
+    (one,), (other,), (tight,), (loose,) = run(cases, tmp_path)
+    same(one, other)
+    assert tight[0]["tokens"] == PACKED * 40 and loose[0]["tokens"] == 24 * 40
+    for name in ("loss", "grad_norm"):
+        assert tight[0][name] == pytest.approx(loose[0][name], rel=1e-6 if name == "loss" else 1e-5)
+
+
+def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    whole, stopped = run([Case(DPO(), "preference"), Case(DPO(), "preference", first_steps=2)], tmp_path)
+    same(whole[0], stopped[0], 1e-9)
