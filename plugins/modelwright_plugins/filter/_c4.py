@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from modelwright_plugins.filter.c4 import C4Quality
 
 LOREM, SCRIPT = "lorem ipsum", "javascript"
+END = frozenset(END_PUNCTUATION)  # each is one character
 
 
 class Quality(Measured):
@@ -70,11 +71,12 @@ class Quality(Measured):
         named = lorem or script or policy or bracket
         lines = read(text, rules.mode).all_lines
         maximum = rules.max_word_length
-        fitting = list(enumerate(map(str.strip, lines), 1))
+        seen["line-total"] = len(lines)
+        fitting = list(map(str.strip, lines))
         if rules.require_terminal_punctuation and max(map(len, lines), default=0) <= maximum:  # most lines end here
-            fitting = [pair for pair in fitting if pair[1].endswith(END_PUNCTUATION) or (cited and "[" in pair[1])]
-            seen["line-filter-no_terminal_punc"] += len(lines) - len(fitting)
-        for number, uncut in fitting:
+            fitting = [line for line in fitting if line[-1:] in END or (cited and "[" in line)]
+            seen["line-filter-no_terminal_punc"] = len(lines) - len(fitting)
+        for uncut in fitting:
             line = uncut
             if len(line) > maximum and any(len(word) > maximum for word in line.split()):
                 seen["line-filter-too_long_word"] += 1
@@ -93,14 +95,13 @@ class Quality(Measured):
                     reason = reason or found
                     seen[found] += whole
                     if not whole:
-                        seen["line-total"] = number
                         return reason
                     continue
                 if found:
                     seen[found] += 1
                     continue
             kept.append(line)
-        seen["line-total"], seen["line-kept"] = len(lines), len(kept)
+        seen["line-kept"] = len(kept)
         return reason
 
     def _named(self, line: str) -> str:

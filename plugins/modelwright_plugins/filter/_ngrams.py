@@ -67,28 +67,53 @@ class Grams:
 
     def top_above(self, n: int, share: float) -> bool:
         """Whether the most frequent n-gram is more than this share of the text's characters."""
+        count = len(self.tokens) - n + 1
+        if count < 1:
+            return False
+        # Where one comes more than once, so does its first pair of words: it is no more frequent than the most frequent pair, and no
+        # longer than the longest that begins with a pair that comes again. Where none does, it is the first.
+        longest = int(self.ends[n])
+        places, _ = self.common(2)
+        if len(places):
+            places = places[places < count]
+            longest = max(longest, int((self.ends[places + n] - self.ends[places]).max(initial=0)))
+        if self.most_pairs * (longest + n - 1) / self.size <= share:
+            return False
         return self.top(n) / self.size > share
+
+    @cached_property
+    def most_pairs(self) -> int:
+        """Not less than how often the most frequent pair of words comes."""
+        _, keys = self.common(2)
+        ends = np.flatnonzero(keys[1:] != keys[:-1])
+        if not len(ends):
+            return max(1, len(keys))
+        return int(max(ends[0] + 1, len(keys) - 1 - ends[-1], (ends[1:] - ends[:-1]).max(initial=0)))
 
     def common(self, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Where the n-grams of words that come more than once are, equal ones side by side, and their hashes; others may be among them. An
         n-gram comes again only where its first words do."""
         known = self._common.get(n)
         if known is None:
-            if n == 2:
-                keys = self._words[:-1] * FACTOR
+            count = len(self.tokens) - n + 1
+            shorter = max((size for size in self._common if size < n), default=1)
+            if shorter == 1:
+                if n > 2:
+                    self.common(2)
+                    return self.common(n)
+                places, keys = None, self._words[:-1] * FACTOR
                 keys ^= keys >> SHIFT
                 keys += self._words[1:]
                 keys *= FACTOR
-                known = _equal(None, keys)
             else:
-                places, keys = self.common(n - 1)
-                inside = places <= len(self.tokens) - n
+                places, keys = self._common[shorter]
+                inside = places < count
                 places, keys = places[inside], keys[inside]
-                keys ^= keys >> SHIFT
-                keys += self._words[places + n - 1]
-                keys *= FACTOR
-                known = _equal(places, keys)
-            self._common[n] = known
+                for word in range(shorter, n):
+                    keys ^= keys >> SHIFT
+                    keys += self._words[places + word]
+                    keys *= FACTOR
+            known = self._common[n] = _equal(places, keys)
         return known
 
     @cached_property
@@ -151,7 +176,9 @@ class Grams:
         if len(self.tokens) < n:
             return True
         places, keys = self.common(n)
-        return not len(places) or self.covered(places[1:][keys[1:] == keys[:-1]], most) / self.size <= share
+        places = places[1:][keys[1:] == keys[:-1]]
+        lengths = self.ends[np.minimum(places + most, len(self.tokens))] - self.ends[places]
+        return int(lengths.sum()) / self.size <= share or self.covered(places, most) / self.size <= share
 
 
 def _equal(places: NDArray[np.int64] | None, keys: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
