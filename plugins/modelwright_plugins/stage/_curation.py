@@ -15,6 +15,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from modelwright_plugins.filter.measured import Measured
+from modelwright_plugins.source._turns import readable
 from modelwright_plugins.stage._edits import pieces
 from modelwright_plugins.stage._samples import Smallest
 
@@ -62,7 +63,8 @@ class Count(PipelineStep):
 
     With a filter it runs it, and is its exclusion writer: reasons and examples of what is dropped or edited are kept too, a sample of
     what is dropped goes to `<place>_<rank>.dropped`, and a sample of what comes is measured, into `<place>_<rank>.sample`. A conversation
-    whose text the filter has edited loses the turns in its metadata, unless they were edited alike: they would hold what was taken out."""
+    whose text the filter has edited loses the turns in its metadata, unless they were edited alike: they would hold what was taken out. So
+    does an example (`prepare` leaves it out, and counts it)."""
 
     def __init__(self, folder: Path, place: int, kept: Kept, step: BaseFilter | None = None) -> None:
         self.type, self.name = "COUNT", "documents" if step is None else step.name
@@ -115,6 +117,8 @@ class Count(PipelineStep):
     def _edit(self, document: Document, before: str) -> None:
         if "messages" in document.metadata and document.text != _said(document):
             document.metadata.pop("messages")
+        if "example" in document.metadata and document.text != readable(document.metadata["example"]):
+            document.metadata.pop("example")
         self.edited += 1
         self.edited_bytes += _bytes(before) - size(document)
         if key := self.edits.key(document.id, before):

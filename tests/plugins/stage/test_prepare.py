@@ -188,6 +188,28 @@ def test_an_edited_text_does_not_bring_back_what_was_taken_out(tmp_path, tokeniz
     assert [line["id"] for line in stored.lines()] == ["d2"] and sum(stored.about["dropped"].values()) == 2
 
 
+def test_an_example_that_a_filter_edited_does_not_leave_the_curation(tmp_path):
+    from datatrove.data import Document
+    from datatrove.pipeline.filters.base_filter import BaseFilter
+
+    from modelwright_plugins.stage._curation import Count, Kept
+
+    class Edit(BaseFilter):
+        name = "edit"
+
+        def filter(self, doc):
+            doc.text = doc.text.replace("Ada", "[NAME]")
+            if "alike" in doc.text:
+                doc.metadata["example"]["prompt"][0]["content"] = doc.text.partition("\n")[0]
+            return True
+
+    said = ["Ada", "Ada alike", "Bob"]
+    examples = [form("preference", [u(text)], [a("x")], [a("y")]) for text in said]
+    came = [Document(text=readable(one), id=str(i), metadata={"example": one, "group": "g"}) for i, one in enumerate(examples)]
+    left = list(Count(tmp_path, 0, Kept(1, 1, 1), Edit()).run(iter(came)))
+    assert [document.metadata.get("example", {}).get("prompt") for document in left] == [None, [u("[NAME] alike")], [u("Bob")]]
+
+
 def test_a_cap_draws_so_many_of_each_source_and_the_same_each_time(tmp_path, tokenizer):
     examples = [form("conversation", [], [u(f"Q{n}"), a("A")]) for n in range(50)]
     sources = {"source": ["big"] * 40 + ["small"] * 10}
