@@ -72,7 +72,7 @@ def alpaca(record: Record) -> Example:
     if record.get("input"):
         asked += "\n" + string(record["input"], "input")
     said: list[Message] = []
-    for pair in record.get("history") or []:
+    for pair in listed(record["history"], "history") if record.get("history") else []:
         if not isinstance(pair, list) or len(pair) != 2:
             raise Malformed("history is no list of pairs")
         for role, content in zip(("user", "assistant"), pair, strict=True):

@@ -23,6 +23,7 @@ BEFORE = {  # whose turn may come before; "" is the beginning
     "tool": ("assistant", "tool"),
 }
 KEPT = ("name", "tool_calls", "tool_call_id", "reasoning_content")  # of a message, beside its role and content: templates use them
+DEEP = 60
 HUMAN = re.compile(r"\n\n(Human|Assistant):")
 
 
@@ -48,7 +49,7 @@ def string(value: Any, what: str) -> str:
 
 
 def number(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) == float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 3e38:  # float32
         raise Malformed(f"{what} is no number")
     return float(value)
 
@@ -58,6 +59,17 @@ def listed(value: Any, what: str) -> list[Any]:
         raise Malformed(f"{what} is no list")
     if not value:
         raise Malformed(f"{what} is empty")
+    return value
+
+
+def shallow(value: Any, what: str) -> Any:
+    """The same. Malformed: it is nested so deep that what walks through it would fail."""
+    level = [value]
+    for _ in range(DEEP):
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [each for one in inner for each in one]
+    if level:
+        raise Malformed(f"{what} nested over {DEEP} deep")
     return value
 
 
@@ -72,7 +84,10 @@ def _turn(value: Any, what: str) -> Message:
     role = key(value, "role", "from")
     if not isinstance(role, str) or role not in ROLES:
         raise Malformed(f"unknown role {role!r}"[:60])
-    kept = {name: value[name] for name in KEPT if value.get(name) is not None}
+    kept = {name: shallow(value[name], name) for name in KEPT if value.get(name) is not None}
+    for name in {*kept} - {"tool_calls"}:
+        if not isinstance(kept[name], str):
+            raise Malformed(f"{name} is no string")
     content = value.get("content", value.get("value"))
     if content is None and "tool_calls" in kept:
         content = ""

@@ -135,15 +135,15 @@ def _group(example: Mapping[str, Any]) -> str:
 
 
 def _tools(value: Any) -> Any:
-    from modelwright_plugins.source._turns import Malformed
+    from modelwright_plugins.source._turns import Malformed, shallow
 
     try:
         found = json.loads(value) if isinstance(value, str) else value
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed("tools are not JSON") from error
     if not isinstance(found, list):
         raise Malformed("tools is no list")
-    return found
+    return shallow(found, "tools")
 
 
 def _records(file: SourceFile) -> Iterator[tuple[Any, int]]:

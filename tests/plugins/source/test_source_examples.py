@@ -145,9 +145,17 @@ BAD = {  # format: what, why
         ({"messages": [u("\ud800"), a("Ho")]}, "not JSON"),
         ([1], "expected a JSON object, found list"),
         ("{", "not JSON"),
+        ({"messages": [u("Hi"), a("Ho") | {"reasoning_content": 7}]}, "reasoning_content is no string"),
         ({"messages": [u("Hi"), a("Ho")], "tools": "{"}, "tools are not JSON"),
+        ({"messages": [u("Hi"), a("Ho")], "tools": "[" * 900 + "]" * 900}, "tools nested over 60 deep"),
+        ({"messages": [u("Hi"), a("Ho")], "tools": "[" * 99999}, "tools are not JSON"),
+        ({"messages": [u("Hi"), a("Ho") | {"tool_calls": json.loads("[" * 900 + "]" * 900)}]}, "tool_calls nested over 60 deep"),
     ],
-    "alpaca": [({"instruction": "Hi", "output": ""}, "empty reply"), ({"instruction": 1, "output": "x"}, "instruction is no string")],
+    "alpaca": [
+        ({"instruction": "Hi", "output": ""}, "empty reply"),
+        ({"instruction": 1, "output": "x"}, "instruction is no string"),
+        ({"instruction": "Hi", "output": "x", "history": 7}, "history is no list"),
+    ],
     "preference": [
         ({"prompt": "Hi", "chosen": "Ho", "rejected": "Ho"}, "chosen and rejected are the same"),
         ({"prompt": "Hi", "chosen": "Ho"}, "no key 'rejected'"),
@@ -164,7 +172,10 @@ BAD = {  # format: what, why
         ({"prompt": "Hi", "completions": ["A", "B"], "scores": [1]}, "not a score for each reply"),
     ],
     "unpaired": [({"prompt": "Hi", "completion": "Ho", "label": "good"}, "label is neither true nor false")],
-    "reward": [({"prompt": "Hi", "completion": "Ho", "reward": "7"}, "reward is no number")],
+    "reward": [
+        ({"prompt": "Hi", "completion": "Ho", "reward": "7"}, "reward is no number"),
+        ({"prompt": "Hi", "completion": "Ho", "reward": 1e39}, "reward is"),
+    ],
     "steps": [({"prompt": "Hi", "completions": ["A", "B"], "labels": [1]}, "not a label for each step")],
 }
 
