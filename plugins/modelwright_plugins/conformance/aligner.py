@@ -27,7 +27,7 @@ class Aligners(Conformance):
         import torch
 
         with promised(component, "examples names kinds of examples that there are"):
-            kinds = getattr(component, "examples", None)
+            kinds: Any = getattr(component, "examples", None)
             hold(isinstance(kinds, tuple) and kinds, f"it is {kinds!r}")
             hold(
                 not (unknown := [kind for kind in kinds if kind not in KINDS]), f"there is no kind {unknown}; there are {', '.join(KINDS)}"
@@ -86,7 +86,7 @@ def batch(aligner: Any, kind: str, folder: Path) -> tuple[dict[str, torch.Tensor
     folder.mkdir(parents=True, exist_ok=True)
     random, numbers = np.random.default_rng(1), {}
     for part in ("train", "held_out"):
-        writer = ExamplesWriter(folder, part, kind)  # type: ignore[arg-type]
+        writer = ExamplesWriter(folder, part, kind)
         for number in range(EXAMPLES):
             sizes = [int(random.integers(6, LENGTH)) for _ in range(max(1, KINDS[kind]))]
             rows = [(random.integers(1, VOCABULARY, size), (np.arange(size) >= 3).astype(np.uint8)) for size in sizes]

@@ -105,7 +105,7 @@ class Alignment(Training):
             except (OSError, ValueError):
                 pass
         dist.broadcast_object_list(told)
-        return told[0]  # type: ignore[no-any-return]
+        return told[0]
 
     def _computed(self, trainer: Trainer, batches: ExampleBatches, aligner: Aligner) -> NDArray[np.float32]:
         """Log-probabilities under the first weights, which `trainer` has: of each row, and then of each mismatched reply."""

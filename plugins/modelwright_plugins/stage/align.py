@@ -32,7 +32,17 @@ class Align(TrainingStage):
 
     def problems(self, parts: Parts) -> list[str]:
         """What can be told without the model, which is the checkpoint's; the rest is told before training."""
-        return self.parts_problems(parts)
+        share = self.micro_batch * self._data_ranks(parts)
+        found = self.parts_problems(parts)
+        if self.global_batch % share:
+            best = max(share, round(self.global_batch / share) * share)
+            said = f"align.global_batch={self.global_batch} is not a multiple of align.micro_batch={self.micro_batch}"
+            found.append(f"{said} x {share // self.micro_batch} data ranks; nearest that works: align.global_batch={best}")
+        return found
+
+    def _data_ranks(self, parts: Parts) -> int:
+        layout = parts["parallel"]
+        return max(1, self.ranks(parts) // (layout.tensor * layout.pipeline * layout.context))
 
     def misfits(self, parts: Parts, architecture: Architecture) -> list[str]:
         """What is wrong with training this model so, one line each."""
@@ -41,18 +51,16 @@ class Align(TrainingStage):
     def forecast(self, parts: Parts) -> dict[str, Any]:
         from modelwright_plugins.engine.position import Position
 
-        layout, ranks = parts["parallel"], self.ranks(parts)
-        data = ranks // (layout.tensor * layout.pipeline * layout.context)
+        layout, ranks, data = parts["parallel"], self.ranks(parts), self._data_ranks(parts)
         split = {"data": data, "context": layout.context, "tensor": layout.tensor, "pipeline": layout.pipeline}
         aligner, examples = parts["aligner"], Position.after(self.steps, self.ramp()).trained
-        first = ["one pass over all examples before training, then kept"] if aligner.needs_reference else []
         packed = self.pack and aligner.packs
         return {
             "ranks": f"{ranks} = " + " x ".join(f"{name} {n}" for name, n in split.items() if name != "context" or n > 1),
             "learns from": " or ".join(aligner.examples),
             "sequences of examples" if packed else "examples": f"{examples:,} in {self.steps:,} steps",
             "micro-batches a step": f"{self.global_batch // (self.micro_batch * data)}",
-            **({"first weights' log-probabilities": first[0]} if first else {}),
+            **({"first weights": "one pass over all examples before training, then kept"} if aligner.needs_reference else {}),
         }
 
     def run(self, job: Job) -> dict[str, Any]:

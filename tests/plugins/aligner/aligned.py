@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,20 +63,23 @@ class Case:
 
 def train(rank: int, cases: list[Case], where: str) -> list[list[dict[str, float]] | None]:
     """Metrics of each case's steps, on each rank that has a part in it."""
-    return [each and _trained(rank, number, each, Path(where)) for number, each in enumerate(cases)]
+    folder = Path(where)
+    if rank == 0:
+        for number, each in enumerate(cases):
+            joined(0, 1, 3 * number)
+            base(folder / f"base{number}", each.model)
+            examples(folder / f"examples{number}", each.kind)
+        (folder / "ready").touch()
+    while not (folder / "ready").exists():
+        time.sleep(0.05)
+    return [_trained(rank, number, each, folder) if rank < each.ranks else None for number, each in enumerate(cases)]
 
 
 def groups(cases: list[Case]) -> int:
     return 3 * len(cases)
 
 
-def _trained(rank: int, number: int, case: Case, folder: Path) -> list[dict[str, float]] | None:
-    if rank == 0:
-        joined(0, 1, 3 * number)
-        base(folder / f"base{number}", case.model)
-        examples(folder / f"examples{number}", case.kind)
-    if rank >= case.ranks:
-        return None
+def _trained(rank: int, number: int, case: Case, folder: Path) -> list[dict[str, float]]:
     for group, steps in enumerate((case.first_steps, case.stage.get("steps", 6)), 3 * number + 1):
         joined(rank, case.ranks, group)
         if steps:
