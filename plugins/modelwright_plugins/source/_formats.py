@@ -138,10 +138,8 @@ def _compared(record: Record, asked: list[Message], chosen: list[Message], rejec
     found = [
         next((record[n] for n in (f"score_{side}", f"{side}_score") if record.get(n) is not None), None) for side in ("chosen", "rejected")
     ]
-    scores = None
-    if None not in found:
-        scores = [number(score, "score") for score in found]
-    elif record.get("margin") is not None:
+    scores = None if None in found else [number(score, "score") for score in found]
+    if scores is None and record.get("margin") is not None:
         scores = [number(record["margin"], "margin"), 0.0]
     return made("preference", asked, [chosen, rejected]) | {"scores": scores}
 
