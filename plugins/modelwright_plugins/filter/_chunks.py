@@ -35,6 +35,7 @@ class Vocabulary:
         # of each word: its characters, the same but 0 where all are punctuation, and whether one is a letter
         self._length, self._word_length, self._letters = array("q"), array("q"), array("b")
         self.numbers(STOP_WORDS)
+        self.line_feed = int(self.numbers(["\n"])[0])  # what parts chunks that are cut together
 
     def numbers(self, words: list[str]) -> NDArray[np.int64]:
         found = _numbers(self.numbers_of, words)
@@ -73,80 +74,35 @@ class Vocabulary:
         return len(self.words) > MOST or self.characters > CHARACTERS
 
 
-class Pieces:
-    """Words by a regular expression."""
+class Chunks:
+    """Chunk -> its words, as numbers."""
 
     def __init__(self) -> None:
         self.vocabulary = Vocabulary()
+        self.numbers_of: defaultdict[str, int] = defaultdict(itertools.count().__next__)
+        self.characters = 0
+        self._words = array("q")  # of all chunks, one after the other
+        self._starts, self._counts = array("q"), array("q")  # of each chunk: where its words begin, how many they are
 
-    def tokens(self, text: str) -> NDArray[np.int64]:
-        return self.vocabulary.numbers(find_words(text))
-
-    def full(self) -> bool:
-        return self.vocabulary.full()
-
-
-class Chunks(dict[str, int]):
-    """spaCy's words: chunk -> its number. A full one is followed by the next, which takes from it what comes again."""
-
-    def __init__(self, previous: Chunks | None = None) -> None:
-        super().__init__()
-        self.vocabulary, self.previous, self.characters = Vocabulary(), previous, 0
-        if previous is not None:
-            previous.previous = None
-        self._words = array("q")  # of all chunks
-        # of each chunk: where its words begin, how many they are; whether and how it could join its neighbours (see `Cut`)
-        self._starts, self._counts = array("q"), array("q")
-        self._joined, self._first, self._last = array("b"), array("h"), array("h")
-        self._pairs: NDArray[np.bool_] | None = None
-
-    def __missing__(self, chunk: str) -> int:
-        cut = self.previous.recall(chunk) if self.previous is not None else None
-        words, joined, first, last = cut or WORDS.cut(chunk)
-        number = self[chunk] = len(self)
-        self.characters += len(chunk)
-        self._starts.append(len(self._words))
-        self._counts.append(len(words))
-        self._words.extend(map(self.vocabulary.numbers_of.__getitem__, words))
-        self._joined.append(joined)
-        self._first.append(first)
-        self._last.append(last)
-        return number
-
-    def recall(self, chunk: str) -> Cut | None:
-        number = self.get(chunk)
-        if number is None:
-            return None
-        words, start = self.vocabulary.words, self._starts[number]
-        parts = [words[word] for word in self._words[start : start + self._counts[number]]]
-        return Cut(parts, bool(self._joined[number]), self._first[number], self._last[number])
-
-    def words_of(self, chunk: str) -> list[str]:
-        """A chunk's words by itself, of one that was looked up with its text."""
-        number, words = self[chunk], self.vocabulary.words
-        start = self._starts[number]
-        return [words[word] for word in self._words[start : start + self._counts[number]]]
-
-    def tokens(self, text: str) -> NDArray[np.int64]:
-        """The number of each word of a text."""
-        numbers = self._numbers(text)
-        if not self._doubtful(numbers):
-            return self._expand(numbers)
-        parts = []
-        for line in text.split("\n"):
-            numbers = self._numbers(line)
-            parts.append(self.vocabulary.numbers(WORDS.word_tokenize(line)) if self._doubtful(numbers) else self._expand(numbers))
-        return np.concatenate(parts)
-
-    def doubtful(self, text: str) -> bool:
-        """Whether a special case was put together next to a chunk that could go on with it: its chunks' words are not a text's words."""
-        return self._doubtful(self._numbers(text))
-
-    def _numbers(self, text: str) -> NDArray[np.int64]:
-        """Of its chunks."""
-        found = _numbers(self, text.split())
-        self.vocabulary.learn()
+    def numbers(self, chunks: list[str]) -> NDArray[np.int64]:
+        found = _numbers(self.numbers_of, chunks)
+        if count := len(self.numbers_of) - len(self._starts):
+            new = list(itertools.islice(reversed(self.numbers_of), count))[::-1]
+            self.characters += sum(map(len, new))
+            self._learn(new)
         return found
+
+    def _learn(self, chunks: list[str]) -> None:
+        """By a regular expression, of all new chunks at once."""
+        words = self.vocabulary.numbers(find_words("\n" + "\n".join(chunks) + "\n"))
+        ends = np.flatnonzero(words == self.vocabulary.line_feed)
+        self._starts.frombytes((ends[:-1] + 1 + len(self._words)).tobytes())
+        self._counts.frombytes((ends[1:] - ends[:-1] - 1).tobytes())
+        self._words.frombytes(words.tobytes())
+
+    def tokens(self, text: str, chunks: list[str]) -> NDArray[np.int64]:
+        """The number of each word of a text, whose chunks these are."""
+        return self._expand(self.numbers(chunks))
 
     def _expand(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """The words of chunks, one after the other."""
@@ -158,6 +114,59 @@ class Chunks(dict[str, int]):
         places += np.arange(len(places))
         return _of(self._words, np.int64, places)
 
+    def words_of(self, chunk: str) -> list[str]:
+        """A chunk's words by itself."""
+        number = int(self.numbers([chunk])[0])
+        start = self._starts[number]
+        return [self.vocabulary.words[word] for word in self._words[start : start + self._counts[number]]]
+
+    def full(self) -> bool:
+        return len(self.numbers_of) > MOST or self.characters > CHARACTERS or self.vocabulary.full()
+
+
+class SpacyChunks(Chunks):
+    """spaCy's words. A full table is followed by the next, which takes from it what comes again."""
+
+    def __init__(self, previous: SpacyChunks | None = None) -> None:
+        super().__init__()
+        self.previous = previous
+        if previous is not None:
+            previous.previous = None
+        self._joined, self._first, self._last = array("b"), array("h"), array("h")  # how a chunk could join its neighbours (see `Cut`)
+        self._pairs: NDArray[np.bool_] | None = None
+
+    def _learn(self, chunks: list[str]) -> None:
+        number_of = self.vocabulary.numbers_of.__getitem__
+        for chunk in chunks:
+            words, joined, first, last = (self.previous and self.previous.recall(chunk)) or WORDS.cut(chunk)
+            self._starts.append(len(self._words))
+            self._counts.append(len(words))
+            self._words.extend(map(number_of, words))
+            self._joined.append(joined)
+            self._first.append(first)
+            self._last.append(last)
+        self.vocabulary.learn()
+
+    def recall(self, chunk: str) -> Cut | None:
+        number = self.numbers_of.get(chunk)
+        if number is None:
+            return None
+        return Cut(self.words_of(chunk), bool(self._joined[number]), self._first[number], self._last[number])
+
+    def tokens(self, text: str, chunks: list[str]) -> NDArray[np.int64]:
+        numbers = self.numbers(chunks)
+        if not self._doubtful(numbers):
+            return self._expand(numbers)
+        parts = []
+        for line in text.split("\n"):
+            numbers = self.numbers(line.split())
+            parts.append(self.vocabulary.numbers(WORDS.word_tokenize(line)) if self._doubtful(numbers) else self._expand(numbers))
+        return np.concatenate(parts)
+
+    def doubtful(self, text: str) -> bool:
+        """Whether a special case was put together next to a chunk that could go on with it: its chunks' words are not a text's words."""
+        return self._doubtful(self.numbers(text.split()))
+
     def _doubtful(self, numbers: NDArray[np.int64]) -> bool:
         if not len(numbers):
             return False
@@ -168,9 +177,6 @@ class Chunks(dict[str, int]):
             self._pairs = _matrix(WORDS.cut.pairs)
         meet = self._pairs[_of(self._last, np.int16, numbers[:-1]), _of(self._first, np.int16, numbers[1:])]
         return bool((meet & (joined[:-1] | joined[1:])).any())
-
-    def full(self) -> bool:
-        return len(self) > MOST or self.characters > CHARACTERS or self.vocabulary.full()
 
 
 def _numbers(table: Mapping[str, int], keys: list[str]) -> NDArray[np.int64]:

@@ -15,10 +15,10 @@ W = rf"[\w{SIGNS}]"
 INNER = rf"(?:[^\w\s,:<>=/~'’–—.-]+'?{W}+|\.(?![A-Z]){W}+|[,:=/-]\d{W}*)*"
 WORD = re.compile(
     rf"""[^\W_]{W}*(?:://[^\s)>\]"']+|{INNER})|(?<=[^\W_])[-/.](?=[^\W\d_])|[-./\\@~^|+]+(?:{W}+{INNER})?"""
-    r"""|['’](?:[stdm]|re|ve|ll)\b|\):|[^\w\s]|_"""
+    r"""|['’](?:[stdm]|re|ve|ll)\b|\):|[^\w\s]|_|\n"""
 )
 SENTENCE = re.compile(r"""[\w)\]"'’”%][.!?]+["'’”)\]]*\s+["'“‘(\[]*[^\W_]""")
-find_words = WORD.findall
+find_words = WORD.findall  # a line feed is one, too
 
 
 def count_sentences(line: str) -> int:

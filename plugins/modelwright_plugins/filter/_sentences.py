@@ -6,7 +6,7 @@ import re
 from unicodedata import category
 
 from modelwright_plugins.filter import _pieces
-from modelwright_plugins.filter._text import Mode, chunks
+from modelwright_plugins.filter._text import Mode, spacy_chunks
 from modelwright_plugins.filter._words import WORDS
 
 PIECES = re.compile(r"\S+|\s+")
@@ -21,7 +21,7 @@ def count_sentences(line: str, mode: Mode, enough: int | None = None) -> int:
     for a single space between two words are a word, too."""
     if mode == "fast":
         return _pieces.count_sentences(line)
-    table = chunks()
+    table = spacy_chunks()
     if table.doubtful(line):
         return max(1, WORDS.count_sentences(line))
     found, ended = 1, False

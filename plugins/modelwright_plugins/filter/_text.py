@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwright_plugins.filter._chunks import Chunks, Pieces, Vocabulary
+from modelwright_plugins.filter._chunks import Chunks, SpacyChunks, Vocabulary
 
 Mode = Literal["exact", "fast"]
-_tables: dict[str, Chunks | Pieces] = {}
+_tables: dict[str, Chunks] = {}
 _last: dict[str, Text] = {}
 
 
@@ -39,8 +39,8 @@ class Text:
 
     @cached_property
     def _cut(self) -> tuple[Vocabulary, NDArray[np.int64]]:
-        table = chunks() if self.mode == "exact" else _pieces()
-        return table.vocabulary, table.tokens(self.text)
+        table = spacy_chunks() if self.mode == "exact" else _simple_chunks()
+        return table.vocabulary, table.tokens(self.text, self.chunks)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -71,17 +71,17 @@ def read(text: str, mode: Mode) -> Text:
     return last
 
 
-def chunks() -> Chunks:
+def spacy_chunks() -> SpacyChunks:
     """The table of spaCy's words; a full one makes room for the next."""
     table = _tables.get("exact")
-    table = table if isinstance(table, Chunks) else None
+    table = table if isinstance(table, SpacyChunks) else None
     if table is None or table.full():
-        table = _tables["exact"] = Chunks(table)
+        table = _tables["exact"] = SpacyChunks(table)
     return table
 
 
-def _pieces() -> Pieces:
+def _simple_chunks() -> Chunks:
     table = _tables.get("fast")
-    if not isinstance(table, Pieces) or table.full():
-        table = _tables["fast"] = Pieces()
+    if table is None or table.full():
+        table = _tables["fast"] = Chunks()
     return table
