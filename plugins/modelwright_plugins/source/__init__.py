@@ -24,6 +24,15 @@ class SourceFile:
     bytes: int  # about how many bytes of text it holds: for equal shares of work and the progress bar
     group: str = ""  # `metadata["group"]` of its documents, where the whole file belongs to one group
 
+    def __post_init__(self) -> None:
+        for field in ("name", "group"):
+            object.__setattr__(self, field, utf8(getattr(self, field)))
+
+
+def utf8(name: str) -> str:
+    """A file's name as text: bytes of it that are not UTF-8, which Python has as lone surrogates, are written out: caf\\udce9.txt."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
 
 @dataclass(frozen=True)
 class BadRecord:

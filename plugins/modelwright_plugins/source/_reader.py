@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from datatrove.pipeline.base import PipelineStep
 
-from modelwright_plugins.source import BadRecord
+from modelwright_plugins.source import BadRecord, utf8
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -47,7 +47,7 @@ class Reader(PipelineStep):
             def put(file: SourceFile, record: BadRecord) -> None:
                 self.stat_update("quarantined")
                 where = {key: value for key, value in asdict(record).items() if value is not None and key != "reason"}
-                bad.write(json.dumps({"file": str(file.path), **where, "reason": record.reason}) + "\n")
+                bad.write(json.dumps({"file": utf8(str(file.path)), **where, "reason": record.reason}) + "\n")
 
             for file in share(self.files, rank, world_size):
                 try:

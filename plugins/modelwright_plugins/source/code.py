@@ -35,7 +35,7 @@ class Code(Source):
     """Source files in folders, such as clones of repositories: a document of each, with its language; links are not followed.
 
     Binary, generated, minified and very long files, and those in no known charset, are quarantined with that reason; files in other
-    languages, and folders that hold what others wrote or tools made, are passed over. metadata: language, path (in the tree).
+    languages, and folders that hold what others wrote or tools made, are passed over. metadata: programming_language, path (in the tree).
     """
 
     paths: list[str]  # folders, files or globs
@@ -108,8 +108,9 @@ class Code(Source):
         if why := self._unwanted(text, kind, file.path.name):
             yield BadRecord(why)
         else:
-            path = Path(os.path.relpath(file.path, file.group)).as_posix() if self.group == "repository" else file.path.name
-            yield Document(text=text, id=file.name, metadata={"language": kind, "path": path, "group": file.group})
+            here = Path(file.name)  # text, which `file.path` need not be
+            path = Path(os.path.relpath(here, file.group)).as_posix() if self.group == "repository" else here.name
+            yield Document(text=text, id=file.name, metadata={"programming_language": kind, "path": path, "group": file.group})
 
     def _unwanted(self, text: str, kind: str | None, name: str) -> str | None:
         lines = text.split("\n")

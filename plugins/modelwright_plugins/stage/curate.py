@@ -78,7 +78,8 @@ class Curate(Stage):
         held_out = held_out_groups(sizes, self.held_out)
         aside = sum(sizes[group] for group in held_out)
         split = {"held_out": held_out, "bytes": {"train": sum(sizes.values()) - aside, "held_out": aside}}
-        (out / "funnel.json").write_text(json.dumps(funnel, indent=1, ensure_ascii=False), encoding="utf-8")
+        told_all = json.dumps(funnel, indent=1, ensure_ascii=False)
+        (out / "funnel.json").write_text(told_all, encoding="utf-8", errors="replace")  # texts may hold halves of surrogate pairs
         write_json(work / "split.json", split)
         (work / "split.json").replace(out / "split.json")  # whole or not at all, and last
         return shutil.rmtree(work)

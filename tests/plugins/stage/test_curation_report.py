@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import sys
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import Hooks
 from modelwright_plugins.artifacts import CurationReport, Documents
+from modelwright_plugins.artifacts.documents import read, split
 from modelwright_plugins.deduper.exact import Exact
 from modelwright_plugins.deduper.parts import Lines
 from modelwright_plugins.executor.local import Local
@@ -29,6 +31,7 @@ from modelwright_plugins.filter import Filter
 from modelwright_plugins.filter.measured import Bounds, Measured
 from modelwright_plugins.filter.pii import PII
 from modelwright_plugins.filter.regex import Regex
+from modelwright_plugins.source.code import Code
 from modelwright_plugins.source.jsonl import Jsonl
 from modelwright_plugins.stage._edits import pieces
 from modelwright_plugins.stage.curate import Curate
@@ -74,10 +77,10 @@ class Words(Filter):
         return ByWords(self.batch)
 
 
-def curated(folder: Path, out: Path, *, tasks: int = 1, filters: Any = None, dedupers: Any = None, **stage: Any) -> Job:
+def curated(folder: Path, out: Path, *, tasks: int = 1, filters: Any = None, dedupers: Any = None, source: Any = None, **stage: Any) -> Job:
     out.mkdir()
     parts = {
-        "source": Jsonl(paths=(str(folder),), group_key="site"),
+        "source": source or Jsonl(paths=(str(folder),), group_key="site"),
         "filter": {"words": Words()} if filters is None else filters,
         "deduper": dedupers or {},
         "executor": Local(tasks=tasks, workers=1),
@@ -231,7 +234,7 @@ def test_what_documents_say_is_escaped(tmp_path: Path) -> None:
     assert "{{ 7*7 }}" in text and unescape(text).count('<script>alert("1")</script>') >= 7
 
 
-def test_without_filters_with_dedupers_only_and_with_lone_surrogates(tmp_path: Path) -> None:
+def test_without_filters_and_with_dedupers_only(tmp_path: Path) -> None:
     texts = {"a": "first line here\nsecond line here", "b": "first line here\nthird line is here", "c": "first line here\nsecond line here"}
     folder = written(tmp_path / "in", texts)
     alone = page(curated(folder, tmp_path / "alone", filters={}))
@@ -242,6 +245,23 @@ def test_without_filters_with_dedupers_only_and_with_lone_surrogates(tmp_path: P
     assert lines["edited"] == 1
     assert lines["edits"] == [{"id": "b", "pieces": [["gone", "first line here\n"], ["same", "third line is here"]]}]
     assert "1 document that stayed was edited" in page(job) and "<svg" not in page(job)
+
+
+@pytest.mark.parametrize("dedupers", [{}, {"exact": Exact()}])
+def test_a_file_name_that_is_not_utf_8_stops_nothing(tmp_path: Path, dedupers: dict[str, Any]) -> None:
+    """Of a file that can be read, and of one that can't."""
+    for folder, content in (("in/caf", b"A = 1\n"), ("in/bad", b"\0\0")):
+        file = Path(os.fsdecode(os.fsencode(tmp_path / folder) + b"\xe9/caf\xe9.py"))
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+    source = Code(paths=[str(tmp_path / "in")])
+    job = curated(tmp_path, tmp_path / "out", filters={}, dedupers=dedupers, source=source)
+    (document,) = read(job.make(Documents))
+    assert document["id"] == f"{tmp_path}/in/caf\\udce9/caf\\udce9.py"
+    assert document["metadata"] == {"language": "Python", "path": "caf\\udce9.py", "group": f"{tmp_path}/in/caf\\udce9"}
+    (bad,) = funnel(job)[0]["quarantined"]
+    assert bad == {"file": f"{tmp_path}/in/bad\\udce9/caf\\udce9.py", "reason": "a binary file"}
+    assert split(job.make(Documents))["bytes"]["train"] == 6
 
 
 def test_when_nothing_is_left_the_page_is_there_and_the_error_names_it(tmp_path: Path) -> None:
