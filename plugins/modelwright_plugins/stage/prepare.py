@@ -28,9 +28,7 @@ class Prepare(Stage):
     template: str | None = None  # alpaca, chatml, gemma, llama3, mistral, plain, zephyr, or a .jinja file; null: the tokenizer's, or chatml
     loss_on: Literal["every", "last"] = "every"  # which of the assistant's turns are targets
     max_length: int | None = None  # tokens of a row, with the end of the document; null: any
-    too_long: Literal["drop", "cut_prompt", "error"] = (
-        "drop"  # an example with a longer row; cut_prompt: first turns of its prompt go first
-    )
+    too_long: Literal["drop", "cut_prompt", "error"] = "drop"  # of an example with a longer row; cut_prompt: its prompt's first turns
     cap: int | None = None  # at most so many training examples of one source (Raffel et al. 2020, section 3.5.2: K); null: all
 
     def __post_init__(self) -> None:
