@@ -1,0 +1,1 @@
+"""A small adapter to begin with."""
