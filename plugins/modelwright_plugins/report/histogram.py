@@ -68,7 +68,8 @@ class _Axis:
         if self.log and value < self.first:
             return LEFT
         low, high, here = (math.log(v) if self.log else v for v in (self.first, self.last, min(value, self.last)))
-        return round(self.left + (RIGHT - self.left) * (here - low) / (high - low), 1)
+        way = (here - low) / (high - low) if high > low else 0.5  # logarithms of neighbours may be one number
+        return round(self.left + (RIGHT - self.left) * way, 1)
 
     def ticks(self) -> list[tuple[float, str]]:
         """Round numbers, and zero where it has a bin."""

@@ -66,7 +66,7 @@ def histogram(values: NDArray[np.float64], kept: NDArray[np.bool_], least: float
         "least": least,
         "most": most,
         "scale": scale,
-        "edges": [float(f"{edge:.7g}") for edge in edges],
+        "edges": [float(edge) for edge in edges],
         "kept": counted[0],
         "dropped": counted[1],
         "lowest": float(values.min()),
@@ -83,7 +83,7 @@ def _edges(values: NDArray[np.float64], bounds: list[float]) -> tuple[str, NDArr
 
     low, high = values.min(), values.max()
     whole = all((numbers == np.round(numbers)).all() for numbers in (values, np.array(bounds)))
-    if whole:
+    if whole and max(-low, high) < 2**50:  # above, a float has no halves
         near = [bound for bound in bounds if low - BINS / 4 <= bound <= high + BINS / 4]
         first, last = min([low, *(bound - 1 for bound in near)]), max([high, *(bound + 1 for bound in near)])  # both sides of the line
         if last - first < BINS:
@@ -99,9 +99,10 @@ def _edges(values: NDArray[np.float64], bounds: list[float]) -> tuple[str, NDArr
         return "log", np.array([*zero, *edges])
     low, high = np.quantile(values, [0.005, 0.995])
     spread = high - low or max([abs(bound - low) for bound in bounds], default=0.0) or 1.0
+    spread = max(spread, 1e-9 * max(-low, high))  # edges are numbers of their own
     near = [bound for bound in bounds if low - spread <= bound <= high + spread]
     first, last = min([low, *near]), max([high, *near])
-    margin = (last - first or spread) / BINS  # a bound is never at the very end
+    margin = max(last - first, spread) / BINS  # a bound is never at the very end
     first = min(first, 0.0) if 0 <= first < margin and low >= 0 else first - margin
     return "linear", _grid(first, last + margin, near[:1], whole)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from modelwright_plugins.report.histogram import svg
 from modelwright_plugins.stage._histogram import histogram, statistics
 
 
@@ -120,3 +121,20 @@ def test_alone_is_what_no_other_statistic_has_outside() -> None:
     assert [found[name]["alone"] for name in found] == [0.25, pytest.approx(1 / 3), 0.0]
     assert [found[name]["without"] for name in found] == [0, 1, 0]
     assert found["off"]["thresholds"] == {}
+
+
+@pytest.mark.parametrize("base", [12_000_000, 12_000_001.5, 2.0**53, 1e17, -1e17, 1e300])
+@pytest.mark.parametrize("spread", [0, 0.5, 3])
+@pytest.mark.parametrize("bounds", [(None, None), (100, 1e6), (None, 12_000_000), (50, None)])
+def test_values_that_are_large_beside_their_spread(base: float, spread: float, bounds: tuple[float | None, float | None]) -> None:
+    """One document of 12 MB is enough: seven digits make one edge of all."""
+    values = [base, base + spread, base + 2 * spread]
+    found = drawn(values, *bounds)
+    assert all(low < high for low, high in pairwise(found["edges"]))
+    assert found["edges"][0] <= min(values) and max(values) <= found["edges"][-1]
+    assert svg("bytes", found).count("<svg") == 1
+
+
+def test_an_axis_with_no_length() -> None:
+    found = drawn([12_000_000.0]) | {"edges": [12_000_000.0, 12_000_000.0], "kept": [1], "dropped": [0]}
+    assert svg("bytes", found).count('class="stay"') == 1
