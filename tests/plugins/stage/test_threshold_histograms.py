@@ -123,7 +123,7 @@ def test_alone_is_what_no_other_statistic_has_outside() -> None:
     assert found["off"]["thresholds"] == {}
 
 
-@pytest.mark.parametrize("base", [12_000_000, 12_000_001.5, 2.0**53, 1e17, -1e17, 1e300])
+@pytest.mark.parametrize("base", [12_000_000, 12_000_001.5, 2.0**53, 1e17, -1e17])
 @pytest.mark.parametrize("spread", [0, 0.5, 3])
 @pytest.mark.parametrize("bounds", [(None, None), (100, 1e6), (None, 12_000_000), (50, None)])
 def test_values_that_are_large_beside_their_spread(base: float, spread: float, bounds: tuple[float | None, float | None]) -> None:
