@@ -59,17 +59,19 @@ def _said(document: Document) -> str | None:
 
 
 class Count(PipelineStep):
-    """Counts documents and bytes that pass, and each group's bytes; writes them to `<place>_<rank>.json` in `folder`.
+    """Counts documents and bytes that pass, and with `groups` each group's bytes; writes them to `<place>_<rank>.json` in `folder`.
 
     With a filter it runs it, and is its exclusion writer: reasons and examples of what is dropped or edited are kept too, a sample of
     what is dropped goes to `<place>_<rank>.dropped`, and a sample of what comes is measured, into `<place>_<rank>.sample`. A conversation
     whose text the filter has edited loses the turns in its metadata, unless they were edited alike: they would hold what was taken out. So
     does an example (`prepare` leaves it out, and counts it)."""
 
-    def __init__(self, folder: Path, place: int, kept: Kept, step: BaseFilter | None = None) -> None:
+    def __init__(self, folder: Path, place: int, kept: Kept, step: BaseFilter | None = None, *, groups: bool = False) -> None:
         self.type, self.name = "COUNT", "documents" if step is None else step.name
         super().__init__()
         self.folder, self.place, self.kept, self.step = folder, place, kept, step
+        self.documents = self.bytes = 0
+        self.groups: dict[str, int] | None = {} if groups else None  # bytes of each; a group may be a page, so that there are as many
         self.reasons: dict[str, int] = {}
         self.examples: list[dict[str, str]] = []
         self.inside: dict[str, list[Inside]] = {}  # by id; a step that works in batches has several, and ids need not be unique
@@ -125,8 +127,6 @@ class Count(PipelineStep):
             self.edits.put(key, (document.id, before, document.text))
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        documents = 0
-        groups: dict[str, int] = {}
         if self.step is not None:
             self.step.exclusion_writer = self
             self.stats = self.step.stats
@@ -136,18 +136,21 @@ class Count(PipelineStep):
             before = self._leaves(document, True)
             if document.text != before:
                 self._edit(document, before)
-            documents += 1
-            group = document.metadata["group"]
-            groups[group] = groups.get(group, 0) + size(document)
+            here, group = size(document), document.metadata["group"]
+            self.documents += 1
+            self.bytes += here
+            if self.groups is not None:
+                self.groups[group] = self.groups.get(group, 0) + here
             yield document
-        self._save(rank, documents, groups)
+        self._save(rank)
 
-    def _save(self, rank: int, documents: int, groups: dict[str, int]) -> None:
+    def _save(self, rank: int) -> None:
         sample = self.sample.found()
         bounds = self.step.bounds() if isinstance(self.step, Measured) and sample else {}
         found = {
-            "documents": documents,
-            "groups": groups,
+            "documents": self.documents,
+            "bytes": self.bytes,
+            "groups": self.groups,
             "dropped": self.reasons,
             "examples": self.examples,
             "edited": self.edited,

@@ -16,7 +16,7 @@ from modelwright_plugins.stage._samples import smallest
 if TYPE_CHECKING:
     from modelwright_plugins.stage._curation import Kept
 
-Step = dict[str, Any]  # as the docstring of `Documents` has it, and "groups": {group: bytes} while work is going on
+Step = dict[str, Any]  # as the docstring of `Documents` has it, and the last, until it is written, "groups": {group: bytes}
 QUARANTINED = 100  # records listed in funnel.json; all of them are in quarantine.jsonl
 
 
@@ -27,8 +27,7 @@ def merge(funnel: list[Step], counts: Path, bad: Path, dropped: Path, kept: Kept
         if "documents_out" in step:
             continue
         tasks = [json.loads(file.read_bytes()) for file in sorted(counts.glob(f"{place:02d}_*.json"))]
-        documents, groups = sum(task["documents"] for task in tasks), _sums(task["groups"] for task in tasks)
-        size = sum(groups.values())
+        documents, size = (sum(task[key] for task in tasks) for key in ("documents", "bytes"))
         before = funnel[place - 1] if place else {"documents_out": documents, "bytes_out": size}
         reasons = _sums(task["dropped"] for task in tasks)
         step |= {
@@ -41,8 +40,9 @@ def merge(funnel: list[Step], counts: Path, bad: Path, dropped: Path, kept: Kept
             "edited": sum(task["edited"] for task in tasks),
             "edited_bytes": sum(task["edited_bytes"] for task in tasks),
             "edits": smallest((edit for task in tasks for edit in task["edits"]), kept.examples),
-            "groups": groups,
         }
+        if any(task["groups"] is not None for task in tasks):
+            step["groups"] = _sums(task["groups"] for task in tasks)
         bounds: dict[str, list[float | None]] = next((task["bounds"] for task in tasks if task["bounds"]), {})
         rows = smallest(_all(counts, f"{place:02d}_*.sample"), kept.measured)
         if rows and bounds:

@@ -72,7 +72,7 @@ class Curate(Stage):
             return shutil.rmtree(work, ignore_errors=True)
         funnel = self._passes(job, out, work)
         print(told(funnel))
-        sizes = [step.pop("groups") for step in funnel][-1]
+        sizes: dict[str, int] = funnel[-1].pop("groups")
         page = self._page(job, funnel)
         check(funnel, self.min_bytes, page)
         held_out = held_out_groups(sizes, self.held_out)
@@ -108,14 +108,14 @@ class Curate(Stage):
         executor: Executor = job.parts["executor"]
         dedupers = list(job.parts["deduper"].items())
         counts, bad, gone = _folder(work / "counts"), _folder(work / "quarantine"), _folder(job.out / "dropped")
-        kept_aside = Kept(self.examples, self.measured, self.dropped)
+        kept_aside, last = Kept(self.examples, self.measured, self.dropped), len(job.parts["filter"]) + len(dedupers)
 
         files = source.files()
         expected: int = sum(file.bytes for file in files)
         funnel: list[dict[str, Any]] = [{"step": _snake(type(source).__name__), "kind": "source"}]
-        steps: list[PipelineStep] = [Reader(source, files, bad), Count(counts, 0, kept_aside)]
+        steps: list[PipelineStep] = [Reader(source, files, bad), Count(counts, 0, kept_aside, groups=last == 0)]
         for name, part in job.parts["filter"].items():
-            steps.append(Count(counts, len(funnel), kept_aside, part.build()))
+            steps.append(Count(counts, len(funnel), kept_aside, part.build(), groups=last == len(funnel)))
             funnel.append({"step": name, "kind": "filter"})
         title = "read and filter" if job.parts["filter"] else "read"
         for number, (name, deduper) in enumerate(dedupers):
@@ -126,7 +126,7 @@ class Curate(Stage):
             executor.run(match, tasks=1, logs=job.out / "logs" / f"match_{number}", title=f"match {name}", total=None)
             merge(funnel, counts, bad, gone, kept_aside)
             expected = funnel[-1]["bytes_out"]
-            steps = [Load(kept), Count(counts, len(funnel), kept_aside, Remove(deduper, signatures))]
+            steps = [Load(kept), Count(counts, len(funnel), kept_aside, Remove(deduper, signatures), groups=last == len(funnel))]
             funnel.append({"step": name, "kind": "deduper"})
             title = f"remove {name}"
         steps.append(Write(out))

@@ -15,7 +15,9 @@ from modelwright_plugins.deduper.minhash import MinHash
 from modelwright_plugins.executor.local import Local
 from modelwright_plugins.filter.c4 import C4Quality
 from modelwright_plugins.filter.gopher import GopherQuality
+from modelwright_plugins.filter.length import Length
 from modelwright_plugins.source.jsonl import Jsonl
+from modelwright_plugins.stage._curation import Count
 from modelwright_plugins.stage.curate import Curate
 
 COMMON = [
@@ -203,3 +205,23 @@ def test_the_turns_of_a_conversation_hold_nothing_that_was_taken_out(tmp_path):
     for turns_kept in kept("pii", PII()):
         assert [turn["content"] for turn in turns_kept] == ["Write to [EMAIL] please, tomorrow.", turns[1]]
     assert kept("regex", Regex(patterns=("tomorrow",), mode="edit")) == [None, None]
+
+
+@pytest.mark.parametrize("dedupers", [{}, {"exact": Exact()}])
+def test_groups_are_counted_at_the_last_place_only(tmp_path, monkeypatch, dedupers):
+    """A group may be a page: there are as many as documents, and each place would keep all of them in memory and on disk."""
+    (tmp_path / "in").mkdir()
+    lines = [{"text": f"number {n} of them", "site": f"s{n}"} for n in range(6)]
+    (tmp_path / "in/a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    counted = {}
+
+    def kept(self, rank, save=Count._save):
+        save(self, rank)
+        counted[self.place] = json.loads((self.folder / f"{self.place:02d}_{rank:05d}.json").read_text())
+
+    monkeypatch.setattr(Count, "_save", kept)
+    out = curate(tmp_path / "in", tmp_path / "out", tasks=1, filters={"c4": Length(min_words=1)}, dedupers=dedupers)
+    *before, last = (counted[place] for place in sorted(counted))
+    assert len(before) == 1 + len(dedupers) and all(place["groups"] is None for place in before)
+    assert last["groups"] == {f"s{n}": 16 for n in range(6)} and {place["bytes"] for place in counted.values()} == {96}
+    assert all("groups" not in step for step in json.loads((out / "funnel.json").read_text()))
