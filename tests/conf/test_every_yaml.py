@@ -56,6 +56,8 @@ def paired(kind: str, preset: str) -> list[str]:
     """What the quickstart needs beside it: an objective of the architecture's family, or the other way round, or the stage that uses it."""
     if kind in ("mixture", "curriculum"):
         return ["stages=[curate,train_tokenizer,tokenize,mix,train]"]
+    if kind == "aligner":
+        return ["stages=[curate,train_tokenizer,tokenize,train,prepare,align]"]
     if kind not in ("architecture", "objective"):
         return []
     own = REGISTRY.load(kind, composed(["recipe=pretrain/quickstart", picked(kind, preset)])[kind]["name"])
