@@ -59,7 +59,8 @@ class RegistrySource(ConfigSource):
             package: str | None = "_global_"
         else:
             kind, name = _split(config_path)
-            config = {RESERVED: name, **defaults(registry.load(kind, name))}
+            given = defaults(registry.load(kind, name)).items()  # keys of a field that is a dict are its own, and any may be set
+            config = {RESERVED: name, **{k: OmegaConf.create(v, flags={"struct": False}) if isinstance(v, dict) else v for k, v in given}}
             package = f"{kind}.{name}" if registry.kinds[kind].many else None
         return ConfigResult(self.provider, "registry://", OmegaConf.create(config), {"package": package})
 
@@ -195,8 +196,7 @@ def _stage_defaults(registry: Registry) -> dict[str, Any]:
 
 
 def _split(config_path: str) -> tuple[str, str]:
-    kind, _, name = config_path.strip("/").removesuffix(".yaml").rpartition("/")
-    return kind, name
+    return config_path.strip("/").removesuffix(".yaml").rpartition("/")[::2]
 
 
 def below(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -209,7 +209,7 @@ def test_code(tmp_path):
     }
     kept = {document["metadata"]["path"]: document for document in documents}
     assert list(kept) == ["good.py", "keys.py", "parser.c", "other.py"]
-    assert kept["good.py"]["text"] == module(1) and kept["parser.c"]["metadata"]["language"] == "C"
+    assert kept["good.py"]["text"] == module(1) and kept["parser.c"]["metadata"]["programming_language"] == "C"
     assert kept["keys.py"]["text"] == module(5) + 'AWS = "<SECRET>"\nAUTHOR = "<EMAIL>"\n'
     assert {document["metadata"]["group"] for document in documents} == {str(one), str(two)}
     assert funnel["code"]["quarantined"][0]["reason"] == "a generated file" and "could not be read 1" in said

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine.blend import opened
-from modelwright_plugins.engine.texts import ShardTexts as ShardTexts
-from modelwright_plugins.engine.texts import Texts as Texts
+from modelwright_plugins.engine.texts import Texts
 from modelwright_plugins.objective import Objective, Passage
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 

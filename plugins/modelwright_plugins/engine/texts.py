@@ -75,11 +75,11 @@ class ShardTexts:
         return self._orders
 
     def _order(self, epoch: int, extra: int) -> Integers:
-        words = [self.seed, epoch, extra, self.stream] if self.stream else [self.seed, epoch, extra] if extra else [self.seed, epoch]
-        random = np.random.default_rng(words)
         if self.window is None:
-            return random.permutation(self.count)
+            words = [self.seed, epoch, extra, self.stream] if self.stream else [self.seed, epoch, extra] if extra else [self.seed, epoch]
+            return np.random.default_rng(words).permutation(self.count)
         order = np.arange(self.count)
-        if self.window > 1:  # by window, and within each by chance
+        if self.window > 1:  # by window, and within each by chance: the same for all stretches of a sequence
+            random = np.random.default_rng([self.seed, epoch, 0, self.stream])
             order = order[np.lexsort((random.random(self.count), order // self.window))]
-        return np.roll(order, -extra)  # of a pair of stretches, the second is never the first
+        return np.roll(order, -extra)  # of a pair of stretches, the second is the next, and never the first

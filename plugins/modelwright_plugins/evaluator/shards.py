@@ -31,11 +31,10 @@ class HeldOut:
 def held_out(shards: TokenShards) -> HeldOut:
     """Raises ModelwrightError when nothing was held out, or when documents and tokens don't belong together."""
     import numpy as np
-    from megatron.core.datasets.indexed_dataset import IndexedDataset
 
-    index = IndexedDataset(str(shards.path / "held_out"), mmap=True).index
-    tokens = np.fromfile(shards.path / "held_out.bin", index.dtype)
-    lengths = np.asarray(index.sequence_lengths, np.int64)
+    from modelwright_plugins.engine.texts import stored_lengths, stored_tokens
+
+    tokens, lengths = np.array(stored_tokens(shards.path / "held_out")), stored_lengths(shards.path / "held_out")
     file = shards.path / "held_out.jsonl"
     try:
         documents = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
@@ -51,10 +50,9 @@ def held_out(shards: TokenShards) -> HeldOut:
 
 def train_tokens(shards: TokenShards) -> Tokens:
     """The training documents' tokens, one after another, not read before they are used."""
-    import numpy as np
-    from megatron.core.datasets.indexed_dataset import IndexedDataset
+    from modelwright_plugins.engine.texts import stored_tokens
 
-    return np.memmap(shards.path / "train.bin", IndexedDataset(str(shards.path / "train"), mmap=True).index.dtype, mode="r")
+    return stored_tokens(shards.path / "train")
 
 
 def tokens_trained(metrics: Metrics) -> int:

@@ -30,7 +30,7 @@ BLOCK = re.compile(
 )
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 COUNTER = re.compile(
-    r"\W*(?:\d[\d.,]*\s*[kKmM]?\s+(?:likes?|shares?|comments?|views?|replies|reply|retweets?|followers?|votes?|points?|reviews?|ratings?|"
+    r"\W*(?:\d[\d.,]*(?:\s*[kKmM])?\s+(?:likes?|shares?|comments?|views?|replies|reply|retweets?|followers?|votes?|points?|reviews?|ratings?|"
     r"downloads?|subscribers?|items?)|page\s+\d+(?:\s+(?:of|/)\s+\d+)?)\W*",
     re.I,
 )

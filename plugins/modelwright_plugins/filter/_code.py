@@ -46,7 +46,7 @@ class CodeStatistics(Measured):
         return {STATISTICS[name][0]: value for name, value in self._measured(document).items()}
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        if doc.metadata.get("language") in self.long_lines and max(map(len, doc.text.splitlines()), default=0) > self.long_line:
+        if doc.metadata.get("programming_language") in self.long_lines and max(map(len, doc.text.splitlines()), default=0) > self.long_line:
             return False, STATISTICS["longest"][1]
         found = self._measured(doc)
         for name, (least, most) in self.limits.items():
@@ -62,7 +62,7 @@ class CodeStatistics(Measured):
         if not lines:
             return {}
         found: dict[str, float] = {}
-        if document.metadata.get("language") not in self.long_lines:
+        if document.metadata.get("programming_language") not in self.long_lines:
             found["longest"] = max(map(len, lines))
             found["mean"] = sum(map(len, lines)) / len(lines)
         found["lines"] = len(lines)

@@ -27,7 +27,7 @@ class CodeLines(Filter):
     min_alphabetic: float | None = None  # share of characters that are letters; null: any
     max_encoded_run: int | None = None  # characters of one piece of base64, of hexadecimal pairs or of \u escapes; null: any
     max_encoded: float | None = None  # share of characters in such pieces; null: any
-    long_lines: tuple[str, ...] = ()  # metadata["language"] of files whose lines are long: a line may have long_line, and any average
+    long_lines: tuple[str, ...] = ()  # programming languages whose lines are long: a line may have long_line, and any average
     long_line: int = 100_000  # characters of the longest line of those
 
     def __post_init__(self) -> None:

@@ -61,6 +61,7 @@ def _said(found: Findings) -> dict[str, Any]:
         **curation.said(found.funnel),
         "alone": False,
         "mixture": found.blend.rows() if found.blend else [],
+        "planned": found.blend.tokens if found.blend else 0,
         "facts": _facts(found),
         "config": yaml.safe_dump(dict(found.config), sort_keys=False, allow_unicode=True),
         "versions": yaml.safe_dump(plain, sort_keys=False, allow_unicode=True) if plain else "",

@@ -91,6 +91,8 @@ def _same_bpe(spec: dict[str, Any]) -> tiktoken.Encoding | None:
         or (steps[0]["behavior"], steps[0]["invert"]) != ("Isolated", False)
         or (steps[1]["add_prefix_space"], steps[1]["use_regex"]) != (False, False)
         or model.get("ignore_merges")
+        or any(isinstance(pair, str) for pair in model["merges"])  # "a b": not written by this library
+        or not all(token["special"] for token in spec["added_tokens"])  # others are found in text
     ):
         return None
     import tiktoken

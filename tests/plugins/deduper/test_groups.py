@@ -42,7 +42,7 @@ def chains(seed, count=400):
 @pytest.mark.parametrize("rows", [7, 1 << 16])
 @pytest.mark.parametrize("seed", range(6))
 def test_groups_are_those_of_all_pairs(seed, rows, monkeypatch):
-    monkeypatch.setattr(_groups, "ROWS", rows)
+    monkeypatch.setattr(_groups, "BYTES", rows * 6 * 4)
     signatures = chains(seed)
     first = MINHASH.first(signatures)
     assert (first == slow(signatures, MINHASH)).all()

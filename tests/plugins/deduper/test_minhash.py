@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from modelwright_plugins.deduper._groups import BYTES, Groups, at_once
 from modelwright_plugins.deduper.minhash import MinHash
 
 WORDS = [f"word{i}" for i in range(3000)]
@@ -123,3 +124,36 @@ def test_other_bands_rows_and_seeds():
         MinHash(rows=0)
     with pytest.raises(ValueError, match="from 0 to 1"):
         MinHash(min_similarity=1.5)
+
+
+def test_a_large_bucket_of_pages_that_are_not_alike_is_not_compared_pair_by_pair(monkeypatch):
+    """Pages of one template: one band is equal in all, and half of the other values; only the planted pairs are similar."""
+    random = np.random.default_rng(0)
+    template = random.integers(0, 2**32, 112, dtype=np.uint32)
+    pages = random.integers(0, 2**32, (5000, 112), dtype=np.uint32)
+    pages[:, :8] = template[:8]
+    common = random.random((5000, 112)) < 0.5
+    pages[common] = np.broadcast_to(template, pages.shape)[common]
+    planted = random.permutation(5000)[:400].reshape(-1, 2)
+    for a, b in planted:
+        pages[b] = np.where(random.random(112) < 0.9, pages[a], pages[b])
+        pages[b, :8] = template[:8]
+    compared = 0
+    close = Groups._join_similar
+
+    def counted(self, a, b):
+        nonlocal compared
+        compared += len(a)
+        close(self, a, b)
+
+    monkeypatch.setattr(Groups, "_join_similar", counted)
+    first = MinHash().first(pages)
+    assert compared < 5000 * 5000 / 4  # all pairs: 5000 * 4999 / 2, in each band in which they meet
+    found = (first[planted[:, 0]] == first[planted[:, 1]]).mean()
+    assert found > 0.95
+    assert len(np.unique(first)) >= 5000 - 200
+
+
+def test_wide_signatures_are_compared_a_few_at_a_time():
+    assert at_once(np.zeros((2, 9000), dtype=np.uint32)) * 9000 * 4 <= BYTES
+    assert at_once(np.zeros((2, 112), dtype=np.uint32)) > 50_000

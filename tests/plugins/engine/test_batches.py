@@ -10,7 +10,8 @@ import torch
 from megatron.core.datasets.indexed_dataset import DType, IndexedDatasetBuilder
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.engine.batches import Batches, ShardTexts
+from modelwright_plugins.engine.batches import Batches
+from modelwright_plugins.engine.texts import ShardTexts
 from modelwright_plugins.objective import Example, Passage
 from modelwright_plugins.objective.causal_lm import CausalLM
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary

@@ -124,8 +124,9 @@ def test_a_window_keeps_the_order_but_for_chance_within(shards: dict[str, Path],
         assert (places == list(range(12))) == (window == 1)
 
 
-def test_a_pair_of_stretches_is_never_one_twice_in_order(shards: dict[str, Path]) -> None:
-    data = ShardTexts(shards["a"], (9, 9), seed=3, window=1)
+@pytest.mark.parametrize("window", [1, 4, 100])
+def test_a_pair_of_stretches_is_never_one_twice_in_order(shards: dict[str, Path], window: int) -> None:
+    data = ShardTexts(shards["a"], (9, 9), seed=3, window=window)
     assert all(data.spans(number)[0][0] != data.spans(number)[1][0] for number in range(24))
 
 

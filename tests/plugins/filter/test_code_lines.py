@@ -17,7 +17,7 @@ OFF = {"max_line": None, "max_mean_line": None, "min_alphanumeric": None}
 
 
 def document(text: str, language: str = "Python") -> Document:
-    return Document(text=text, id="x", metadata={"language": language})
+    return Document(text=text, id="x", metadata={"programming_language": language})
 
 
 def decide(component, text: str, language: str = "Python"):

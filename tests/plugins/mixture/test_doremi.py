@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from planted_domains import END, VOCABULARY, chain, documents, material, noise, repeats
 
+from modelwright.compose import composed
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.conformance.ranks import on_ranks
 from modelwright_plugins.mixture import Material
@@ -224,3 +225,13 @@ def test_domains_by_other_names(tmp_path: Path) -> None:
         DoReMi(reference_weights={"web": 1}).weigh(given)
     with pytest.raises(ModelwrightError, match=r"mixture\.global_batch=1 has no sequence for each of 2 domains"):
         DoReMi(global_batch=1, micro_batch=1).weigh(given)
+
+
+def test_settings_of_the_proxy_are_set_like_any_others() -> None:
+    """A field that is a dict has keys of its own; composing takes those that its default does not have."""
+    found = composed(["mixture=doremi", "mixture.proxy.kv_heads=2", "mixture.optimizer={name: adamw, lr: 0.01, weight_decay: 0.0}"])[
+        "mixture"
+    ]
+    assert found["proxy"]["kv_heads"] == 2 and found["proxy"]["layers"] == 4 and found["optimizer"]["weight_decay"] == 0
+    with pytest.raises(ModelwrightError, match="kv_hads: there is no such parameter; did you mean 'kv_heads'"):
+        composed(["mixture=doremi", "mixture.proxy.kv_hads=2"])

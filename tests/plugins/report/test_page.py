@@ -174,7 +174,7 @@ def test_numbers_in_words(said: str, expected: str) -> None:
 
 
 def test_what_training_read_of_each_domain() -> None:
-    assert "What training read of each domain" not in page(findings())
+    assert "What training was to read of each domain" not in page(findings())
     code, prose = BlendedDomain("train_code", 10, 4_000, 16_000), BlendedDomain("train_<b>", 5, 1_000, 4_000)
     blend = Blend(
         8_000, None, {"code": code, "<b>": prose}, [Phase("one", 0.5, {"code": 1.0}), Phase("two", 0.5, {"code": 0.25, "<b>": 0.75})]
@@ -182,4 +182,5 @@ def test_what_training_read_of_each_domain() -> None:
     text = page(findings(blend=blend))
     row = "".join(f"<td>{cell}</td>" for cell in ("1,000", "0.375", "3,000", "3.00"))
     assert f'<th scope="row">&lt;b&gt;</th>{row}' in text
+    assert "for 8,000 tokens; this training read 1,179,648" in text
     assert len(re.findall(r"<tr><td>(?:one|two|in all)</td>", text)) == 6

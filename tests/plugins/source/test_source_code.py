@@ -56,7 +56,9 @@ def test_languages_groups_and_what_is_passed_over(tmp_path: Path) -> None:
     (root / "mill" / "link.py").symlink_to(root / "mill" / "src" / "wheel.py")
     found, bad = read(Code(paths=[str(root)]))
     assert not bad
-    assert {path: (d.metadata["language"], Path(d.metadata["group"]).relative_to(root).as_posix()) for path, d in found.items()} == {
+    assert {
+        path: (d.metadata["programming_language"], Path(d.metadata["group"]).relative_to(root).as_posix()) for path, d in found.items()
+    } == {
         "alone.sh": ("Shell", "."),
         "Makefile": ("Makefile", "mill"),
         "src/wheel.h": ("C", "mill"),

@@ -149,7 +149,7 @@ def test_a_model_worse_than_a_bigram_is_said_to_be(job: Job, monkeypatch: pytest
 
 
 def test_the_ngrams_of_what_was_seen_are_fitted_on_just_that(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    from modelwright_plugins.engine.batches import ShardTexts
+    from modelwright_plugins.engine.texts import ShardTexts
 
     found = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
     texts = ShardTexts(job.take(TokenShards).path / "train", (LENGTH + 1,), seed=SEED)
@@ -169,7 +169,7 @@ def test_the_ngrams_of_what_was_seen_are_fitted_on_just_that(job: Job, monkeypat
 
 @pytest.mark.parametrize(("spans", "skipped"), [((LENGTH + 1,), ((5, 3),)), ((LENGTH + 1, 10), ()), ((40,), ((0, 2), (7, 1)))])
 def test_what_was_seen_is_what_was_drawn_and_not_skipped(spans: tuple[int, ...], skipped: tuple[tuple[int, int], ...], job: Job) -> None:
-    from modelwright_plugins.engine.batches import ShardTexts
+    from modelwright_plugins.engine.texts import ShardTexts
 
     shards, everything = job.take(TokenShards), np.concatenate(documents(60, 1))
     texts = ShardTexts(shards.path / "train", spans, seed=SEED)

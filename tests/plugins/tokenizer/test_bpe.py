@@ -133,6 +133,17 @@ def test_merges_out_of_rank_order_are_not_given_to_tiktoken(folder, tmp_path):
     assert Encoder(tmp_path).tiktoken is None
 
 
+def test_what_another_library_wrote_is_not_given_to_tiktoken(folder, tmp_path):
+    spec = json.loads((folder / "tokenizer.json").read_text())
+    other = json.loads(json.dumps(spec))
+    other["model"]["merges"] = [" ".join(pair) for pair in spec["model"]["merges"]]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(other))
+    assert Encoder(tmp_path).tiktoken is None and Encoder(tmp_path).encode("for x in") == Encoder(folder).encode("for x in")
+    spec["added_tokens"].append({**spec["added_tokens"][0], "id": len(spec["model"]["vocab"]), "content": "for x", "special": False})
+    (tmp_path / "tokenizer.json").write_text(json.dumps(spec))
+    assert Encoder(tmp_path).tiktoken is None and Encoder(tmp_path).encode("for x")[0] == len(spec["model"]["vocab"])
+
+
 def test_errors(tmp_path):
     with pytest.raises(ModelwrightError, match="cannot read the tokenizer"):
         Encoder(tmp_path)
