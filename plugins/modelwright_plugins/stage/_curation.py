@@ -10,13 +10,13 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from modelwright_plugins.filter.measured import Measured
 from modelwright_plugins.source._turns import readable
 from modelwright_plugins.stage._edits import pieces
+from modelwright_plugins.stage._lines import line, parsed
 from modelwright_plugins.stage._samples import Smallest
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Store(PipelineStep):
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         with (self.folder / f"{rank:05d}.jsonl").open("wb") as out:
             for document in data:
-                out.write(orjson.dumps([document.text, document.id, document.metadata]) + b"\n")
+                out.write(line([document.text, document.id, document.metadata]))
                 yield document
 
 
@@ -194,8 +194,8 @@ class Load(PipelineStep):
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         with (self.folder / f"{rank:05d}.jsonl").open("rb") as lines:
-            for line in lines:
-                text, name, metadata = orjson.loads(line)
+            for written in lines:
+                text, name, metadata = parsed(written)
                 yield Document(text=text, id=name, metadata=metadata)
 
 
@@ -214,6 +214,5 @@ class Write(PipelineStep):
             gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as out,
         ):
             for document in data:
-                line = {"text": document.text, "id": document.id, "metadata": document.metadata}
-                out.write(json.dumps(line, ensure_ascii=False).encode("utf-8") + b"\n")
+                out.write(line({"text": document.text, "id": document.id, "metadata": document.metadata}))
                 yield document

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.stage._histogram import statistics
+from modelwright_plugins.stage._lines import line
 from modelwright_plugins.stage._samples import smallest
 
 if TYPE_CHECKING:
@@ -86,8 +87,7 @@ def _save(documents: Sequence[Any], file: Path) -> None:
     """The same bits for the same documents; nothing where there are none."""
     if not documents:
         return
-    text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
-    file.write_bytes(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0))
+    file.write_bytes(gzip.compress(b"".join(map(line, documents)), 6, mtime=0))
 
 
 def told(funnel: Sequence[Step]) -> str:

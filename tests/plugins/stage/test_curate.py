@@ -4,8 +4,10 @@ import gzip
 import itertools
 import json
 import random
+from dataclasses import dataclass
 
 import pytest
+from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
@@ -13,6 +15,7 @@ from modelwright_plugins.artifacts import Documents
 from modelwright_plugins.deduper.exact import Exact
 from modelwright_plugins.deduper.minhash import MinHash
 from modelwright_plugins.executor.local import Local
+from modelwright_plugins.filter import Filter
 from modelwright_plugins.filter.c4 import C4Quality
 from modelwright_plugins.filter.gopher import GopherQuality
 from modelwright_plugins.filter.length import Length
@@ -225,3 +228,37 @@ def test_groups_are_counted_at_the_last_place_only(tmp_path, monkeypatch, dedupe
     assert len(before) == 1 + len(dedupers) and all(place["groups"] is None for place in before)
     assert last["groups"] == {f"s{n}": 16 for n in range(6)} and {place["bytes"] for place in counted.values()} == {96}
     assert all("groups" not in step for step in json.loads((out / "funnel.json").read_text()))
+
+
+class Marked(BaseFilter):
+    """Writes into metadata what a person's filter may."""
+
+    name = "marked"
+
+    def filter(self, doc):
+        doc.metadata |= {"none": float("nan"), "far": [float("-inf")], "long": 2**70, "by number": {1: (True, None)}, "odd": "a\ud800"}
+        doc.text += "\udfff."
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark(Filter):
+    """A filter of this test."""
+
+    def build(self):
+        return Marked()
+
+
+def test_metadata_is_the_same_with_and_without_a_deduper(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jsonl").write_text('{"text": "a text", "id": "x", "site": "s", "é": 1.5}\n{"text": "b", "id": "y", "site": "s"}\n')
+    outs = [
+        curate(
+            tmp_path / "in", tmp_path / f"out{n}", tasks=1, filters={"mark": Mark()}, dedupers={"exact": Exact()} if n else {}, held_out=0
+        )
+        for n in range(2)
+    ]
+    bits = [gzip.decompress((out / "00000.jsonl.gz").read_bytes()).decode() for out in outs]
+    assert bits[0] == bits[1] and "NaN" not in bits[0]
+    found = {"none": None, "far": [None], "long": 2**70, "by number": {"1": [True, None]}, "odd": "a?", "group": "s", "site": "s"}
+    assert [(d["text"], d["metadata"]) for d in read(outs[1])] == [("a text?.", found | {"é": 1.5}), ("b?.", found)]
