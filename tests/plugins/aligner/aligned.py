@@ -52,6 +52,7 @@ class Case:
     layout: dict[str, Any] = field(default_factory=dict)
     stage: dict[str, Any] = field(default_factory=dict)
     first_steps: int = 0  # it stops after so many, and goes on
+    between: str = ""  # what becomes of the first weights' log-probabilities before it goes on: shifted, deleted
     model: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -82,8 +83,14 @@ def groups(cases: list[Case]) -> int:
 def _trained(rank: int, number: int, case: Case, folder: Path) -> list[dict[str, float]]:
     for group, steps in enumerate((case.first_steps, case.stage.get("steps", 6)), 3 * number + 1):
         joined(rank, case.ranks, group)
-        if steps:
-            aligned(case, steps, folder, number)
+        if not steps:
+            continue
+        aligned(case, steps, folder, number)
+        file = folder / f"out{number}" / "reference.npy"
+        if steps == case.first_steps and case.between == "shifted":
+            np.save(file, np.load(file) - np.where(np.arange(48) % 2, 0, 5).astype(np.float32))
+        elif steps == case.first_steps and case.between == "deleted":
+            file.unlink()
     return [json.loads(line) for line in (folder / f"out{number}" / "metrics.jsonl").read_text().splitlines()]
 
 

@@ -63,5 +63,11 @@ def test_micro_batches_and_packing(tmp_path: Path) -> None:
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
-    whole, stopped = run([Case(DPO(), "preference"), Case(DPO(), "preference", first_steps=2)], tmp_path)
-    same(whole[0], stopped[0], 1e-9)
+    """With the log-probabilities that were kept; if they are lost they are computed again, from the first weights."""
+    cases = [Case(DPO(), "preference"), *(Case(DPO(), "preference", first_steps=2, between=what) for what in ("", "deleted", "shifted"))]
+    (whole,), (stopped,), (deleted,), (shifted,) = run(cases, tmp_path)
+    same(whole, stopped, 1e-9)
+    same(whole, deleted, 1e-9)
+    assert shifted[1]["rewards/chosen"] == pytest.approx(whole[1]["rewards/chosen"], rel=1e-6)
+    assert shifted[2]["rewards/chosen"] == pytest.approx(whole[2]["rewards/chosen"] + 0.1 * 5, rel=1e-5)
+    assert shifted[2]["rewards/rejected"] == pytest.approx(whole[2]["rewards/rejected"], rel=1e-5)
