@@ -68,7 +68,9 @@ class Personal(Measured):
         if self.mode == "drop":
             return True
         doc.text = self._without(doc.text, find)
-        for turn in doc.metadata.get("messages", ()):  # of a conversation: they repeat the text
+        example = doc.metadata.get("example") or {"prompt": (), "replies": ()}
+        replies = (turn for reply in example["replies"] for turn in reply)
+        for turn in [*doc.metadata.get("messages", ()), *example["prompt"], *replies]:  # they repeat the text
             if isinstance(turn, dict) and isinstance(turn.get("content"), str):
                 turn["content"] = self._without(turn["content"], find)
         return True

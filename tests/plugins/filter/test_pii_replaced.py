@@ -12,6 +12,7 @@ from test_pii_scored import LINES, labelled
 
 from modelwright_plugins.filter._pii_find import TYPES, Finder
 from modelwright_plugins.filter.pii import COUNTRIES, PII
+from modelwright_plugins.source._turns import readable
 
 FINDER = Finder(TYPES, public_ips=True, countries=COUNTRIES, regions=("US",))
 TEXTS = [labelled(line)[0] for line in LINES]
@@ -120,3 +121,13 @@ def test_what_is_looked_for():
 def test_bad_values(values, wrong):
     with pytest.raises(ValueError, match=wrong):
         PII(**values)
+
+
+def test_the_turns_of_an_example_are_edited_like_its_text():
+    """An aligner's example (source `examples`) says the same as its text, before and after."""
+    asked = [{"role": "user", "content": "Mail me at ann@old-mill.org, please."}]
+    told = [[{"role": "assistant", "content": f"Sent to ann@old-mill.org{end}"}] for end in (".", ", and to bob@river.net.")]
+    example = {"kind": "preference", "prompt": asked, "replies": told, "scores": None}
+    document = Document(text=readable(example), id="x", metadata={"example": example})
+    assert BUILT.filter(document) is True
+    assert "@" not in document.text and document.text == readable(document.metadata["example"])
