@@ -11,7 +11,7 @@ class Documents(Artifact):
     """A folder of cleaned text: `*.jsonl.gz`, one datatrove document a line.
 
     Each line is {"text": str, "id": str, "metadata": {"group": str, ...}}; `group` is the key that must never be split
-    between training and held-out data (here: the top-level module that a file belongs to). Of what else the metadata holds, numbers that are
+    between training and held-out data (here: the top-level module that a file belongs to). Of what else metadata holds, numbers that are
     none (NaN, infinite) are null, and integers may have any size. `split.json` beside them says which
     are held out: {"held_out": [groups], "bytes": {"train", "held_out"}}. `funnel.json` beside
     them is a list, in order, of {"step": str, "kind": "source" | "filter" | "deduper", "documents_in": int,

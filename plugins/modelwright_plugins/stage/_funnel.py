@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,10 @@ def merge(funnel: list[Step], counts: Path, bad: Path, dropped: Path, kept: Kept
         _save(smallest(_all(counts, f"{place:02d}_*.dropped"), kept.dropped), dropped / f"{place:02d}_{name}.jsonl.gz")
     source = funnel[0]
     if "quarantined" not in source:
-        records = list(_all(bad, "*.jsonl"))
-        source["quarantined"], source["quarantined_count"] = records[:QUARANTINED], len(records)
-        source["documents_in"] = source["documents_out"] + len(records)
+        records = _all(bad, "*.jsonl")  # there may be as many as documents: they are never all in memory
+        source["quarantined"] = list(islice(records, QUARANTINED))
+        source["quarantined_count"] = count = len(source["quarantined"]) + sum(1 for _ in records)
+        source["documents_in"] = source["documents_out"] + count
 
 
 def _sums(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import random
+import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -20,7 +21,8 @@ from modelwright_plugins.filter.c4 import C4Quality
 from modelwright_plugins.filter.gopher import GopherQuality
 from modelwright_plugins.filter.length import Length
 from modelwright_plugins.source.jsonl import Jsonl
-from modelwright_plugins.stage._curation import Count
+from modelwright_plugins.stage._curation import Count, Kept
+from modelwright_plugins.stage._funnel import merge
 from modelwright_plugins.stage.curate import Curate
 
 COMMON = [
@@ -262,3 +264,22 @@ def test_metadata_is_the_same_with_and_without_a_deduper(tmp_path):
     assert bits[0] == bits[1] and "NaN" not in bits[0]
     found = {"none": None, "far": [None], "long": 2**70, "by number": {"1": [True, None]}, "odd": "a?", "group": "s", "site": "s"}
     assert [(d["text"], d["metadata"]) for d in read(outs[1])] == [("a text?.", found | {"é": 1.5}), ("b?.", found)]
+
+
+def test_the_quarantine_is_never_all_in_memory(tmp_path):
+    """Two million records that can't be read would be gigabytes."""
+    folders = [tmp_path / name for name in ("counts", "bad", "dropped")]
+    for folder in folders:
+        folder.mkdir()
+    whole = {"documents": 7, "bytes": 70, "groups": {"s": 70}, "dropped": {}, "examples": [], "bounds": {}}
+    (folders[0] / "00_00000.json").write_text(json.dumps(whole | {"edited": 0, "edited_bytes": 0, "edits": []}))
+    record = json.dumps({"file": "f" * 100, "reason": "not JSON"}) + "\n"
+    for rank in range(2):
+        (folders[1] / f"{rank:05d}.jsonl").write_text(record * 10_000)
+    funnel = [{"step": "jsonl", "kind": "source"}]
+    tracemalloc.start()
+    merge(funnel, *folders, Kept(3, 10, 10))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(funnel[0]["quarantined"]), funnel[0]["quarantined_count"], funnel[0]["documents_in"]) == (100, 20_000, 20_007)
+    assert most < 1e6
