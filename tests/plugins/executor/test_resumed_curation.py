@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from modelwright_plugins.artifacts import Documents
 from modelwright_plugins.deduper.exact import Exact
 from modelwright_plugins.executor.local import Local
 from modelwright_plugins.source.jsonl import Jsonl
+from modelwright_plugins.stage._resumed import begin
 from modelwright_plugins.stage.curate import Curate
 
 TASKS = 8
@@ -138,3 +140,29 @@ def test_one_that_was_ended_while_it_tidied_up_is_finished(tmp_path, monkeypatch
     before = contents(tmp_path / "out")
     Curate().run(job(tmp_path / "out", paths))
     assert contents(tmp_path / "out") == before and not (tmp_path / "out" / "work").exists()
+
+
+def test_one_that_was_killed_while_it_emptied_the_folder_empties_the_rest(tmp_path, monkeypatch):
+    """Files changed, and back: half a folder that says it is of the files as they are would be gone on from."""
+    corpus(tmp_path / "texts", 6, 5)
+    paths, file = [str(tmp_path / "texts")], tmp_path / "texts" / "05.jsonl"
+    for name in ("out", "alone"):
+        (tmp_path / name).mkdir()
+    stopped(tmp_path / "out", paths, monkeypatch)
+    before, stamp = file.read_bytes(), file.stat()
+    file.write_bytes(before + b"\n")
+    order = sorted((tmp_path / "out").iterdir(), key=lambda path: path.name == "logs")  # its mark comes last
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+        def killed(path):
+            (path / "counts" / "00_00000.json").unlink()
+            raise KeyboardInterrupt
+
+        patch.setattr(Path, "iterdir", lambda self: iter([path for path in order if path.name == "work"]))
+        patch.setattr("shutil.rmtree", killed)
+        begin(job(tmp_path / "out", paths))
+    file.write_bytes(before)
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    for name in ("out", "alone"):
+        Curate().run(job(tmp_path / name, paths))
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
