@@ -48,7 +48,7 @@ def size(document: Document) -> int:
 
 
 def _bytes(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))  # Python knows at once that a text is ASCII
 
 
 def _said(document: Document) -> str | None:

@@ -56,6 +56,17 @@ class Fail(PipelineStep):
         }
 
 
+class Cut(PipelineStep):
+    """Leaves nothing of a text."""
+
+    type, name = "TEST", "cut"
+
+    def run(self, data, rank=0, world_size=1):
+        for document in data:
+            document.text = ""
+            yield document
+
+
 class Slow(PipelineStep):
     """Some seconds for each document."""
 

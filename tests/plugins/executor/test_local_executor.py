@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from executor_steps import TASK_BYTES, Fail, Make, Save, all_there, read_bar
+from executor_steps import TASK_BYTES, Cut, Fail, Make, Save, all_there, read_bar
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.executor._tasks import Tasks
@@ -130,3 +130,10 @@ def test_numbers_of_workers_and_tasks():
         Local(workers=0)
     with pytest.raises(ValueError, match="retries is -1"):
         Local(retries=-1)
+
+
+def test_the_bar_counts_texts_as_they_came(tmp_path):
+    """Its total is of the source; a filter that cuts texts would leave it far from its end."""
+    logs = tmp_path / "logs"
+    Local(workers=1).run([Make(), Cut()], tasks=2, logs=logs, title="try", total=2 * TASK_BYTES)
+    assert read_bar(logs) == 2 * TASK_BYTES
