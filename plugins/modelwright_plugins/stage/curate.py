@@ -29,6 +29,7 @@ class Curate(Stage):
     Documents come out in the source's order, whatever the number of tasks and workers. In the stage's folder stay `documents/`,
     `curation.html` (what each step did, and what each threshold does), `dropped/<place>_<step>.jsonl.gz` (a sample of what a step
     dropped, whole: {"id", "reason", "text", "metadata"}), `quarantine.jsonl` (every record that could not be read) and `logs/`.
+    While it runs, text is on disk once more, uncompressed, and twice while a deduper's pass runs with another to follow.
     The page, `documents/funnel.json` and `dropped/` show what was taken out, personal data too: `examples=0 dropped=0` leaves that out.
     """
 
@@ -122,6 +123,8 @@ class Curate(Stage):
             kept, signatures = _folder(work / f"pass_{number}"), _folder(work / f"signatures_{number}")
             steps += [Store(kept), Sign(deduper, signatures)]
             executor.run(steps, tasks=executor.tasks, logs=job.out / "logs" / f"pass_{number}", title=title, total=expected)
+            if number:
+                _forget(work, number - 1)
             match: list[PipelineStep] = [Match(deduper, signatures)]
             executor.run(match, tasks=1, logs=job.out / "logs" / f"match_{number}", title=f"match {name}", total=None)
             merge(funnel, counts, bad, gone, kept_aside)
@@ -137,6 +140,12 @@ class Curate(Stage):
             for file in sorted(bad.iterdir()):
                 every.write(file.read_bytes())
         return funnel
+
+
+def _forget(work: Path, number: int) -> None:
+    """What was between two passes, once every task of the second has its mark, so that no resumed run reads it: as large as the text."""
+    for name in ("pass", "signatures"):
+        shutil.rmtree(work / f"{name}_{number}", ignore_errors=True)
 
 
 def _folder(path: Path) -> Path:

@@ -83,8 +83,9 @@ def test_the_same_bits_as_one_that_was_left_alone(tmp_path):
     assert runs[0]["stages"]["curate"]["artifacts"]["documents"] == runs[1]["stages"]["curate"]["artifacts"]["documents"]
 
 
-def job(folder, paths):
-    parts = {"source": Jsonl(paths=paths), "filter": {}, "deduper": {"exact": Exact()}, "executor": Local(tasks=4, workers=1)}
+def job(folder, paths, dedupers=None):
+    dedupers = dedupers or {"exact": Exact()}
+    parts = {"source": Jsonl(paths=paths), "filter": {}, "deduper": dedupers, "executor": Local(tasks=4, workers=1)}
     return Job(run=folder, out=folder, seed=0, parts=parts, inputs={}, hooks=None)
 
 
@@ -165,4 +166,29 @@ def test_one_that_was_killed_while_it_emptied_the_folder_empties_the_rest(tmp_pa
     os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     for name in ("out", "alone"):
         Curate().run(job(tmp_path / name, paths))
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+def test_what_was_between_passes_goes_when_the_next_is_done_and_is_not_needed_again(tmp_path, monkeypatch):
+    corpus(tmp_path / "texts", 6, 5)
+    paths, there, matched = [str(tmp_path / "texts")], [], Local.run
+    three = {"one": Exact(), "two": Exact(), "three": Exact()}
+    for name in ("out", "alone"):
+        (tmp_path / name).mkdir()
+
+    def watched(self, steps, *, logs, **rest):
+        matched(self, steps, logs=logs, **rest)
+        if logs.name.startswith("match"):
+            there.append(sorted(path.name for path in (tmp_path / "out/work").iterdir() if path.name[:4] in ("pass", "sign")))
+            if len(there) in (2, 3):
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Local, "run", watched)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                Curate().run(job(tmp_path / "out", paths, three))
+    assert there[:2] == [["pass_0", "signatures_0"], ["pass_1", "signatures_1"]]
+    for name in ("out", "alone"):
+        Curate().run(job(tmp_path / name, paths, three))
     assert contents(tmp_path / "out") == contents(tmp_path / "alone")
