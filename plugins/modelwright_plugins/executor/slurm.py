@@ -12,6 +12,8 @@ from modelwright_plugins.executor import Executor
 if TYPE_CHECKING:
     from datatrove.pipeline.base import PipelineStep
 
+TIMES = ("time", "time-min", "begin", "deadline")  # options of sbatch
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slurm(Executor):
@@ -20,7 +22,7 @@ class Slurm(Executor):
     tasks: int = 16  # shares of the input; what comes out does not depend on it
     workers: int | None = None  # jobs at a time; null: as many as Slurm starts
     partition: str | None = None  # null: the cluster's default, as for all that follow
-    time: str | None = None  # limit of one task: minutes, hours:minutes:seconds, or days-hours
+    time: str | None = None  # limit of one task: hours:minutes:seconds or days-hours; in a YAML file in quotes: '1:30:00'
     cpus_per_task: int = 1  # cores of one task
     mem_per_cpu_gb: float | None = None  # memory for each core, GiB
     qos: str | None = None  # quality of service
@@ -38,6 +40,11 @@ class Slurm(Executor):
             raise ValueError(f"mem_per_cpu_gb is {self.mem_per_cpu_gb}; it is more than 0")
         if self.retries < 0:
             raise ValueError(f"retries is {self.retries}; it is 0 or more")
+        times = {"time": self.time} | {f"sbatch.{key}": value for key, value in self.sbatch.items() if key in TIMES}
+        for name, value in times.items():
+            if value is not None and value.isdigit():
+                unquoted = "without quotes, YAML reads 1:30:00 as 5400, to the base of 60"
+                raise ValueError(f"{name} is {value}, a bare number; write '1:30:00', in quotes ({unquoted}), or 0:90:00 for 90 minutes")
         if ours := sorted({"array", "output", "parsable", "wait"} & {*self.sbatch}):
             raise ValueError(f"sbatch has {', '.join(ours)}; this executor sets it itself")
 

@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sweep"))
 from executor_steps import TASK_BYTES, Fail, Make, Save, Slow, all_there, read_bar
 from slurm import missing, slurm
 
 from modelwright.errors import ModelwrightError
+from modelwright.schema import conform
 from modelwright_plugins.executor import _slurm
 from modelwright_plugins.executor._tasks import Tasks
 from modelwright_plugins.executor.slurm import Slurm
@@ -59,7 +61,15 @@ def test_jobs_that_fail_once_are_done_once(tmp_path, cluster, capfd):
     code = "import time, subprocess, pathlib\n" + f"while not pathlib.Path({str(folders[1] / 'attempt_2_0')!r}).exists(): time.sleep(.1)\n"
     code += f"job = pathlib.Path({str(tmp_path / 'logs/slurm/jobs.txt')!r}).read_text().split()[0]\n"
     canceller = subprocess.Popen([sys.executable, "-c", code + "time.sleep(1); subprocess.run(['scancel', job + '_2'])"])
-    run([Make(), Save(tmp_path), raising, waiting, killed], tmp_path, 5, 100, env_command="export HELLO='a b'", time="5", cpus_per_task=1)
+    run(
+        [Make(), Save(tmp_path), raising, waiting, killed],
+        tmp_path,
+        5,
+        100,
+        env_command="export HELLO='a b'",
+        time="0:05:00",
+        cpus_per_task=1,
+    )
     assert canceller.wait() == 0
     assert Slurm().problems() == []
     assert all_there(tmp_path, 5) and read_bar(tmp_path / "logs") == 5 * TASK_BYTES
@@ -216,6 +226,16 @@ def test_bad_values():
         ({"workers": 0}, "at least 1"),
         ({"mem_per_cpu_gb": 0}, "mem_per_cpu_gb is 0"),
         ({"sbatch": {"array": "1"}}, "array"),
+        ({"time": "90"}, "time is 90, a bare number"),
+        ({"sbatch": {"begin": "57600"}}, "sbatch.begin is 57600, a bare number"),
     ):
         with pytest.raises(ValueError, match=said):
             Slurm(**bad)
+
+
+def test_a_time_that_yaml_has_read_to_the_base_of_60_is_refused(tmp_path):
+    """Slurm would take 5400 for minutes."""
+    with pytest.raises(ModelwrightError, match=r"time is 5400, a bare number; write '1:30:00', in quotes"):
+        conform(yaml.safe_load("time: 1:30:00"), Slurm, "executor")
+    for good in ("time: '1:30:00'", "time: 0:90:00", "time: 1-12", "sbatch: {nice: 100, begin: now}"):
+        conform(yaml.safe_load(good), Slurm, "executor")
