@@ -28,6 +28,10 @@ class Executor(Component, ABC):
         of the first step; None, when none will: no bar.
         ModelwrightError: a task failed again, or never completed; it and its log are named."""
 
+    def end_earlier(self, logs: Path) -> None:
+        """End what an earlier call with these `logs`, whose process was killed, has left running elsewhere, jobs of a cluster say. It
+        comes back when nothing of it writes any more: what it wrote is then removed. `run` does so itself."""
+
     def problems(self) -> list[str]:
         """What is missing for it to run from here (a package, a program), one line each; `modelwright plan` tells it. No heavy imports."""
         return []

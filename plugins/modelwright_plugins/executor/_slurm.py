@@ -59,7 +59,7 @@ class Arrays(Places):
         self.waiting: deque[list[int]] = deque()
         self.turns: dict[tuple[str, int], Turn] = {}  # by array and index
         self.looked, self.pause = 0.0, SOONEST
-        self._end_earlier()
+        end_earlier(self.folder)
         said = _slurm("scontrol", "show", "config").stdout
         self.most = int(found[1]) if (found := re.search(r"MaxArraySize\s*=\s*(\d+)", said)) else MOST
 
@@ -155,15 +155,16 @@ class Arrays(Places):
         said = f"; {turn.log} ends: {last[-1][:200]}" if last[-1] else ""
         return Failure(ENDED.get(state, f"its Slurm job has {state.lower()} ({reason}){said}"))
 
-    def _end_earlier(self) -> None:
-        """Arrays of a leader that was killed: their jobs would write where ours do."""
-        file = self.folder / "jobs.txt"
-        if not (jobs := file.read_text().split() if file.exists() else []):
-            return
-        _slurm("scancel", *jobs)
-        while (queue := states(jobs)) is None or any(state in LIVES for state, _ in queue.values()):
-            time.sleep(SOONEST)
-        file.unlink()
+
+def end_earlier(folder: Path) -> None:
+    """Arrays of a leader that was killed: their jobs would write where ours do."""
+    file = folder / "jobs.txt"
+    if not (jobs := file.read_text().split() if file.exists() else []):
+        return
+    _slurm("scancel", *jobs)
+    while (queue := states(jobs)) is None or any(state in LIVES for state, _ in queue.values()):
+        time.sleep(SOONEST)
+    file.unlink()
 
 
 def states(jobs: Sequence[str]) -> dict[tuple[str, int], tuple[str, str]] | None:

@@ -48,6 +48,12 @@ class Slurm(Executor):
         if ours := sorted({"array", "output", "parsable", "wait"} & {*self.sbatch}):
             raise ValueError(f"sbatch has {', '.join(ours)}; this executor sets it itself")
 
+    def end_earlier(self, logs: Path) -> None:
+        if (logs / "slurm").is_dir():
+            from modelwright_plugins.executor._slurm import end_earlier
+
+            end_earlier(logs / "slurm")
+
     def problems(self) -> list[str]:
         import subprocess
         from shutil import which

@@ -21,6 +21,8 @@ def begin(job: Job) -> None:
         return
     if mark.exists():
         print("  what it reads has changed since it began: it starts again")
+    for logs in mark.parent.glob("*/"):  # of passes, whose jobs may still write into files of the same names
+        job.parts["executor"].end_earlier(logs)
     mark.unlink(missing_ok=True)  # first: what is killed while it empties the folder finds no mark, and empties the rest
     for path in list(job.out.iterdir()):
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -15,7 +15,9 @@ from modelwright.component import Job
 from modelwright_plugins.artifacts import Documents
 from modelwright_plugins.deduper.exact import Exact
 from modelwright_plugins.executor.local import Local
+from modelwright_plugins.executor.slurm import Slurm
 from modelwright_plugins.source.jsonl import Jsonl
+from modelwright_plugins.source.text import Text
 from modelwright_plugins.stage._resumed import begin
 from modelwright_plugins.stage.curate import Curate
 
@@ -192,3 +194,22 @@ def test_what_was_between_passes_goes_when_the_next_is_done_and_is_not_needed_ag
     for name in ("out", "alone"):
         Curate().run(job(tmp_path / name, paths, three))
     assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+def test_jobs_of_an_earlier_attempt_end_before_its_files_go(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("One.")
+    (earlier := tmp_path / "out/logs/pass_0/slurm").mkdir(parents=True)
+    (earlier / "jobs.txt").write_text("7\n8\n")
+    (mark := tmp_path / "out/logs/begun.json").write_text("{}")
+    looks, said = ["7|0|COMPLETING|None\n", ""], []
+
+    def answer(*words):
+        said.append((*words[:3], mark.exists() and (earlier / "jobs.txt").exists()))
+        return subprocess.CompletedProcess(words, 0, looks.pop(0) if words[0] == "squeue" else "", "")
+
+    monkeypatch.setattr("modelwright_plugins.executor._slurm._slurm", answer)
+    there = job(tmp_path / "out", [])
+    there.parts.update(source=Text(paths=[str(tmp_path / "a.txt")]), executor=Slurm())
+    begin(there)
+    assert said[0] == ("scancel", "7", "8", True) and len(said) == 3 and not looks and said[2][3]
+    assert [path.name for path in (tmp_path / "out/logs").iterdir()] == ["begun.json"]
