@@ -78,9 +78,16 @@ class Groups:
     def _neighbours(self, members: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """NEAR documents at a time, in each of ORDERS orders."""
         width = self.signatures.shape[1]
+        whole = np.zeros(
+            len(members), dtype=np.uint64
+        )  # of values that are the same in all: then the whole signature decides, and no number
+        for begin in range(0, len(members), at_once(self.signatures)):
+            part = slice(begin, begin + at_once(self.signatures))
+            for column in np.asarray(self.signatures[members[part]]).T:
+                whole[part] = mixed(whole[part] ^ column)
         for begin in range(0, width, max(1, width // ORDERS)):
             columns = np.asarray(self.signatures[members, begin : begin + NEAR_COLUMNS])
-            ordered = members[np.lexsort(columns.T[::-1])]
+            ordered = members[np.lexsort((whole, *columns.T[::-1]))]
             for first in range(0, len(ordered), NEAR // 2):
                 yield np.sort(ordered[first : first + NEAR])
 

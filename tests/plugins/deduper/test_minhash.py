@@ -152,6 +152,12 @@ def test_a_large_bucket_of_pages_that_are_not_alike_is_not_compared_pair_by_pair
     found = (first[planted[:, 0]] == first[planted[:, 1]]).mean()
     assert found > 0.95
     assert len(np.unique(first)) >= 5000 - 200
+    order = random.permutation(5000)
+    again = MinHash().first(pages[order])
+    groups = [
+        {frozenset(name[found == one].tolist()) for one in np.unique(found)} for found, name in ((first, np.arange(5000)), (again, order))
+    ]
+    assert groups[0] == groups[1]
 
 
 def test_wide_signatures_are_compared_a_few_at_a_time():
