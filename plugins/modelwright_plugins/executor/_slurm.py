@@ -56,7 +56,7 @@ class Arrays(Places):
         self.folder = tasks.logs / "slurm"
         self.folder.mkdir(exist_ok=True)
         (self.folder / "tasks.pickle").write_bytes(pack(tasks))
-        self.waiting: deque[list[int]] = deque()
+        self.waiting: deque[int] = deque()
         self.turns: dict[tuple[str, int], Turn] = {}  # by array and index
         self.looked, self.pause = 0.0, SOONEST
         end_earlier(self.folder)
@@ -64,12 +64,13 @@ class Arrays(Places):
         self.most = int(found[1]) if (found := re.search(r"MaxArraySize\s*=\s*(\d+)", said)) else MOST
 
     def submit(self, ranks: Sequence[int]) -> None:
-        self.waiting.extend([list(ranks[i : i + self.most]) for i in range(0, len(ranks), self.most)])
+        self.waiting.extendleft(reversed(ranks))
         self.pause = SOONEST
 
     def ended(self) -> list[tuple[int, Failure | None]]:
-        while self.waiting and (self.asked.workers is None or len(self.turns) < self.asked.workers):
-            self._sbatch(self.waiting.popleft())
+        # With `workers`, an array has as many jobs as may be added to those that have not ended: its own limit (%) would count its own.
+        while self.waiting and (free := self.most if (most := self.asked.workers) is None else most - len(self.turns)) > 0:
+            self._sbatch([self.waiting.popleft() for _ in range(min(free, self.most, len(self.waiting)))])
         time.sleep(self.pause)
         self.pause = min(self.pause * 1.2, LATEST)
         if (queue := self._queue()) is None:
@@ -109,9 +110,9 @@ class Arrays(Places):
         (self.folder / f"ranks_{number}.json").write_text(json.dumps(ranks))
         for rank in ranks:
             self._failure(rank).unlink(missing_ok=True)
-        asked, at_once = self.asked, "" if self.asked.workers is None else f"%{self.asked.workers}"
+        asked = self.asked
         options = {
-            "array": f"0-{len(ranks) - 1}{at_once}",
+            "array": f"0-{len(ranks) - 1}",
             "job-name": f"modelwright_{self.tasks.logs.name}",
             "output": f"{self.folder}/%A_%a.out",
             "cpus-per-task": asked.cpus_per_task,

@@ -20,7 +20,7 @@ class Slurm(Executor):
     """Tasks as jobs of a Slurm array. Its nodes see the run's folder, and this Python, under the same paths."""
 
     tasks: int = 16  # shares of the input; what comes out does not depend on it
-    workers: int | None = None  # jobs at a time; null: as many as Slurm starts
+    workers: int | None = None  # jobs at a time, those that wait in Slurm's queue too; null: all at once, and Slurm starts what it can
     partition: str | None = None  # null: the cluster's default, as for all that follow
     time: str | None = None  # limit of one task: hours:minutes:seconds or days-hours; in a YAML file in quotes: '1:30:00'
     cpus_per_task: int = 1  # cores of one task

@@ -1,5 +1,6 @@
 """Slurm for real: one node, whose jobs fail, are cancelled, run out of time, and outlive the process that leads."""
 
+import json
 import os
 import signal
 import subprocess
@@ -182,7 +183,7 @@ def test_what_slurm_will_never_start_is_told_at_once(tmp_path, monkeypatch):
 
 
 def test_more_tasks_than_an_array_may_have(tmp_path, monkeypatch):
-    """Two arrays; with workers, the second waits for the first."""
+    """Two arrays; with workers, what is above their number waits."""
     slurm = Cluster(monkeypatch, [(7, 0, "COMPLETED", ""), (7, 1, "RUNNING", ""), (8, 0, "RUNNING", "")])
     executor = Tasks([Make()], 3, tmp_path)
     executor.mark_rank_as_completed(0)
@@ -201,7 +202,25 @@ def test_more_tasks_than_an_array_may_have(tmp_path, monkeypatch):
     limited.submit([0, 1, 2])
     slurm.looks = [[(7, 0, "RUNNING", ""), (7, 1, "RUNNING", "")]]
     limited.ended()
-    assert [words[2] for words in slurm.said if words[0] == "sbatch"] == ["--array=0-1%2"]
+    assert [words[2] for words in slurm.said if words[0] == "sbatch"] == ["--array=0-1"]
+
+
+def test_with_workers_a_retry_does_not_wait_for_the_array(tmp_path, monkeypatch):
+    """And no more jobs than workers are in the queue, whatever array they are of."""
+    slurm = Cluster(monkeypatch, [(7, index, "RUNNING", "") for index in range(2)])
+    executor = Tasks([Make()], 9, tmp_path)
+    there = _slurm.Arrays(executor, Slurm(workers=2))
+    there.submit(range(9))
+    assert there.ended() == []
+    executor.mark_rank_as_completed(0)
+    slurm.looks = [[(7, 0, "COMPLETED", ""), (7, 1, "FAILED", "")]]
+    (done, fine), (failed, failure) = there.ended()
+    assert (done, fine, failed) == (0, None, 1) and failure is not None
+    there.submit([failed])
+    slurm.looks = [[(8, 0, "RUNNING", ""), (8, 1, "RUNNING", "")]]
+    assert there.ended() == [] and there.ended() == []
+    arrays = [json.loads(file.read_text()) for file in sorted((tmp_path / "slurm").glob("ranks_*.json"))]
+    assert arrays == [[0, 1], [1, 2]] and sorted(turn.rank for turn in there.turns.values()) == [1, 2]
 
 
 def test_without_slurm(tmp_path, monkeypatch):
