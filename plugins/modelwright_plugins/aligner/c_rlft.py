@@ -16,7 +16,7 @@ class CRLFT(Aligner):
     """Conditioned reinforcement learning fine-tuning on data of mixed quality (Wang et al. 2023, arXiv:2309.11235).
 
     Each example is of a class by its score, and begins with the class's text, so that after training the better class is asked for by
-    its text. A token's cross-entropy is weighted by exp(r / beta) of its class's reward r (equation 6), divided by the better class's
+    its text. A token's cross-entropy is weighted by exp(r / beta) of its class's reward r (section 3), divided by the better class's
     weight, which changes nothing but the loss's scale; the mean over the targets of the global batch.
     """
 
@@ -25,7 +25,7 @@ class CRLFT(Aligner):
     threshold: float = 0.5  # examples whose score is at least this are of the better class
     better: str = "Expert: "  # text before the better class's examples (OpenChat's were "GPT4 User: " and "GPT3 User: ")
     other: str = "Novice: "  # text before the other class's
-    better_reward: float = 1.0  # the better class's reward (section 3.1)
+    better_reward: float = 1.0  # the better class's reward
     other_reward: float = 0.1  # the other class's
     beta: float = 1.0  # temperature of the rewards: how much less the other class counts
 

@@ -28,8 +28,8 @@ class DPO(Aligner):
     kind: Literal["sigmoid", "robust", "hinge", "ipo"] = "sigmoid"  # the loss of a pair's margin
     beta: float = 0.1  # how strongly it is held to the first weights; IPO's tau
     label_smoothing: float = 0.0  # the share of pairs that are taken to be the wrong way round; sigmoid and robust
-    length_normalised: bool = False  # log-ratios a token (Lambert et al. 2024, arXiv:2411.15124, equation 6); beta is larger then
-    chosen_weight: float = 0.0  # weight of the chosen reply's cross-entropy a token (Pang et al. 2024, arXiv:2404.19733, equation 1)
+    length_normalised: bool = False  # log-ratios a token (Lambert et al. 2024, arXiv:2411.15124); beta is larger then
+    chosen_weight: float = 0.0  # weight of the chosen reply's cross-entropy a token (Pang et al. 2024, arXiv:2404.19733)
 
     def __post_init__(self) -> None:
         if self.kind not in ("sigmoid", "robust", "hinge", "ipo"):

@@ -23,7 +23,7 @@ class KTO(Aligner):
     examples: ClassVar[tuple[str, ...]] = ("unpaired",)
 
     beta: float = 0.1  # how strongly it is held to the first weights
-    desirable_weight: float = 1.0  # of thumbs up (section 4.2: the weights times their examples are to be in a ratio of 1 to 4/3)
+    desirable_weight: float = 1.0  # of thumbs up; the paper has it times their number be 1 to 4/3 of the same of thumbs down
     undesirable_weight: float = 1.0  # of thumbs down
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ class RRHF(Aligner):
     """Rank responses to align human feedback (Yuan et al. 2023, arXiv:2304.05302), the mean over examples.
 
     With p a reply's log-probability a token, an example's loss is the sum of max(0, p_worse - p_better) over all pairs of its replies
-    (equation 3), and the cross-entropy of the best reply, summed over its tokens (equation 4). Replies are ordered by their scores, or if
+    and the cross-entropy of the best reply, summed over its tokens (section 3.1). Replies are ordered by their scores, or if
     they have none as they come, best first; of equal scores neither is the better.
     """
 
