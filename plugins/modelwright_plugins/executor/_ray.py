@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.executor._tasks import Failure, Places, Tasks, attempt, pack
+from modelwright_plugins.executor._tasks import GRACE, Failure, Places, Tasks, attempt, pack
 
 STORE_BYTES = 100_000_000  # of shared memory, in a cluster of one's own: tasks exchange files
 POLL = 1.0  # seconds
@@ -26,6 +26,7 @@ class OnRay(Places):
 
     def __init__(self, tasks: Tasks, *, address: str | None, workers: int | None, cpus: float, memory: int | None) -> None:
         self.tasks, self.workers = tasks, workers
+        self.grace = 0.0 if address is None else GRACE
         self.waiting: deque[int] = deque()
         self.running: dict[Any, int] = {}
         self.until_close = ExitStack()

@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.executor._tasks import Failure, Places, Tasks, attempt, pack
+from modelwright_plugins.executor._tasks import GRACE, Failure, Places, Tasks, attempt, pack
 
 if TYPE_CHECKING:
     from modelwright_plugins.executor.slurm import Slurm
 
 SOONEST, LATEST = 0.5, 10.0  # seconds between two looks at the queue
-GRACE = 20.0  # seconds until a mark that a node has written is seen here, over a network's file system
 MOST = 1001  # Slurm's own default of MaxArraySize
 LIVES = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT",
          "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD"}  # fmt: skip
@@ -47,10 +46,11 @@ class Turn:
 
     rank: int
     log: Path  # what the job prints
-    gone: float | None = None  # since when it has ended, or is not in the queue
 
 
 class Arrays(Places):
+    grace = GRACE
+
     def __init__(self, tasks: Tasks, asked: Slurm) -> None:
         self.tasks, self.asked = tasks, asked
         self.folder = tasks.logs / "slurm"
@@ -83,16 +83,9 @@ class Arrays(Places):
                 why = f"Slurm will not start task {turn.rank} as it was asked to ({reason}): see executor.partition, time, qos and sbatch"
                 found.append((turn.rank, Failure(why, final=True, key="executor")))
             elif state in LIVES:
-                turn.gone = None
                 continue
             elif not self.tasks.is_rank_completed(turn.rank):
-                turn.gone = turn.gone or time.monotonic()
-                failure = self._why(turn, state, reason)
-                if failure is None and time.monotonic() - turn.gone < GRACE:
-                    continue
-                found.append(
-                    (turn.rank, failure or (None if state else Failure("it is gone from Slurm's queue, without a completion mark")))
-                )
+                found.append((turn.rank, self._why(turn, state, reason)))
             else:
                 found.append((turn.rank, None))
             del self.turns[place]
@@ -150,7 +143,9 @@ class Arrays(Places):
             return Failure(**json.loads(self._failure(turn.rank).read_bytes()))
         except (OSError, ValueError):
             pass
-        if state in {"", "COMPLETED"}:
+        if not state:
+            return Failure("it is gone from Slurm's queue, without a completion mark", guessed=True)
+        if state == "COMPLETED":
             return None
         last = ([line for line in turn.log.read_text(errors="replace").splitlines() if line] if turn.log.exists() else []) or [""]
         said = f"; {turn.log} ends: {last[-1][:200]}" if last[-1] else ""

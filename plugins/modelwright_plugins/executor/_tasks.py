@@ -36,6 +36,7 @@ class Failure:
     why: str  # one line
     final: bool = False  # a further attempt would fail alike, and `why` is all that there is to say
     key: str | None = None  # of the config, as in ModelwrightError
+    guessed: bool = False  # nothing says that it failed, but that there is no mark
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
@@ -74,8 +75,14 @@ class Meter(PipelineStep):
         return sum(int.from_bytes(file.read_bytes(), "little") for file in self.folder.iterdir())
 
 
+LOOK = 0.5  # seconds between two looks for a mark
+GRACE = 20.0  # seconds until a mark that another machine has written is seen here, over a network's file system
+
+
 class Places(ABC):
     """Where tasks run. `Tasks.run` hands ranks in, and asks how they ended."""
+
+    grace: float = 0.0  # seconds that the mark of a task may come to be seen after its end
 
     @abstractmethod
     def submit(self, ranks: Sequence[int]) -> None:
@@ -160,11 +167,12 @@ class Tasks(PipelineExecutor):
         self.note(f"{len(left)} of {self.tasks} tasks are to be run")
         places.submit(sorted(left))
         while left:
-            for rank, failure in places.ended():
+            found = [(rank, failure or Failure("it ended without a completion mark", guessed=True)) for rank, failure in places.ended()]
+            self._await_marks([rank for rank, failure in found if failure.guessed], places.grace)
+            for rank, failure in found:
                 if self.is_rank_completed(rank):
                     left.discard(rank)
                     continue
-                failure = failure or Failure("it ended without a completion mark")
                 failed[rank] += 1
                 self.note(f"task {rank} failed, attempt {failed[rank]}: {failure.why}")
                 if failure.final:
@@ -173,6 +181,12 @@ class Tasks(PipelineExecutor):
                     tried = f" (tried {failed[rank]} times)" if retries else ""
                     raise ModelwrightError(f"task {rank} of {self.tasks} failed: {failure.why}{tried}; its log: {self.log(rank)}")
                 places.submit([rank])
+
+    def _await_marks(self, ranks: Sequence[int], grace: float) -> None:
+        """Come back when all of them have their marks, or after `grace` seconds."""
+        until = time.monotonic() + grace
+        while not all(map(self.is_rank_completed, ranks)) and time.monotonic() < until:
+            time.sleep(min(LOOK, grace))
 
     def save_stats(self) -> None:
         parts = [json.loads(file.read_bytes()) for file in sorted((self.logs / "stats").glob("*.json"))]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from executor_steps import TASK_BYTES, Cut, Fail, Make, Save, all_there, read_bar
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.executor._tasks import Tasks
+from modelwright_plugins.executor._tasks import Failure, Places, Tasks
 from modelwright_plugins.executor.local import Local
 
 HERE = Path(__file__).parent
@@ -137,3 +138,39 @@ def test_the_bar_counts_texts_as_they_came(tmp_path):
     logs = tmp_path / "logs"
     Local(workers=1).run([Make(), Cut()], tasks=2, logs=logs, title="try", total=2 * TASK_BYTES)
     assert read_bar(logs) == 2 * TASK_BYTES
+
+
+class Far(Places):
+    """Places whose tasks' marks are seen here a while after they have ended, as over a network's file system; but for the last one's."""
+
+    grace = 0.5
+
+    def __init__(self, tasks, failure):
+        self.tasks, self.failure, self.submitted = tasks, failure, []
+
+    def submit(self, ranks):
+        self.submitted.append([*ranks])
+
+    def ended(self):
+        ranks = self.submitted[-1]
+        late = threading.Timer(0.1, lambda: [self.tasks.mark_rank_as_completed(rank) for rank in ranks if rank < 2 or len(ranks) == 1])
+        late.start()
+        return [(rank, self.failure) for rank in ranks]
+
+    def close(self): ...
+
+
+@pytest.mark.parametrize("failure", [None, Failure("it is gone from the queue", guessed=True)])
+def test_a_mark_that_is_seen_late_is_no_failure(tmp_path, monkeypatch, failure):
+    monkeypatch.setattr("modelwright_plugins.executor._tasks.LOOK", 0.05)
+    tasks = Tasks([Make()], 3, tmp_path)
+    tasks.run(there := Far(tasks, failure), retries=1)
+    assert there.submitted == [[0, 1, 2], [2]]
+    assert "task 2 failed, attempt 1" in (log := (tmp_path / "executor.log").read_text()) and log.count("failed") == 1
+
+
+def test_a_failure_that_is_known_is_not_waited_for(tmp_path, monkeypatch):
+    tasks = Tasks([Make()], 3, tmp_path)
+    monkeypatch.setattr(Far, "grace", 60.0)
+    with pytest.raises(ModelwrightError, match="task 0 of 3 failed: no good"):
+        tasks.run(Far(tasks, Failure("no good")), retries=0)

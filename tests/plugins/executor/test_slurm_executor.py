@@ -139,7 +139,7 @@ class Cluster:
         self.looks, self.said = list(looks), []
         monkeypatch.setattr(_slurm, "_slurm", self.answer)
         monkeypatch.setattr(_slurm, "SOONEST", 0.001)
-        monkeypatch.setattr(_slurm, "GRACE", 0.01)
+        monkeypatch.setattr(_slurm.Arrays, "grace", 0.01)
 
     def answer(self, *words):
         self.said.append(words)
