@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.executor._tasks import GRACE, Failure, Places, Tasks, attempt, pack
+from modelwright_plugins.executor._tasks import GRACE, Failure, Places, Tasks, attempt, note, pack
 
 if TYPE_CHECKING:
     from modelwright_plugins.executor.slurm import Slurm
 
 SOONEST, LATEST = 0.5, 10.0  # seconds between two looks at the queue
+SILENCE = 180.0  # seconds without an answer of Slurm until, and between, lines that say so
 MOST = 1001  # Slurm's own default of MaxArraySize
 LIVES = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT",
          "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD"}  # fmt: skip
@@ -59,6 +60,7 @@ class Arrays(Places):
         self.waiting: deque[int] = deque()
         self.turns: dict[tuple[str, int], Turn] = {}  # by array and index
         self.looked, self.pause = 0.0, SOONEST
+        self.queue = Queue(tasks.logs)
         end_earlier(self.folder)
         said = _slurm("scontrol", "show", "config").stdout
         self.most = int(found[1]) if (found := re.search(r"MaxArraySize\s*=\s*(\d+)", said)) else MOST
@@ -73,7 +75,7 @@ class Arrays(Places):
             self._sbatch([self.waiting.popleft() for _ in range(min(free, self.most, len(self.waiting)))])
         time.sleep(self.pause)
         self.pause = min(self.pause * 1.2, LATEST)
-        if (queue := self._queue()) is None:
+        if (queue := self.queue.states(sorted({job for job, _ in self.turns}))) is None:
             return []
         found: list[tuple[int, Failure | None]] = []
         for place, turn in list(self.turns.items()):
@@ -130,10 +132,6 @@ class Arrays(Places):
         self.tasks.note(f"Slurm array {job}: {len(ranks)} tasks ({' '.join(words)})")
         self.turns |= {(job, index): Turn(rank, self.folder / f"{job}_{index}.out") for index, rank in enumerate(ranks)}
 
-    def _queue(self) -> dict[tuple[str, int], tuple[str, str]] | None:
-        """(array, index) -> its state and why it waits or what ended it; None: Slurm does not answer now."""
-        return states(sorted({job for job, _ in self.turns}))
-
     def _failure(self, rank: int) -> Path:
         return self.folder / f"failed_{rank:05d}.json"
 
@@ -158,17 +156,44 @@ def end_earlier(folder: Path) -> None:
     if not (jobs := file.read_text().split() if file.exists() else []):
         return
     _slurm("scancel", *jobs)
-    while (queue := states(jobs)) is None or any(state in LIVES for state, _ in queue.values()):
+    look = Queue(folder.parent)
+    while (queue := look.states(jobs)) is None or any(state in LIVES for state, _ in queue.values()):
         time.sleep(SOONEST)
     file.unlink()
 
 
-def states(jobs: Sequence[str]) -> dict[tuple[str, int], tuple[str, str]] | None:
-    done = _slurm("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(jobs)}", "--format=%F|%K|%T|%r")
-    if done.returncode and "Invalid job id" not in done.stderr:
-        return None
-    rows = [line.split("|", 3) for line in done.stdout.splitlines()]
-    return {(row[0], int(row[1])): (row[2], row[3]) for row in rows if len(row) == 4 and row[1].isdigit()}
+class Queue:
+    """Slurm's queue, which may not answer for hours while it is repaired, and jobs run on: it is waited for, and that is told."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.silent: float | None = None  # since when
+        self.told = 0.0  # when it was said last
+
+    def states(self, jobs: Sequence[str]) -> dict[tuple[str, int], tuple[str, str]] | None:
+        """(array, index) -> its state and why it waits or what ended it; None: Slurm does not answer now."""
+        done = _slurm("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(jobs)}", "--format=%F|%K|%T|%r")
+        if done.returncode and "Invalid job id" not in done.stderr:
+            self._silent((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+            return None
+        if self.silent is not None:
+            note(self.logs, "Slurm answers again")
+            self.silent = None
+        rows = [line.split("|", 3) for line in done.stdout.splitlines()]
+        return {(row[0], int(row[1])): (row[2], row[3]) for row in rows if len(row) == 4 and row[1].isdigit()}
+
+    def _silent(self, said: str) -> None:
+        now = time.monotonic()
+        if self.silent is None:
+            self.silent = self.told = now
+            note(self.logs, f"Slurm does not answer: {said}")
+        elif now - self.told >= SILENCE:
+            from tqdm import tqdm
+
+            self.told = now
+            line = f"Slurm has not answered for {(now - self.silent) / 60:.0f} minutes; this waits until it does (Ctrl-C ends it): {said}"
+            note(self.logs, line)
+            tqdm.write(f"  {line}", file=sys.stderr)  # above the bar
 
 
 def _slurm(*words: str) -> subprocess.CompletedProcess[str]:

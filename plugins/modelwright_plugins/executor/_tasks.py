@@ -147,9 +147,7 @@ class Tasks(PipelineExecutor):
         return self.logs / "logs" / f"task_{rank:05d}.log"
 
     def note(self, line: str) -> None:
-        """A line in the log of the process that leads."""
-        with (self.logs / "executor.log").open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        note(self.logs, line)
 
     def _keep_log(self, rank: int) -> None:
         """The log of an earlier attempt, which datatrove would write over."""
@@ -192,6 +190,12 @@ class Tasks(PipelineExecutor):
         parts = [json.loads(file.read_bytes()) for file in sorted((self.logs / "stats").glob("*.json"))]
         with self.logging_dir.open("stats.json", "wt") as file:
             sum((PipelineStats.from_json(part) for part in parts), start=PipelineStats()).save_to_disk(file)
+
+
+def note(logs: Path, line: str) -> None:
+    """A line in the log of the process that leads."""
+    with (logs / "executor.log").open("a", encoding="utf-8") as log:
+        log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
 
 def pack(tasks: Tasks) -> bytes:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -258,3 +259,19 @@ def test_a_time_that_yaml_has_read_to_the_base_of_60_is_refused(tmp_path):
         conform(yaml.safe_load("time: 1:30:00"), Slurm, "executor")
     for good in ("time: '1:30:00'", "time: 0:90:00", "time: 1-12", "sbatch: {nice: 100, begin: now}"):
         conform(yaml.safe_load(good), Slurm, "executor")
+
+
+def test_a_slurm_that_stops_answering_is_told_of(tmp_path, monkeypatch, capsys):
+    """At once in the log, after some minutes to the one who waits, and again."""
+    running = [(7, 0, "RUNNING", "")]
+    Cluster(monkeypatch, running, None, None, None, None, running, [(7, 0, "FAILED", "None")])
+    monkeypatch.setattr(_slurm, "SILENCE", 100.0)
+    clock = iter(range(0, 1000, 60))
+    monkeypatch.setattr(_slurm, "time", SimpleNamespace(sleep=time.sleep, monotonic=lambda: next(clock)))
+    with pytest.raises(ModelwrightError, match="task 0 of 1 failed"):
+        run([Make()], tmp_path, 1, retries=0)
+    said = [line.partition(" ")[2].partition(" ")[2] for line in (tmp_path / "logs/executor.log").read_text().splitlines()]
+    why = "slurm_load_jobs error: Unable to contact slurm controller"
+    told = f"Slurm has not answered for 2 minutes; this waits until it does (Ctrl-C ends it): {why}"
+    assert said[2:5] == [f"Slurm does not answer: {why}", told, "Slurm answers again"]
+    assert capsys.readouterr().err == f"  {told}\n"
