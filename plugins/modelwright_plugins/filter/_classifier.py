@@ -46,7 +46,7 @@ class Model:
         return auc(*self.held_out)
 
     def keep(self, path: Path) -> None:
-        """Writes it, the same bits for the same model; a file is there whole or not at all."""
+        """Writes it, the same bits for the same model; a file is there whole or not at all. ValueError: another model is there."""
         from safetensors.numpy import save
 
         told = {"classes": self.classes, "ngram": self.bags.ngram, "trained_on": self.trained_on, "auc": round(self.auc(), DECIMALS)}
@@ -56,9 +56,12 @@ class Model:
             "held_out.0": self.held_out[0],
             "held_out.1": self.held_out[1],
         }
+        bits = save(tensors, {KEY: json.dumps(told)})
+        if path.exists() and path.read_bytes() != bits:
+            raise ValueError(f"{path} has another model, which other runs may read; name another file, or remove that one first")
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
-        part.write_bytes(save(tensors, {KEY: json.dumps(told)}))
+        part.write_bytes(bits)
         part.replace(path)
 
 

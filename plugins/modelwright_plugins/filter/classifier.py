@@ -22,7 +22,7 @@ class Classifier(Filter):
     """Decides by a probability: logistic regression on hashed words and word n-grams."""
 
     model: Path | None = None  # trained before: the .safetensors file that `keep` named then
-    keep: Path | None = None  # a .safetensors file to write the trained model to, for `model` in other runs; its ROC is drawn beside it
+    keep: Path | None = None  # .safetensors file to write the model to, its ROC beside it; a stage that is reused (run.reuse) writes none
     ngram: int = 2  # words of the longest n-gram that is looked at, from 1 to 5
     buckets: int = 262_144  # for n-grams, by hash: a power of two; the model has 4 bytes for each
     l2: float = 1e-7  # half of it times the squared weights is added to the mean log loss
@@ -105,6 +105,8 @@ class Classifier(Filter):
             try:
                 model.keep(self.keep)
                 self.keep.with_suffix(".roc.svg").write_text(drawn(model, self.threshold), encoding="utf-8")
+            except ValueError as error:
+                raise ModelwrightError(f"{key}.keep: {error}") from error
             except OSError as error:
                 raise ModelwrightError(f"{key}.keep: it can't be written: {error}") from error
         print(f"  {self.told(model)}", flush=True)

@@ -186,6 +186,11 @@ def test_a_kept_model_is_the_model(tmp_path, capsys):
     assert dataclasses.replace(QUALITY, keep=kept).problems() == []  # written once more
     dataclasses.replace(QUALITY, keep=kept).build()
     assert kept.read_bytes() == first and kept.with_suffix(".roc.svg").read_text() == picture
+    with pytest.raises(
+        ModelwrightError, match=r"filter\.quality_classifier\.keep: \S+ has another model, .*; name another file, or remove"
+    ):
+        dataclasses.replace(QUALITY, keep=kept, ngram=1).build()
+    assert kept.read_bytes() == first
     assert sorted(p.name for p in kept.parent.iterdir()) == ["quality.roc.svg", "quality.safetensors"]
     label = ElementTree.fromstring(picture).attrib["aria-label"]
     assert label.startswith("ROC curve on 4 good and 4 bad texts that were held out")
