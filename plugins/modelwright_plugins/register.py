@@ -155,6 +155,7 @@ def modelwright_register(registry: Registry) -> None:
     add("stage", "prepare", prepare="Prepare")
     add("stage", "train", train="Train")
     add("stage", "align", align="Align")
+    add("stage", "merge", merge="Merge")
     add("stage", "evaluate", evaluate="Evaluate")
     add("stage", "report", report="WriteReport")
     add("command", "help", help="Help")

@@ -19,7 +19,7 @@ STEPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Adapters(Conformance):
-    """An adapter: it trains its own weights and no others, the same in any layout, and its checkpoint and `merge` give what it learned."""
+    """An adapter: it trains its own weights and no others, alike in any layout; saved or merged, it is what it learned."""
 
     example = "modelwright_plugins.conformance.examples.adapter"
 
@@ -27,7 +27,7 @@ class Adapters(Conformance):
         with promised(component, "problems tells, a line each, why it can't be trained so, and imports nothing heavy"):
             problems, heavy = elsewhere(_problems, component, folder=folder / "problems")
             hold(isinstance(problems, list), f"it is {problems!r}")
-            hold(all(isinstance(line, str) and line and "\n" not in line for line in problems), f"{problems} are not lines")
+            hold(all(isinstance(line, str) and line and "\n" not in line for line in problems), f"they are not lines: {problems}")
             hold(not heavy, f"it imports {', '.join(heavy)}")
         with promised(component, "it is trained in every layout"):
             ranks = on_ranks(_facts, 2, folder / "facts", groups=len(LAYOUTS), component=component, out=str(folder))

@@ -52,6 +52,7 @@ def train(rank: int, cases: list[Case], out: Path) -> list[list[float] | None]:
 
 
 def built_in() -> dict[str, Any]:
+    from modelwright_plugins.adapter.none import Whole
     from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.objective.causal_lm import CausalLM
@@ -62,6 +63,7 @@ def built_in() -> dict[str, Any]:
     from modelwright_plugins.stability.spikes import Finite
 
     parts = {"objective": CausalLM(), "optimizer": AdamW(), "schedule": Constant(warmup=0), "kernel": Torch(), "precision": FP32()}
+    parts["adapter"] = Whole()
     return {**parts, "parallel": Megatron(), "architecture": small_decoder(), "attention": Native(), "stability": Finite()}
 
 

@@ -31,16 +31,16 @@ from modelwright_plugins.precision import Precision
 def open_model(
     checkpoint: Checkpoint, *, parallel: Parallel, precision: Precision, kernel: Kernel, attention: Attention, seed: int
 ) -> Iterator[TrainedModel]:
-    """The model of the checkpoint's newest whole step, on all ranks of `parallel` together."""
-    from modelwright_plugins.engine.checkpoint import latest, load
+    """The model of the checkpoint's newest whole step, on all ranks of `parallel` together. An adapter's is that of the weights that it
+    was trained on, with it."""
+    from modelwright_plugins.adapter._saved import load
     from modelwright_plugins.engine.model import build
 
-    card = ModelCard.read(checkpoint.path / "model.json", discover().registry)
+    registry = discover().registry
+    card = ModelCard.read(checkpoint.path / "model.json", registry)
     if parallel.context > 1:  # an answer needs no sequence split: these ranks answer as data ranks do
         parallel = replace(parallel, context=1)  # type: ignore[call-arg]
     with started(parallel, seed=seed) as device:
-        if (step := latest(checkpoint.path)) is None:
-            raise ModelwrightError(f"{checkpoint.path} holds no whole checkpoint")
         chunks = build(
             card.architecture,
             parallel=parallel,
@@ -50,7 +50,7 @@ def open_model(
             vocab_size=card.vocab_size,
             sequence_length=card.sequence_length,
         )
-        progress = load(checkpoint.path, step, chunks, None)
+        progress, _ = load(checkpoint.path, chunks, registry)
         yield TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device, progress)
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.adapter import Adapter
+from modelwright_plugins.adapter._saved import AdapterCard, whole_below
 from modelwright_plugins.aligner import Aligner
 from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer
 from modelwright_plugins.artifacts.examples import StoredExamples
@@ -43,6 +45,7 @@ class Alignment(Training):
     def _trainer(self, done: int) -> Trainer:
         stage, job, base = self.stage, self.job, self.base
         aligner: Aligner = job.parts["aligner"]
+        adapter: Adapter = job.parts["adapter"]
         tokenizer, examples = job.take(Tokenizer).path, StoredExamples(job.take(Examples).path)
         vocabulary = Vocabulary(base.vocab_size, base.end_of_document, base.special_tokens, tokenizer)
         if examples.vocab_size > base.vocab_size or examples.end_of_document != base.end_of_document:
@@ -62,14 +65,18 @@ class Alignment(Training):
             before=_conditions(aligner, examples, tokenizer),
         )
         known = self._known(examples) if aligner.needs_reference else None
+        whole_below(self.first_weights.path)
+        if (step := checkpoint.latest(self.first_weights.path)) is None:
+            raise ModelwrightError(f"{self.first_weights.path} holds no whole checkpoint")
         if self.first and not done:
             self.card.write(self.folder / "model.json", job.hooks.registry)
+            if adapter.adapts:
+                AdapterCard.of(adapter, self.first_weights.path, step).write(self.folder, job.hooks.registry)
 
         def given(chunks: list[Any]) -> None:
-            if (step := checkpoint.latest(self.first_weights.path)) is None:
-                raise ModelwrightError(f"{self.first_weights.path} holds no whole checkpoint")
-            if not done or (aligner.needs_reference and known is None):
+            if not done or adapter.adapts or (aligner.needs_reference and known is None):
                 checkpoint.load(self.first_weights.path, step, chunks, None)
+            adapter.apply(chunks, seed=job.seed)
 
         trainer = assembled(
             {**job.parts, "objective": aligner, "architecture": base.architecture},

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import broken_adapters  # noqa: F401 - it adds to BROKEN
 import broken_data
 import broken_mixtures  # noqa: F401 - it adds to BROKEN
 import broken_training
