@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from datatrove.pipeline.filters.c4_filters import _BADWORDS_ALLOWLIST, CITATION_
 from modelwright_plugins.filter._keywords import Keywords
 from modelwright_plugins.filter._sentences import count_sentences
 from modelwright_plugins.filter._text import read
+from modelwright_plugins.filter.lists import entries
 from modelwright_plugins.filter.measured import Bounds, Measured
 
 if TYPE_CHECKING:
@@ -160,7 +160,6 @@ class Paragraphs(Measured):
         return {self.statistic: self._long(document)}
 
 
-LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9-]+)?")  # what a list is called
 ANYWHERE = ("ja", "th", "zh")  # datatrove and mC4: written without spaces
 
 
@@ -170,15 +169,14 @@ class BadWords(BaseFilter):
 
     name = "C4 bad words"
 
-    def __init__(self, folder: Path, language: str, keep: float, seed: int, without_list: str) -> None:
+    def __init__(self, lists: Sequence[Path], language: str, keep: float, seed: int, without_list: str) -> None:
         super().__init__()
         self.language, self.keep, self.seed, self.without_list = language, keep, seed, without_list
         harmless = set().union(*_BADWORDS_ALLOWLIST.values())
         self.lists: dict[str, Keywords] = {}
-        for file in sorted(folder.iterdir()):
-            if LANGUAGE.fullmatch(file.name) and file.is_file():
-                words = [word for line in file.read_text(encoding="utf-8").splitlines() if (word := line.strip()) not in harmless]
-                self.lists[file.name] = Keywords((), words) if file.name in ANYWHERE else Keywords(words)
+        for file in lists:
+            words = [word for word in entries([file]) if word not in harmless]
+            self.lists[file.name] = Keywords((), words) if file.name in ANYWHERE else Keywords(words)
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         language = doc.metadata.get("language", self.language)

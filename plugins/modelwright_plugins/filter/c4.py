@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from modelwright_plugins.filter import Filter
+from modelwright_plugins.filter.lists import unreadable
 
 if TYPE_CHECKING:
     from datatrove.pipeline.filters.base_filter import BaseFilter
+
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9-]+)?")  # what a list of bad words is called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,7 @@ class C4BadWords(Filter):
     it. A page's language is its `metadata["language"]`, which the language filters write.
     """
 
-    folder: Path  # with a file a language, named en, de, zh, ...: a word or phrase a line
+    folder: Path  # with a file a language, named en, de, zh, ...: a word or phrase a line; lines that begin with # are left out
     default_language: str = "en"  # of a page that says none
     keep_share: float = 0.0  # of the pages with such words that stay all the same, by a hash of their text
     seed: int = 0  # of that hash
@@ -87,9 +91,13 @@ class C4BadWords(Filter):
             return [f"folder: {self.folder} is a file; it is a folder with a file a language"]
         if not (self.folder / self.default_language).is_file():
             return [f"default_language: {self.folder} has no list {self.default_language!r}"]
-        return []
+        return unreadable({"folder": self.lists()})
+
+    def lists(self) -> list[Path]:
+        """The files in the folder that are named like a language."""
+        return sorted(file for file in self.folder.iterdir() if LANGUAGE.fullmatch(file.name) and file.is_file())
 
     def build(self) -> BaseFilter:
         from modelwright_plugins.filter._c4 import BadWords
 
-        return BadWords(self.folder, self.default_language, self.keep_share, self.seed, self.without_list)
+        return BadWords(self.lists(), self.default_language, self.keep_share, self.seed, self.without_list)

@@ -33,6 +33,9 @@ def planned(*overrides):
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("latin").write_bytes(b"a\xe9b\n")
+    Path("words_of").mkdir()
+    for name, bad in (("en", b"darn\n"), ("de", b"m\xe4h\n"), ("README.md", b"\xe4")):
+        Path("words_of", name).write_bytes(bad)
     Path("empty").write_text("# nothing\n\n")
     Path("in.jsonl").write_text('{"text": "x"}\n')
 
@@ -68,6 +71,7 @@ def test_mistakes_are_told_with_their_key(overrides, told):
         (C4BadWords(folder=Path("gone")), "folder: nothing is at gone"),
         (C4BadWords(folder=Path("empty")), "folder: empty is a file"),
         (C4BadWords(folder=Path()), "default_language: . has no list 'en'"),
+        (C4BadWords(folder=Path("words_of")), "folder: words_of/de is not UTF-8 at byte 1"),
     ],
 )
 def test_files_that_will_not_do(component, told):

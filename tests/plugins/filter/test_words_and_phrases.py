@@ -25,7 +25,7 @@ def decide(built, text, **metadata):
 
 @pytest.fixture
 def lists(tmp_path):
-    (tmp_path / "en").write_text("darn\n\nheck of a\nGosh\n")
+    (tmp_path / "en").write_text("# words\ndarn\n\nheck of a\nGosh\n")
     (tmp_path / "ja").write_text("ばか\nsm\n")
     (tmp_path / "README.md").write_text("the\n")
     return tmp_path
@@ -35,6 +35,7 @@ def test_a_page_with_a_bad_word_goes(lists):
     built = C4BadWords(folder=lists).build()
     assert decide(built, "A darning needle, heck of all.") is True
     assert decide(built, "Well, DARN!") == decide(built, "one heck of a day") == "document_removed_with_badwords"
+    assert decide(built, "two # words") is True  # a comment
     assert decide(built, "Gosh.") == "document_removed_with_badwords"  # a capital in the list
     assert decide(built, "この人はばかです", language="ja") == "document_removed_with_badwords"
     assert decide(built, "darn", language="ja") is True and decide(built, "darn", language="en-GB") == "document_removed_with_badwords"
