@@ -99,10 +99,10 @@ def _domain(document: Mapping[str, Any], key: str | None) -> str:
         return ALL
     about = document["metadata"]
     value = about.get(key)
-    if isinstance(value, str | int) and value != "":
+    if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
         return str(value)
     found = f"is {value!r:.40}, and no name" if key in about else "is not in its metadata"
-    names = [name for name, other in about.items() if isinstance(other, str | int) and name != key]
+    names = [name for name, other in about.items() if isinstance(other, str | int) and not isinstance(other, bool) and name != key]
     raise ModelwrightError(
         f"document {document['id']!r}: mix.domain={key} {found}{nearest(key, names)}; mix.domain=null takes all text as one domain",
         "mix.domain",

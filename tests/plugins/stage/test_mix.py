@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from modelwright_plugins.engine.texts import stored_lengths, stored_tokens
 from modelwright_plugins.mixture import Material, Mixture, Phase
 from modelwright_plugins.mixture.phases import Phases
 from modelwright_plugins.mixture.weights import Fixed, Proportional, UniMax
-from modelwright_plugins.stage._mix import file_names
+from modelwright_plugins.stage._mix import _domain, file_names
 from modelwright_plugins.stage.mix import Mix
 
 VOCABULARY = 300
@@ -246,6 +247,14 @@ def test_a_key_that_is_no_domain(tmp_path: Path, documents: list[dict[str, Any]]
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ModelwrightError, match=r"mix\.domain=lines: there are more than 20 domains"):
         patch.setattr("modelwright_plugins.stage._mix.DOMAINS", 20)
         mixed(tmp_path, Mix(domain="lines"))
+
+
+@pytest.mark.parametrize("value", [True, False, 0.5, None, "", ["a"]])
+def test_what_is_no_name_of_a_domain(value: Any) -> None:
+    document = {"id": "d0", "metadata": {"news": value, "site": "a.org"}}
+    with pytest.raises(ModelwrightError, match=rf"document 'd0': mix\.domain=news is {re.escape(repr(value))}, and no name"):
+        _domain(document, "news")
+    assert _domain({"id": "d0", "metadata": {"news": 1999}}, "news") == "1999"
 
 
 def test_file_names_are_safe_and_distinct() -> None:
