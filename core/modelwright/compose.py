@@ -175,7 +175,7 @@ def _checked(top: dict[str, Any], registry: Registry) -> dict[str, Any]:
 def _picked(kind: Kind, node: Any, registry: Registry) -> dict[str, Any]:
     def one(node: Any, key: str) -> dict[str, Any]:
         if not isinstance(node, dict) or not isinstance(node.get(RESERVED), str):
-            how = f"write {kind.name}=NAME, or `- override /{kind.name}: NAME` in a recipe's defaults list"
+            how = f"name it in {kind.name}=[…], or '~{key}'" if kind.many else f"write {kind.name}=NAME, or `- override /{kind.name}: NAME`"
             raise ModelwrightError(f"{key}: {node!r} picks no component; {how} ({', '.join(registry.names(kind.name))})", key)
         given = {str(k): v for k, v in node.items() if k != RESERVED}
         return {RESERVED: node[RESERVED], **plain(conform(given, registry.load(kind.name, node[RESERVED]), key))}

@@ -5,24 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from modelwright.errors import ModelwrightError
-
 
 def held_out_groups(sizes: Mapping[str, int], share: float) -> list[str]:
     """Groups, sorted, that together have about `share` of the bytes; `sizes` is group -> bytes.
 
     A function of its arguments only, not of the run's seed, so that runs with different seeds are compared on the same text.
     Groups come in the order of a hash of their names, and each is taken that still fits, so that one giant is never the whole of it.
-    When none fits the smallest is taken.
+    When none fits the smallest is taken; of one group alone nothing is held out.
     """
-    if share == 0:
+    if share == 0 or len(sizes) < 2:
         return []
-    if len(sizes) < 2:
-        raise ModelwrightError(
-            f"curate.held_out={share}: held-out text must be whole groups, and all documents are of one group"
-            f" {next(iter(sizes), '')!r}; name finer groups (source.group, source.group_key), or set curate.held_out=0",
-            "curate.held_out",
-        )
     left = share * sum(sizes.values())
     chosen = []
     for group in sorted(sizes, key=lambda g: hashlib.blake2b(g.encode("utf-8", "surrogatepass")).digest()):

@@ -98,6 +98,8 @@ def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
         if head in known and not tail:
             return ModelwrightError(f"override {given}: choose another {head} ({head}=NAME), or none of a list ({head}=[])", head)
         known = _keys(head, overrides) if head in known else known
+        if m[1] in known:
+            return ModelwrightError(f"override {given}: a file sets {m[1]}, and not this key of it; to add one: ++{m[1]}.KEY=VALUE", m[1])
         return ModelwrightError(f"override {given}: there is no {m[1]!r}{nearest(m[1] if head in known or tail else head, known)}", m[1])
     return ModelwrightError(" ".join(f"{text} {error.__cause__ or ''}".split()))
 

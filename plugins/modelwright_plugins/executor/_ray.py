@@ -98,7 +98,7 @@ def _cluster(address: str | None, workers: int | None, cpus: float) -> Iterator[
     try:
         import ray
     except ImportError:
-        raise ModelwrightError("executor=ray needs Ray: pip install 'modelwright[ray]'") from None
+        raise ModelwrightError("executor=ray needs Ray: in Modelwright's folder: pip install -e '.[ray]'") from None
     if ray.is_initialized():  # a sweep's job that runs on Ray, say
         yield
         return

@@ -37,7 +37,7 @@ class Ray(Executor):
     def problems(self) -> list[str]:
         from importlib.util import find_spec
 
-        return [] if find_spec("ray") else ["executor=ray needs Ray: pip install 'modelwright[ray]'"]
+        return [] if find_spec("ray") else ["executor=ray needs Ray: in Modelwright's folder: pip install -e '.[ray]'"]
 
     def run(self, steps: Sequence[PipelineStep], *, tasks: int, logs: Path, title: str, total: int | None) -> None:
         from modelwright_plugins.executor._ray import OnRay

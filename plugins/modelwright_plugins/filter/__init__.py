@@ -37,6 +37,12 @@ class Filter(Component, ABC):
                     found.append(f"{parameter}: nothing is at {path}{hint}")
         return found
 
+    def _shares(self, *parameters: str) -> None:
+        """For `__post_init__`. ValueError: one of these is no share."""
+        for name in parameters:
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} is {value}; it is a share from 0 to 1")
+
     def fingerprint(self) -> str:
         """A hash of the names, sizes and times of all files that `reads` names, those in folders too."""
         named = [path for paths in self.reads().values() for path in paths]

@@ -25,6 +25,9 @@ class FineWebQuality(Filter):
     max_newline_ratio: float = 0.3  # line ends for each word
     mode: Literal["exact", "fast"] = "exact"  # exact: datatrove's words and decisions; fast: simpler words, nearly the same decisions
 
+    def __post_init__(self) -> None:
+        self._shares("min_punctuated_lines", "max_short_lines", "max_duplicate_line_characters")
+
     def build(self) -> BaseFilter:
         from modelwright_plugins.filter._fineweb import FineWeb
 

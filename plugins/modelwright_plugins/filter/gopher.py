@@ -29,6 +29,9 @@ class GopherQuality(Filter):
     min_stop_words: int = 2  # different words of: the be to of and that have with
     mode: Literal["exact", "fast"] = "exact"  # exact: datatrove's words and decisions; fast: simpler words, nearly the same decisions
 
+    def __post_init__(self) -> None:
+        self._shares("max_bullet_lines", "max_ellipsis_lines", "min_alphabetic_words")
+
     def build(self) -> BaseFilter:
         from modelwright_plugins.filter._gopher import Quality
 

@@ -40,7 +40,7 @@ EXTRACTORS: dict[str, Callable[[str, str | None, Favor, bool], str | None]] = {"
 def missing(name: str) -> str:
     """What to install for this extractor; empty where it is there."""
     if importlib.util.find_spec(name) is None:
-        return f"{name} is not installed: pip install 'modelwright[web]'"
+        return f"{name} is not installed; in Modelwright's folder: pip install -e '.[web]'"
     if name == "trafilatura" and not (importlib.util.find_spec("lxml_html_clean")):
         return "trafilatura lacks lxml_html_clean: pip install lxml_html_clean"
     return ""

@@ -104,6 +104,8 @@ def told(funnel: Sequence[Step]) -> str:
             why += f"{', ' if why else ''}edited {step['edited']:,}"
         if step.get("quarantined_count"):
             why = f"could not be read {step['quarantined_count']:,} (listed in curate/quarantine.jsonl)"
+            if step["quarantined_count"] > step["documents_out"]:
+                why += f": MOST OF THE SOURCE, as {step['quarantined'][0]['reason']!r}"
         rows.append(f"  {step['step']:{width}}  {documents:>17}  {size:>15}  {why}".rstrip())
     return "\n".join(rows)
 

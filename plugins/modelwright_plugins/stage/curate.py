@@ -77,6 +77,9 @@ class Curate(Stage):
         page = self._page(job, funnel)
         check(funnel, self.min_bytes, page)
         held_out = held_out_groups(sizes, self.held_out)
+        if self.held_out and not held_out:
+            one = f"all documents are of one group, {next(iter(sizes))!r}"
+            print(f"  held out: nothing, as {one}; source.group, or source.group_key, may name finer ones")
         aside = sum(sizes[group] for group in held_out)
         split = {"held_out": held_out, "bytes": {"train": sum(sizes.values()) - aside, "held_out": aside}}
         told_all = json.dumps(funnel, indent=1, ensure_ascii=False)

@@ -35,7 +35,7 @@ def sweep(settings: Mapping[str, Any], arguments: Sequence[str], *, launcher: La
     try:
         import optuna
     except ImportError:
-        raise ModelwrightError("hydra/sweeper=optuna needs Optuna: pip install 'modelwright[optuna]'") from None
+        raise ModelwrightError("hydra/sweeper=optuna needs Optuna: in Modelwright's folder: pip install -e '.[optuna]'") from None
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

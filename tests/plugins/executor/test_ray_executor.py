@@ -106,9 +106,9 @@ def test_without_ray(tmp_path, monkeypatch):
     code = "import sys; sys.modules['ray'] = None; from modelwright_plugins.executor.ray import Ray; import pathlib;"
     code += "Ray().run([lambda *a: None], tasks=1, logs=pathlib.Path('logs'), title='t', total=None)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1].endswith("executor=ray needs Ray: pip install 'modelwright[ray]'")
+    assert done.stderr.splitlines()[-1].endswith("executor=ray needs Ray: in Modelwright's folder: pip install -e '.[ray]'")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert Ray().problems() == ["executor=ray needs Ray: pip install 'modelwright[ray]'"]
+    assert Ray().problems() == ["executor=ray needs Ray: in Modelwright's folder: pip install -e '.[ray]'"]
 
 
 def test_bad_values():

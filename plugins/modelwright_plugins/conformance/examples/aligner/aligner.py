@@ -24,7 +24,7 @@ class SLiC(Aligner):
             raise ValueError(f"margin is {self.margin}; it is 0 or more")
 
     def rows(self, replies: int) -> int:
-        return 2  # of each example: the chosen reply, the rejected one
+        return 2  # the chosen reply, the rejected one
 
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
