@@ -15,7 +15,6 @@ from datatrove.pipeline.filters.gopher_quality_filter import STOP_WORDS
 from datatrove.utils.text import PUNCTUATION_SET
 from numpy.typing import NDArray
 
-from modelwright_plugins.filter._pieces import find_words
 from modelwright_plugins.filter._words import WORDS, Cut
 
 MOST = 2**17  # chunks, or words, that are kept, and as many again of those before
@@ -35,7 +34,6 @@ class Vocabulary:
         # of each word: its characters, the same but 0 where all are punctuation, and whether one is a letter
         self._length, self._word_length, self._letters = array("q"), array("q"), array("b")
         self.numbers(STOP_WORDS)
-        self.line_feed = int(self.numbers(["\n"])[0])  # what parts chunks that are cut together
 
     def numbers(self, words: list[str]) -> NDArray[np.int64]:
         found = _numbers(self.numbers_of, words)
@@ -74,15 +72,20 @@ class Vocabulary:
         return len(self.words) > MOST or self.characters > CHARACTERS
 
 
-class Chunks:
-    """Chunk -> its words, as numbers."""
+class SpacyChunks:
+    """Chunk -> its words, spaCy's, as numbers. A full table is followed by the next, which takes from it what comes again."""
 
-    def __init__(self) -> None:
+    def __init__(self, previous: SpacyChunks | None = None) -> None:
+        self.previous = previous
+        if previous is not None:
+            previous.previous = None
         self.vocabulary = Vocabulary()
         self.numbers_of: defaultdict[str, int] = defaultdict(itertools.count().__next__)
         self.characters = 0
         self._words = array("q")  # of all chunks, one after the other
         self._starts, self._counts = array("q"), array("q")  # of each chunk: where its words begin, how many they are
+        self._joined, self._first, self._last = array("b"), array("h"), array("h")  # how a chunk could join its neighbours (see `Cut`)
+        self._pairs: NDArray[np.bool_] | None = None
 
     def numbers(self, chunks: list[str]) -> NDArray[np.int64]:
         found = _numbers(self.numbers_of, chunks)
@@ -91,18 +94,6 @@ class Chunks:
             self.characters += sum(map(len, new))
             self._learn(new)
         return found
-
-    def _learn(self, chunks: list[str]) -> None:
-        """By a regular expression, of all new chunks at once."""
-        words = self.vocabulary.numbers(find_words("\n" + "\n".join(chunks) + "\n"))
-        ends = np.flatnonzero(words == self.vocabulary.line_feed)
-        self._starts.frombytes((ends[:-1] + 1 + len(self._words)).tobytes())
-        self._counts.frombytes((ends[1:] - ends[:-1] - 1).tobytes())
-        self._words.frombytes(words.tobytes())
-
-    def tokens(self, text: str, chunks: list[str]) -> NDArray[np.int64]:
-        """The number of each word of a text, whose chunks these are."""
-        return self._expand(self.numbers(chunks))
 
     def _expand(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """The words of chunks, one after the other."""
@@ -123,18 +114,6 @@ class Chunks:
     def full(self) -> bool:
         return len(self.numbers_of) > MOST or self.characters > CHARACTERS or self.vocabulary.full()
 
-
-class SpacyChunks(Chunks):
-    """spaCy's words. A full table is followed by the next, which takes from it what comes again."""
-
-    def __init__(self, previous: SpacyChunks | None = None) -> None:
-        super().__init__()
-        self.previous = previous
-        if previous is not None:
-            previous.previous = None
-        self._joined, self._first, self._last = array("b"), array("h"), array("h")  # how a chunk could join its neighbours (see `Cut`)
-        self._pairs: NDArray[np.bool_] | None = None
-
     def _learn(self, chunks: list[str]) -> None:
         number_of = self.vocabulary.numbers_of.__getitem__
         for chunk in chunks:
@@ -154,6 +133,7 @@ class SpacyChunks(Chunks):
         return Cut(self.words_of(chunk), bool(self._joined[number]), self._first[number], self._last[number])
 
     def tokens(self, text: str, chunks: list[str]) -> NDArray[np.int64]:
+        """The number of each word of a text, whose chunks these are."""
         numbers = self.numbers(chunks)
         if not self._doubtful(numbers):
             return self._expand(numbers)

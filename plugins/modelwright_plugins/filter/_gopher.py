@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from datatrove.pipeline.filters.gopher_quality_filter import STOP_WORDS
 
 from modelwright_plugins.filter._ngrams import Grams
 from modelwright_plugins.filter._text import Text, read
@@ -32,7 +31,7 @@ class Quality(Measured):
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         rules, text = self.rules, read(doc.text, self.rules.mode)
         all_words = len(text.tokens)
-        lengths = text.vocabulary.word_length(text.tokens)
+        lengths = text.word_lengths
         words = int(np.count_nonzero(lengths))
         if not all_words or (rules.min_words and words < rules.min_words):
             return False, "gopher_short_doc"
@@ -58,9 +57,9 @@ class Quality(Measured):
         most = rules.max_ellipsis_lines
         if most and ellipses / len(lines) > most and _end_ellipses(lines) / len(lines) > most:
             return False, "gopher_too_many_end_ellipsis"
-        if rules.min_alphabetic_words and _alphabetic(text) / all_words < rules.min_alphabetic_words:
+        if rules.min_alphabetic_words and text.alphabetic() / all_words < rules.min_alphabetic_words:
             return False, "gopher_below_alpha_threshold"
-        if rules.min_stop_words and _stop_words(text) < rules.min_stop_words:
+        if rules.min_stop_words and text.stop_words() < rules.min_stop_words:
             return False, "gopher_enough_stop_words"
         return True
 
@@ -81,9 +80,9 @@ class Quality(Measured):
     def measure(self, document: Document) -> Mapping[str, float]:
         text = read(document.text, self.rules.mode)
         all_words = len(text.tokens)
-        lengths = text.vocabulary.word_length(text.tokens)
+        lengths = text.word_lengths
         words = int(np.count_nonzero(lengths))
-        found: dict[str, float] = {"words": words, "different stop words": _stop_words(text)}
+        found: dict[str, float] = {"words": words, "different stop words": text.stop_words()}
         if words:
             found["mean word length in characters"] = int(lengths.sum()) / words
         if all_words:
@@ -92,7 +91,7 @@ class Quality(Measured):
             found["ellipses for each word"] = _ellipses(document.text) / all_words
             found["share of lines that begin with a bullet"] = _bullets(lines) / len(lines)
             found["share of lines that end with an ellipsis"] = _end_ellipses(lines) / len(lines)
-            found["share of words with a letter"] = _alphabetic(text) / all_words
+            found["share of words with a letter"] = text.alphabetic() / all_words
         bounds = self.bounds()
         return {name: value for name, value in found.items() if name in bounds}
 
@@ -107,14 +106,6 @@ def _bullets(lines: list[str]) -> int:
 
 def _end_ellipses(lines: list[str]) -> int:
     return sum(line.rstrip().endswith(ELLIPSES) for line in lines)
-
-
-def _alphabetic(text: Text) -> int:
-    return int(np.count_nonzero(text.vocabulary.letters(text.tokens)))
-
-
-def _stop_words(text: Text) -> int:
-    return len(np.unique(text.tokens[text.tokens < len(STOP_WORDS)]))  # the first words of the table
 
 
 class Repetition(Measured):

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwright_plugins.filter._powers import codes_of, powers_to
 from modelwright_plugins.filter._text import Text
 
-BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
-MIX = np.uint64(0xD6E8FEB86659FD93)
-KEPT = 2**18  # characters: the powers for texts up to this are kept
 SHIFT, FACTOR = np.uint32(16), np.uint32(0x9E3779B1)
 _NONE = np.zeros(0, np.int64)
-_powers: dict[str, Any] = {"count": 0}
 
 
 class Grams:
@@ -29,8 +25,9 @@ class Grams:
     def __init__(self, text: Text) -> None:
         self.text, self.tokens, self.ends, self.size = text, text.tokens, text.ends, len(text.text)
         self.exact = text.mode == "exact"
-        self._words = self.tokens.astype(np.uint32)
+        self._words = self.tokens.astype(np.uint32, copy=False)
         self._common: dict[int, tuple[NDArray[np.int64], NDArray[np.uint32]]] = {}
+        self._every, self._in_order = {1: self._words}, dict[int, NDArray[np.uint32]]()
 
     def top(self, n: int) -> int:
         """Characters of the most frequent n-gram (of several: the first), with blanks between its words, times how often it comes; 0: the
@@ -70,6 +67,13 @@ class Grams:
         count = len(self.tokens) - n + 1
         if count < 1:
             return False
+        times = share * self.size / (self._longest(n) + n - 1)  # as often comes what is longest and just the share
+        more = int(times * (1 - 1e-9))  # so many equal ones are beside one that comes more often; the rest is for rounding
+        if more:
+            if not len(self._often(2, more)):
+                return False
+            if not self.exact:
+                return bool(n == 2 or len(self._often(n, more))) and self._top_of(n, more) / self.size > share
         # Where one comes more than once, so does its first pair of words: it is no more frequent than the most frequent pair, and no
         # longer than the longest that begins with a pair that comes again. Where none does, it is the first.
         longest = int(self.ends[n])
@@ -80,6 +84,43 @@ class Grams:
         if self.most_pairs * (longest + n - 1) / self.size <= share:
             return False
         return self.top(n) / self.size > share
+
+    def _longest(self, n: int) -> int:
+        """Characters of the longest n words, or of all where they are less."""
+        return int((self.ends[n:] - self.ends[:-n]).max()) if len(self.ends) > n else int(self.ends[-1])
+
+    def _often(self, n: int, more: int) -> NDArray[np.uint32]:
+        """The hashes of n-grams that come more often than this; others may be among them. None comes more often than a pair in it."""
+        ordered = self._ordered(n)
+        return ordered[more:][ordered[more:] == ordered[:-more]]
+
+    def _top_of(self, n: int, more: int) -> int:
+        """`top`, where one comes more often than this."""
+        often = set(self._often(n, more).tolist())
+        if len(often) > 8:
+            return self.top(n)
+        keys = self._all(n)
+        found = [np.flatnonzero(keys == key) for key in often]
+        most, place = max((len(places), -int(places[0])) for places in found)
+        return int(self.ends[n - place] - self.ends[-place] + n - 1) * most
+
+    def _all(self, n: int) -> NDArray[np.uint32]:
+        """The hash of the n-gram at each place, from those of its halves."""
+        keys = self._every.get(n)
+        if keys is None:
+            half = (n + 1) // 2
+            keys = self._all(half)[: len(self.tokens) - n + 1] * FACTOR
+            keys ^= keys >> SHIFT
+            keys += self._all(n - half)[half:]
+            keys *= FACTOR
+            self._every[n] = keys
+        return keys
+
+    def _ordered(self, n: int) -> NDArray[np.uint32]:
+        keys = self._in_order.get(n)
+        if keys is None:
+            keys = self._in_order[n] = np.sort(self._all(n))
+        return keys
 
     @cached_property
     def most_pairs(self) -> int:
@@ -98,13 +139,10 @@ class Grams:
             count = len(self.tokens) - n + 1
             shorter = max((size for size in self._common if size < n), default=1)
             if shorter == 1:
-                if n > 2:
+                if n > 2 and self.exact:
                     self.common(2)
                     return self.common(n)
-                places, keys = None, self._words[:-1] * FACTOR
-                keys ^= keys >> SHIFT
-                keys += self._words[1:]
-                keys *= FACTOR
+                places, keys = None, self._all(n)
             else:
                 places, keys = self._common[shorter]
                 inside = places < count
@@ -121,8 +159,8 @@ class Grams:
         """Of the text's characters without blanks up to each word's begin, and what makes a difference of two independent of its place:
         n-grams whose words put together are the same text have the same hash, as datatrove has it."""
         joined = "".join(self.text.chunks)
-        codes = np.frombuffer(joined.encode("latin-1"), np.uint8) if joined.isascii() else _codes(joined)
-        powers, inverses = _table(len(joined) + 1)
+        codes = np.frombuffer(joined.encode("latin-1"), np.uint8) if joined.isascii() else codes_of(joined)
+        powers, inverses = powers_to(len(joined) + 1)
         sums = np.zeros(len(joined) + 1, np.uint64)
         np.cumsum(codes * powers[: len(joined)], out=sums[1:])
         return sums[self.ends], inverses[self.ends]
@@ -175,6 +213,10 @@ class Grams:
         """Whether so few n-grams of words come again that no share of n-grams of n to `most` words can be above this."""
         if len(self.tokens) < n:
             return True
+        ordered = self._ordered(n)
+        again = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
+        if again * self._longest(most) / self.size <= share:
+            return True
         places, keys = self.common(n)
         places = places[1:][keys[1:] == keys[:-1]]
         lengths = self.ends[np.minimum(places + most, len(self.tokens))] - self.ends[places]
@@ -196,22 +238,3 @@ def _equal(places: NDArray[np.int64] | None, keys: NDArray[np.uint32]) -> tuple[
         places = np.arange(len(keys))
     order = np.argsort(keys, kind="stable")
     return places[order], keys[order]
-
-
-def _codes(text: str) -> NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
-def _table(count: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """BASE to the power of 0, 1, ... modulo 2**64, and the inverses of these, mixed."""
-    if count <= _powers["count"]:
-        return _powers["powers"], _powers["inverses"]
-    many = max(4096, 2 * count) if count <= KEPT else count
-    steps = np.full(many, BASE, np.uint64)
-    steps[0] = 1
-    powers = np.cumprod(steps)
-    steps[1:] = pow(BASE, -1, 2**64)
-    inverses = np.cumprod(steps) * MIX
-    if count <= KEPT:
-        _powers.update(count=many, powers=powers, inverses=inverses)
-    return powers, inverses

@@ -4,23 +4,28 @@ document share it."""
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from datatrove.pipeline.filters.gopher_quality_filter import STOP_WORDS
 from numpy.typing import NDArray
 
-from modelwright_plugins.filter._chunks import Chunks, SpacyChunks, Vocabulary
+from modelwright_plugins.filter import _pieces
+from modelwright_plugins.filter._chunks import SpacyChunks, Vocabulary
 
 Mode = Literal["exact", "fast"]
-_tables: dict[str, Chunks] = {}
+_tables: dict[str, SpacyChunks] = {}
 _last: dict[str, Text] = {}
+_stop_words: list[NDArray[np.uint32]] = []
 
 
 class Text:
-    """A text as a mode sees it."""
+    """A text with spaCy's words."""
 
-    def __init__(self, text: str, mode: Mode) -> None:
-        self.text, self.mode = text, mode
+    mode: Mode = "exact"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
     @cached_property
     def chunks(self) -> list[str]:
@@ -39,7 +44,7 @@ class Text:
 
     @cached_property
     def _cut(self) -> tuple[Vocabulary, NDArray[np.int64]]:
-        table = spacy_chunks() if self.mode == "exact" else _simple_chunks()
+        table = spacy_chunks()
         return table.vocabulary, table.tokens(self.text, self.chunks)
 
     @property
@@ -47,7 +52,7 @@ class Text:
         return self._cut[0]
 
     @property
-    def tokens(self) -> NDArray[np.int64]:
+    def tokens(self) -> NDArray[Any]:
         """The number of each word."""
         return self._cut[1]
 
@@ -57,6 +62,19 @@ class Text:
         return self.vocabulary.length(self.tokens)
 
     @cached_property
+    def word_lengths(self) -> NDArray[np.int64]:
+        """The same, but 0 of words that are all punctuation."""
+        return self.vocabulary.word_length(self.tokens)
+
+    def alphabetic(self) -> int:
+        """Words with a letter."""
+        return int(np.count_nonzero(self.vocabulary.letters(self.tokens)))
+
+    def stop_words(self) -> int:
+        """Different ones."""
+        return len(np.unique(self.tokens[self.tokens < len(STOP_WORDS)]))  # the first words of the table
+
+    @cached_property
     def ends(self) -> NDArray[np.int64]:
         """Characters of the words before each word, and of all."""
         ends = np.zeros(len(self.tokens) + 1, np.int64)
@@ -64,24 +82,50 @@ class Text:
         return ends
 
 
+class SimpleText(Text):
+    """A text with words that are nearly spaCy's, found without a table of them."""
+
+    mode: Mode = "fast"
+
+    @cached_property
+    def _words(self) -> _pieces.Words:
+        return _pieces.Words(self.text)
+
+    @property
+    def tokens(self) -> NDArray[Any]:
+        return self._words.numbers
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return self._words.lengths
+
+    @cached_property
+    def _highest(self) -> NDArray[np.uint8]:
+        return self._words.highest()
+
+    @cached_property
+    def word_lengths(self) -> NDArray[np.int64]:
+        return self.lengths * (self._highest >= _pieces.SYMBOL)
+
+    def alphabetic(self) -> int:
+        return int(np.count_nonzero(self._highest >= _pieces.LETTER))
+
+    def stop_words(self) -> int:
+        if not _stop_words:
+            _stop_words.append(_pieces.Words(" ".join(STOP_WORDS)).numbers)
+        return int(np.count_nonzero((_stop_words[0][:, None] == self.tokens).any(axis=1)))
+
+
 def read(text: str, mode: Mode) -> Text:
     last = _last.get(mode)
     if last is None or last.text != text:
-        last = _last[mode] = Text(text, mode)
+        last = _last[mode] = Text(text) if mode == "exact" else SimpleText(text)
     return last
 
 
 def spacy_chunks() -> SpacyChunks:
     """The table of spaCy's words; a full one makes room for the next."""
     table = _tables.get("exact")
-    table = table if isinstance(table, SpacyChunks) else None
     if table is None or table.full():
         table = _tables["exact"] = SpacyChunks(table)
-    return table
-
-
-def _simple_chunks() -> Chunks:
-    table = _tables.get("fast")
-    if table is None or table.full():
-        table = _tables["fast"] = Chunks()
     return table

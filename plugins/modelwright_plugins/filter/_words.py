@@ -188,7 +188,7 @@ class Words(SpaCyTokenizer):
     def count_sentences(self, text: str) -> int:
         """By spaCy itself, of any text; 0 of an empty one."""
         pipeline = self._fresh(text)
-        pipeline.max_length = len(text) + 1
+        pipeline.max_length = max(pipeline.max_length, len(text) + 1)  # it is shared
         return sum(1 for _ in pipeline(text).sents)
 
     def _fresh(self, text: str) -> Any:
