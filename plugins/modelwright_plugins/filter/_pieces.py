@@ -16,14 +16,15 @@ from datatrove.utils.text import PUNCTUATION_SET
 from numpy.typing import NDArray
 
 # A character's kind. Higher ones tell more of a word: its highest says whether it has a letter, and whether it is all punctuation.
-BLANK, OTHER, DOT, COMMA, DASH, QUOTE, JOINER, TIE, UNDERSCORE, SYMBOL, DIGIT, LETTER, CAPITAL = range(13)
-_KIND = {".": DOT, ",": COMMA, ":": COMMA, "=": COMMA, "-": DASH, "/": DASH, "'": QUOTE, "’": QUOTE, "_": UNDERSCORE}
-_KIND |= dict.fromkeys("\\@^|+", TIE) | dict.fromkeys("<>~–—", OTHER)
+BLANK, COMMA, COLON, DASH, DOT, QUOTE, JOINER, CLOSE, TIE, UNDERSCORE, SYMBOL, DIGIT, LETTER, CAPITAL = range(14)
+SPLITTER = DOT  # up to it, one between letters is a word
+_KIND = {".": DOT, ",": COMMA, ":": COLON, ")": CLOSE, "=": COMMA, "-": DASH, "/": DASH, "'": QUOTE, "’": QUOTE, "_": UNDERSCORE}
+_KIND |= dict.fromkeys("\\@^|+", TIE) | dict.fromkeys("<>~–—", COMMA)
 SIGNS = re.compile(
     r"[\u0300-\u036f\u0591-\u05c7\u0610-\u065f\u0900-\u0903\u093a-\u094f\u0981-\u0983\u09bc-\u09d7"
     r"\u0a01-\u0a51\u0b82-\u0bcd\u0c00-\u0c56\u0e31-\u0e4e\u200c\u200d]"
 )
-ADDRESS = re.compile(r"""://[^\s)>\]"']+""")
+ADDRESS = re.compile(r"""(?<=[^\W_])://[^\s)>\]"']+""")  # what comes after its scheme
 SENTENCE = re.compile(r"""[\w)\]"'’”%][.!?]+["'’”)\]]*\s+["'“‘(\[]*[^\W_]""")
 PLANE = 0x10000  # characters beyond it are of the kind of the one at its end
 EDGE = 8  # bytes of a word that its number takes from each end
@@ -102,27 +103,33 @@ def _begins(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
     padded = np.zeros(size + 4, np.uint8)
     padded[1 : size + 1] = kinds
     begins = padded > BLANK
-    word, tie = (padded >= DIGIT) | (padded == UNDERSCORE), padded == TIE
+    word = (padded >= DIGIT) | (padded == UNDERSCORE)
     dot, dash, quote = padded == DOT, padded == DASH, padded == QUOTE
     begins[1:] &= ~(word[1:] & word[:-1])
-    # signs between two words that make them one: f(x, f("x, a@b; f('x
-    signs = tie | (padded == JOINER) | (padded == SYMBOL)
-    after, within = word[:-2], word[2:]
-    one = after & signs[1:-1] & within
-    # 1.5, x.y but not x.Y; 1,000, 12:30, x=1, 1-2
-    one |= after & dot[1:-1] & (within & (padded[2:] != CAPITAL))
-    one |= after & ((padded == COMMA) | dash)[1:-1] & (padded[2:] == DIGIT)
+    sign = begins & ~word
+    row = (padded == TIE) | dot | dash
+    after, within, left, right = word[:-2], word[2:], padded[:-2], padded[2:]
+    letter = right >= LETTER
+    # a sign between two words that makes them one: f(x, a@b; x.y but not x.Y; 1,000 but not a,b; x=1, 12:30; a-1 but not 1-2; O'Brien
+    split = (padded[1:-1] <= SPLITTER) & letter
+    split |= dash[1:-1] & (left == DIGIT)
+    split ^= dot[1:-1] & letter & ~((left == LETTER) & (right == CAPITAL))
+    split |= quote[1:-1] & ~np.append(word[3:], False)
+    one = after & sign[1:-1] & within & ~split
     begins[1:-1] &= ~one
     begins[2:] &= ~one
-    two = word[:-3] & signs[1:-2] & (signs | quote)[2:-1] & word[3:]
+    # two that are not -- or ..: f("x, x[:1
+    two = word[:-3] & sign[1:-2] & sign[2:-1] & word[3:]
+    two &= ~(row[1:-2] & row[2:-1])
     begins[1:-2] &= ~two
     begins[2:-1] &= ~two
     begins[3:] &= ~two
+    begins[1:] &= ~((padded[1:] == COLON) & (padded[:-1] == CLOSE))  # a face, says spaCy
     # --, ..., ./, and what follows: -v, --all, ../x
-    row = tie | dot | dash
     begins[1:] &= ~(row[1:] & row[:-1])
-    begins[2:] &= ~(row[1:-1] & word[2:] & ~word[:-2])
+    begins[2:] &= ~(row[1:-1] & within & ~after)
     begins[2:] &= ~(quote[1:-1] & after & within)  # it's
+    begins[2:] &= ~(dot[2:] & (padded[1:-1] == CAPITAL) & (left != CAPITAL))  # U.S., J.
     return begins[1 : size + 1]
 
 

@@ -91,6 +91,14 @@ def test_the_simple_words_are_the_whole_text():
         assert "".join(find_words(text)) == re.sub(r"\s+", "", text)
 
 
+@settings(max_examples=500, deadline=None)
+@given(nasty)
+def test_the_simple_words_of_odd_texts(text):
+    assert "".join(find_words(text)) == "".join(text.split())
+    for word in find_words("://x y ://z _://" + text):
+        assert word and word == word.strip()
+
+
 def test_tables_stay_small(monkeypatch):
     """And decisions don't depend on what they have forgotten."""
     texts = [" ".join(f"word{number}-{place}" for place in range(60)) + " the of" for number in range(80)]
