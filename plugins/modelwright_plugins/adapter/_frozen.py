@@ -12,6 +12,7 @@ from megatron.core.transformer.utils import make_sharded_tensors_for_checkpoint
 
 from modelwright_plugins.engine import model
 
+RATE = "thawed_bias_update_rate"  # where a config keeps what `thaw` gives back
 Draw = Callable[[str, tuple[int, ...], torch.Generator], torch.Tensor | None]
 
 
@@ -73,6 +74,9 @@ def new_names(chunk: torch.nn.Module) -> set[str]:
 def freeze(chunk: MegatronModule) -> None:
     """Before what is new is put in."""
     chunk.requires_grad_(False)
+    # a router's bias is no parameter: Megatron moves it after each backward pass, by this rate, of the config that all chunks may share
+    vars(chunk.config).setdefault(RATE, chunk.config.moe_router_bias_update_rate)
+    chunk.config.moe_router_bias_update_rate = 0.0
     chunk.__class__ = type(f"Adapted{type(chunk).__name__}", (Adapted, type(chunk)), {})
     if chunk.config.recompute_granularity == "full" and (embedding := getattr(chunk, "embedding", None)) is not None:
         # a layer that is computed again has a gradient only where its input wants one, and nothing before the first layer is trained
@@ -87,6 +91,7 @@ def thaw(chunk: MegatronModule) -> None:
     """After what is new was merged and taken out."""
     chunk.__class__ = type(chunk).__mro__[2]
     chunk.requires_grad_(True)
+    chunk.config.moe_router_bias_update_rate = vars(chunk.config).pop(RATE, chunk.config.moe_router_bias_update_rate)
 
 
 def draw(chunks: list[MegatronModule], seed: int, drawn: Draw) -> None:

@@ -57,11 +57,24 @@ def _trained(case: Case) -> dict[str, Any]:
     with started(parts["parallel"], seed=SEED):
         trainer = assembled(parts, batches(parts["objective"]), global_batch=8, micro_batch=2, steps=STEPS, weights=weights)
         chunks: list[Any] = [chunk.module for chunk in trainer.chunks]
+        before = _buffers(chunks)
         metrics = list(trainer.updates(0))
         values = _parts(chunks)
         for p in (p for chunk in chunks for p in chunk.parameters() if p.requires_grad):
             p.data.copy_(p.main_grad)
-        return {"metrics": metrics, "weights": values, "gradients": _parts(chunks)}
+        told = {"buffers": [before, _buffers(chunks)]}
+        return {"metrics": metrics, "weights": values, "gradients": _parts(chunks), **told}
+
+
+def _buffers(chunks: list[Any]) -> dict[str, Any]:
+    """What is kept of a model and is no weight."""
+    kept = [{*chunk.state_dict()} for chunk in chunks]
+    return {
+        name: value.detach().clone().numpy()
+        for chunk, names in zip(chunks, kept, strict=True)
+        for name, value in chunk.named_buffers()
+        if name in names
+    }
 
 
 def _parts(chunks: list[Any]) -> list[tuple[str, tuple[int, ...], Any]]:
