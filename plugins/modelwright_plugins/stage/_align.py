@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from modelwright_plugins.stage._training import Training
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from modelwright_plugins.architecture import Architecture
     from modelwright_plugins.stage.align import Align
 
 REFERENCE = "reference.npy"
@@ -79,7 +80,7 @@ class Alignment(Training):
             adapter.apply(chunks, seed=job.seed)
 
         trainer = assembled(
-            {**job.parts, "objective": aligner, "architecture": base.architecture},
+            {**job.parts, "objective": aligner, "architecture": _without_router_losses(base.architecture)},
             batches,
             global_batch=stage.ramp(),
             micro_batch=stage.micro_batch,
@@ -128,6 +129,13 @@ class Alignment(Training):
             unfinished.replace(self.job.out / REFERENCE)
             (self.job.out / "reference.json").write_text(json.dumps(self._identity(batches.examples)), encoding="utf-8")
         return found
+
+
+def _without_router_losses(architecture: Architecture) -> Architecture:
+    """The same model without losses of its routers. These are means over all tokens, which the engine weights by their number, as a loss
+    of pretraining counts tokens; an aligner's counts examples or targets, beside which they would be sequence_length times too strong."""
+    names = {field.name for field in fields(architecture)} & {"aux_loss", "z_loss"}
+    return replace(architecture, **dict.fromkeys(names, 0.0))
 
 
 def _conditions(aligner: Aligner, examples: StoredExamples, tokenizer: Path) -> tuple[Tokens, ...]:

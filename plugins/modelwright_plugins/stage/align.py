@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Align(TrainingStage):
-    """Train a checkpoint's model further on examples: conversations, preferences, rankings, in any parallel layout."""
+    """Train a checkpoint's model further on examples: conversations, preferences, rankings, in any parallel layout.
+
+    A mixture of experts is aligned without its routers' balancing and z losses (`aux_loss`, `z_loss`), which are weighted for
+    pretraining; the checkpoint's architecture keeps them.
+    """
 
     key: ClassVar[str] = "align"
     uses: ClassVar[tuple[str, ...]] = (
