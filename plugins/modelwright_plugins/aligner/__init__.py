@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from modelwright_plugins.objective.loss import Loss
 
@@ -13,16 +13,14 @@ if TYPE_CHECKING:
 class Aligner(Loss):
     """A loss of examples, and what it needs to know of them.
 
-    `loss` and `metrics` are given as `output` [rows, length] the loss of each token in nats (`head` tokens) or a value at each token
-    (`head` value), and as inputs, the rows of one example after one another: "labels" [rows, length], where below 0 there is none;
-    "loss_mask" [rows, length], float, 1 where the label is a target; "loss_scores" [rows], NaN where there is none; "loss_rows" [rows],
-    how many rows each example has; where `needs_reference`, "loss_reference" [rows], the summed log-probability of a row's targets under
-    the first weights; and of examples whose steps have labels, "loss_values" [rows, length], NaN where there is none. A row without
-    targets fills up an example that has fewer rows than others. Where examples are packed there are labels and "loss_mask" alone.
+    `loss` and `metrics` are given as `output` [rows, length] the loss of each token in nats, and as inputs, the rows of one example after
+    one another: "labels" [rows, length], where below 0 there is none; "loss_mask" [rows, length], float, 1 where the label is a target;
+    "loss_scores" [rows], NaN where there is none; "loss_rows" [rows], how many rows each example has; and where `needs_reference`,
+    "loss_reference" [rows], the summed log-probability of a row's targets under the first weights. A row without targets fills up an
+    example that has fewer rows than others. Where examples are packed there are labels and "loss_mask" alone.
     """
 
     examples: ClassVar[tuple[str, ...]]  # kinds of examples that it learns from
-    head: ClassVar[Literal["tokens", "value"]] = "tokens"  # what the model is to give of each token
     packs: ClassVar[bool] = False  # its loss is of single tokens, so that several examples can be in one sequence
 
     def rows(self, replies: int) -> int:

@@ -31,7 +31,6 @@ class Row:
 
     tokens: Tokens  # [n]
     targets: NDArray[np.bool_]  # [n] which are to be predicted; the first can't be
-    values: NDArray[np.float32]  # [n] the label of the step that ends here; NaN: none ends
 
 
 @dataclass(frozen=True)
@@ -118,12 +117,12 @@ class ExampleBatches:
         """Sequences of rows that don't see each other: tensors [sequences, length, …]."""
         shape = (len(sequences), self.length)
         text, labels = np.full(shape, self.vocabulary.end_of_document, np.int64), np.full(shape, IGNORED, np.int64)
-        values, groups = np.full(shape, np.nan, np.float32), np.zeros(shape, np.int64)
+        groups = np.zeros(shape, np.int64)
         for place, rows in enumerate(sequences):
             begin = 0
             for number, row in enumerate(rows):
                 here = slice(begin, end := begin + len(row.tokens) - 1)
-                text[place, here], values[place, here] = row.tokens[:-1], row.values[:-1]
+                text[place, here] = row.tokens[:-1]
                 labels[place, here] = np.where(row.targets[1:], row.tokens[1:], IGNORED)
                 groups[place, here] = number
                 begin = end
@@ -136,7 +135,6 @@ class ExampleBatches:
             "attention_mask": visible,
             "labels": labels,
             "loss_mask": (labels >= 0).astype(np.float32),
-            **({"loss_values": values} if self.examples.values is not None else {}),
         }
         return {name: torch.from_numpy(value) for name, value in found.items()}
 
@@ -144,15 +142,12 @@ class ExampleBatches:
         """A stored row, with what is put before it."""
         stored, mask = self.examples.row(row)
         tokens, targets = stored.astype(np.int64), mask.astype(bool)
-        values = np.full(len(tokens), np.nan, np.float32) if self.examples.values is None else self.examples.values_of(row)
         if not self.before or not len(more := self.before[row]):
-            return Row(tokens, targets, values)
+            return Row(tokens, targets)
         begin = int(len(tokens) > 0 and tokens[0] == self.vocabulary.end_of_document)  # a document may begin with it
-        nothing = np.full(len(more), np.nan, np.float32)
         return Row(
             np.concatenate([tokens[:begin], more, tokens[begin:]]),
             np.concatenate([targets[:begin], np.zeros(len(more), bool), targets[begin:]]),
-            np.concatenate([values[:begin], nothing, values[begin:]]),
         )
 
     def mismatch(self, example: int) -> Row:
@@ -163,7 +158,7 @@ class ExampleBatches:
         keep = max(0, self.length + 1 - (len(other.tokens) - reply))
         tokens = np.concatenate([one.tokens[:prompt][max(0, prompt - keep) :], other.tokens[reply:]])
         targets = np.concatenate([np.zeros(len(tokens) - (len(other.tokens) - reply), bool), other.targets[reply:]])
-        return Row(tokens, targets, np.full(len(tokens), np.nan, np.float32))
+        return Row(tokens, targets)
 
     @cached_property
     def _followers(self) -> Tokens:
