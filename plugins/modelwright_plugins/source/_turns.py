@@ -9,6 +9,8 @@ from typing import Any
 from modelwright.errors import nearest
 
 Message = dict[str, Any]
+Record = Mapping[str, Any]
+Example = dict[str, Any]
 
 ROLES = {  # what people call them
     **dict.fromkeys(("user", "human", "prompter", "User", "Human"), "user"),
@@ -136,6 +138,17 @@ def reply(value: Any, what: str, asked: Sequence[Message]) -> list[Message]:
     if found[-1]["role"] != "assistant":
         raise Malformed(f"{what} ends with the {found[-1]['role']}'s turn")
     return found
+
+
+def with_system(record: Record, said: list[Message]) -> list[Message]:
+    system = record.get("system")
+    if not system or said[0]["role"] == "system":
+        return said
+    return [{"role": "system", "content": string(system, "system")}, *said]
+
+
+def made(kind: str, asked: list[Message], replies: list[list[Message]], **more: Any) -> Example:
+    return {"kind": kind, "prompt": asked, "replies": replies, "scores": None, "labels": None, **more}
 
 
 def spoken(value: Any, what: str) -> list[Message]:

@@ -44,11 +44,12 @@ class Examples(Source):
         "preference",
         "anthropic",
         "ranking",
+        "best_first",
         "unpaired",
         "reward",
         "steps",
         "prompt",
-    ] = "auto"  # auto: by the keys of each file's first records
+    ] = "auto"  # auto: by the keys of each file's first records; best_first: a ranking in order, whatever numbers it has
     names: dict[str, str] | None = None  # what a format's keys are called here: {prompt: question, completion: answer}; none: the same
     id_key: str = "id"  # the key that holds an id; without one: the file's name and the line
     group_key: str | None = None  # the key never split between training and held-out data; none: a hash of the first prompt
@@ -75,9 +76,18 @@ class Examples(Source):
                 yield self._document(record, file, line, convert)
 
     def _renamed(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        names = self.names or {}
-        taken = {theirs: ours for ours, theirs in names.items()}
-        return {taken.get(key, key): value for key, value in record.items() if key in taken or key not in names}
+        from modelwright_plugins.source._compared import REPLIES, SCORES
+
+        def renamed(one: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+            taken = {theirs: ours for ours, theirs in names.items()}
+            return {taken.get(key, key): value for key, value in one.items() if key in taken or key not in names}
+
+        found = renamed(record, self.names or {})
+        if scores := {ours: theirs for ours, theirs in (self.names or {}).items() if ours in SCORES}:
+            for name in REPLIES:  # whose own scores may have another name
+                if isinstance(found.get(name), list):
+                    found[name] = [renamed(one, scores) if isinstance(one, dict) else one for one in found[name]]
+        return found
 
     def _recognized(self, file: SourceFile, records: list[dict[str, Any]]) -> str:
         from modelwright.errors import ModelwrightError
