@@ -53,7 +53,7 @@ class Aligners(Conformance):
                 hold(bool(leaf.grad.any()), "the loss has no gradient but 0")
             with promised(component, "what is no target does not count"):
                 again, _ = component.loss(output + 3 * (1 - inputs["loss_mask"]), inputs)
-                hold(torch.allclose(again, total.detach()), f"the loss is {again:.6g}, and with other context {total.detach():.6g}")
+                hold(torch.allclose(again, total.detach()), f"the loss is {total.detach():.6g}, and with other context {again:.6g}")
             with promised(component, "examples one at a time have the sum and the count of all together"):
                 parts = [component.loss(output[i : i + rows], _rows(inputs, i, rows)) for i in range(0, len(output), rows)]
                 sums = float(sum(part[0] for part in parts)), int(sum(part[1] for part in parts))
