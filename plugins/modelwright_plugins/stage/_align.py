@@ -141,11 +141,11 @@ def _without_router_losses(architecture: Architecture) -> Architecture:
 def _conditions(aligner: Aligner, examples: StoredExamples, tokenizer: Path) -> tuple[Tokens, ...]:
     """The tokens that are put before each row, if the aligner puts any."""
     scores = np.unique(examples.scores)  # NaN once
-    texts = {float(score): aligner.condition(float(score)) for score in scores}
-    if not any(texts.values()):
+    texts = [aligner.condition(float(score)) for score in scores]
+    if not any(texts):
         return ()
     from tokenizers import Tokenizer as Encoder
 
     encoder = Encoder.from_file(str(tokenizer / "tokenizer.json"))
-    tokens = [np.array(encoder.encode(texts[float(score)], add_special_tokens=False).ids, np.int64) for score in scores]
+    tokens = [np.array(encoder.encode(text, add_special_tokens=False).ids, np.int64) for text in texts]
     return tuple(tokens[place] for place in np.searchsorted(scores, examples.scores))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import aligned
+import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -15,6 +17,13 @@ from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine.example_batches import ExampleBatches
 from modelwright_plugins.stage._align import _conditions
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
+
+
+class Told(CRLFT):
+    """Puts a text also before rows that have no score."""
+
+    def condition(self, score: float) -> str:
+        return "not" if math.isnan(score) else super().condition(score)
 
 
 def test_each_row_begins_with_its_classes_text(tmp_path: Path) -> None:
@@ -30,3 +39,6 @@ def test_each_row_begins_with_its_classes_text(tmp_path: Path) -> None:
     for row, score in zip(batch["input_ids"], batch["loss_scores"], strict=True):
         assert row[: 1 if score else 2].tolist() == ([7] if score else [8, 7])
     assert _conditions(SFT(), stored, tmp_path) == ()
+    stored.scores = np.where(np.arange(len(stored.scores)) % 3, stored.scores, np.nan)
+    before = _conditions(Told(better="good", other="not good"), stored, tmp_path)
+    assert [each.tolist() for each in before] == [[8] if np.isnan(score) else [7] if score >= 0.5 else [8, 7] for score in stored.scores]
