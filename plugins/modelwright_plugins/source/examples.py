@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelwright_plugins.source import BadRecord, Source, SourceFile
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datatrove.data import Document
 
 PACKED = 4  # text packs about this well; only for shares of work and the progress bar
-LOOKED = 20  # first records of a file that say its format
+LOOKED, MOST = 20, 1_000  # first records of a file that say its format; where they say none, so many
 ENDINGS = tuple(end + packed for end in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
 BETWEEN = re.compile(r"[\s,]*")
 
@@ -60,20 +60,27 @@ class Examples(Source):
         return [SourceFile(path=p, name=str(p), bytes=p.stat().st_size * (PACKED if p.suffix in packed else 1)) for p in paths]
 
     def read(self, file: SourceFile) -> Iterator[Document | BadRecord]:
-        from modelwright_plugins.source._formats import FORMATS
+        from modelwright_plugins.source._formats import FORMATS, recognized
 
         records = _records(file)
-        first = list(islice(records, LOOKED))
-        name = self.format if self.format != "auto" else self._recognized(file, [one for one, _ in first if isinstance(one, dict)])
-        convert = FORMATS.get(name)
+        first: list[tuple[Any, int]] = []
+        name = self.format
+        if name == "auto":  # the first records that are objects say it, whatever stands between them
+            for record, line in records:
+                if not first and not isinstance(record, dict):
+                    yield _unread(record, line)
+                    continue
+                first.append((record, line))
+                if len(first) in (LOOKED, MOST) and (len(first) == MOST or self._found([one for one, _ in first])):
+                    break
+            name = self._recognized(file, [one for one, _ in first if isinstance(one, dict)]) if first else name
         for record, line in (*first, *records):
-            if isinstance(record, BadRecord):
-                yield record
-            elif not isinstance(record, dict):
-                yield BadRecord(f"expected a JSON object, found {type(record).__name__}", line)
+            if not isinstance(record, dict):
+                yield _unread(record, line)
+            elif self.format == "auto" and (other := recognized(self._renamed(record)) or name) not in (name, "prompt"):
+                yield BadRecord(f"it looks like {other}, and the file like {name}", line)  # what else it says would be lost
             else:
-                assert convert is not None
-                yield self._document(record, file, line, convert)
+                yield self._document(record, file, line, FORMATS[name])
 
     def _renamed(self, record: Mapping[str, Any]) -> dict[str, Any]:
         from modelwright_plugins.source._compared import REPLIES, SCORES
@@ -89,17 +96,26 @@ class Examples(Source):
                     found[name] = [renamed(one, scores) if isinstance(one, dict) else one for one in found[name]]
         return found
 
+    def _found(self, records: list[Any]) -> Counter[str]:
+        """How many of the records say each format. A prompt alone is what any other looks like whose keys are null."""
+        from modelwright_plugins.source._formats import recognized
+
+        said = (recognized(self._renamed(record)) for record in records if isinstance(record, dict))
+        found = Counter(name for name in said if name is not None)
+        if len(found) > 1:
+            del found["prompt"]
+        return found
+
     def _recognized(self, file: SourceFile, records: list[dict[str, Any]]) -> str:
         from modelwright.errors import ModelwrightError
-        from modelwright_plugins.source._formats import FORMATS, recognized
+        from modelwright_plugins.source._formats import FORMATS
 
-        found = {recognized(self._renamed(record)) for record in records}
-        if len(found) == 1 and (name := found.pop()) is not None:
-            return name
-        if not records:
-            return ""  # each is quarantined
-        keys = ", ".join(dict.fromkeys(key for record in records for key in record))
-        several = f", the first records look like {' and '.join(sorted(map(str, found - {None})))}" if len(found - {None}) > 1 else ""
+        found = self._found(records)
+        for name, count in found.items():
+            if 2 * count > found.total():
+                return name
+        keys = ", ".join(list(dict.fromkeys(key for record in records for key in record))[:LOOKED])
+        several = f", the first records look like {' and '.join(sorted(found))}" if found else ""
         raise ModelwrightError(
             f"{file.path}: cannot tell the format by the keys {keys}{several}; set source.format ({', '.join(FORMATS)}),"
             " or source.names where they have other names, such as source.names={prompt: question}",
@@ -132,6 +148,10 @@ class Examples(Source):
         source = {"source": record["source"]} if isinstance(record.get("source"), str) else {}
         metadata = {"example": example, "group": group, **source}
         return Document(text=text, id=f"{file.name}:{line}" if name is None else str(name), metadata=metadata)
+
+
+def _unread(record: Any, line: int) -> BadRecord:
+    return record if isinstance(record, BadRecord) else BadRecord(f"expected a JSON object, found {type(record).__name__}", line)
 
 
 def _group(example: Mapping[str, Any]) -> str:
