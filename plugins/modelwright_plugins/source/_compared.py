@@ -33,8 +33,14 @@ def preference(record: Record) -> Example:
     given = next((record[name] for name in ("prompt", "conversations", "messages") if record.get(name) is not None), None)
     chosen, rejected = key(record, "chosen"), key(record, "rejected")
     both = isinstance(chosen, list) and isinstance(rejected, list)
-    if both and (given is None or (chosen and _turn_is_asked(chosen[0]))):
+    if both and (not given or (chosen and _turn_is_asked(chosen[0]))):
         one, other = ordered(turns(chosen, "chosen")), ordered(turns(rejected, "rejected"))
+        if given and not isinstance(given, str):
+            given = turns(given, "prompt")
+            record = record if given[0]["role"] != "system" else {**record, "system": given[0]["content"]}
+        one, other = with_system(record, one), with_system(record, other)
+        if given and not _agrees(given, one, other):
+            raise Malformed("the prompt is not what chosen and rejected begin with")
         return _pair(record, one, other)
     if given is None:
         if not isinstance(chosen, str) or not isinstance(rejected, str):
@@ -46,6 +52,16 @@ def preference(record: Record) -> Example:
 
 def _turn_is_asked(turn: Any) -> bool:
     return isinstance(turn, dict) and turn.get("role", turn.get("from")) not in ("assistant", "gpt")
+
+
+def _agrees(given: str | list[Message], one: list[Message], other: list[Message]) -> bool:
+    """Is a prompt what two conversations begin with? As text: one of the user's turns (UltraFeedback's is the first), or all of them."""
+    if isinstance(given, str):
+        said = [turn["content"].strip() for turn in one[: shared(one, other)] if turn["role"] == "user"]
+        return not said or given.strip() in said or all(text in given for text in said)  # nothing said alike: told by `_pair`
+    if given[0]["role"] != "system":
+        one, other = (said[int(said[0]["role"] == "system") :] for said in (one, other))
+    return one[: len(given)] == given == other[: len(given)]
 
 
 def _common(one: str, other: str) -> tuple[str, str, str]:
@@ -83,7 +99,8 @@ def _compared(record: Record, asked: list[Message], chosen: list[Message], rejec
 
 def anthropic(record: Record) -> Example:
     """Anthropic's HH: {"chosen", "rejected"}, each "\\n\\nHuman: … \\n\\nAssistant: …" with the same beginning (Bai et al. 2022)."""
-    return _pair(record, spoken(key(record, "chosen"), "chosen"), spoken(key(record, "rejected"), "rejected"))
+    one, other = spoken(key(record, "chosen"), "chosen"), spoken(key(record, "rejected"), "rejected")
+    return _pair(record, with_system(record, one), with_system(record, other))
 
 
 def ranking(record: Record) -> Example:

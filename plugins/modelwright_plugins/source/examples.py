@@ -64,7 +64,7 @@ class Examples(Source):
 
         records = _records(file)
         first: list[tuple[Any, int]] = []
-        name = self.format
+        name: str = self.format
         if name == "auto":  # the first records that are objects say it, whatever stands between them
             for record, line in records:
                 if not first and not isinstance(record, dict):
