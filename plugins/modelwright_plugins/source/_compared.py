@@ -94,6 +94,8 @@ def _compared(record: Record, asked: list[Message], chosen: list[Message], rejec
     scores = None if None in found else [number(score, "score") for score in found]
     if scores is None and record.get("margin") is not None:
         scores = [number(record["margin"], "margin"), 0.0]
+    if scores is not None and scores[0] < scores[1]:  # what goes by scores would learn the opposite of what goes by the label
+        raise Malformed("rejected has the better score")
     return made("preference", asked, [chosen, rejected]) | {"scores": scores}
 
 

@@ -61,3 +61,11 @@ def test_a_prompt_that_disagrees_is_malformed(tmp_path, record, prompt, agrees):
         assert found.metadata["example"] == read(tmp_path, record).metadata["example"]
     else:
         assert isinstance(found, BadRecord) and found.reason == "the prompt is not what chosen and rejected begin with"
+
+
+@pytest.mark.parametrize("scores", [{"score_chosen": 1, "score_rejected": 9}, {"chosen_score": -1, "rejected_score": 0}, {"margin": -0.5}])
+def test_scores_that_contradict_the_label_are_malformed(tmp_path, scores):
+    found = read(tmp_path, LISTS | scores)
+    assert isinstance(found, BadRecord) and found.reason == "rejected has the better score"
+    level = read(tmp_path, LISTS | dict.fromkeys(scores, 0)).metadata["example"]
+    assert level["scores"] == [0.0, 0.0]
