@@ -60,9 +60,9 @@ class Examples(Artifact):
     `PART_rows.npy` int64 [rows + 1], where rows begin in tokens; `PART_examples.npy` int64 [examples + 1], where examples begin in rows;
     `PART_scores.npy` float32 [rows], NaN: none; `PART.jsonl`, a line an example: {"id", "group", "source"?, "answer"?}.
     A row is a prompt and a reply, and ends in the end-of-document token; where kind is "prompt" it is a prompt, ready to be answered.
-    `examples.json`: {"kind", "vocab_size", "end_of_document", "template" (the Jinja itself), "loss_on", "train" and "held_out":
-    {"examples", "rows", "tokens", "targets", "longest" (tokens in the longest row)}, "dropped": {reason: examples}, "cut_prompts":
-    examples whose prompts were made shorter}."""
+    `examples.json`: {"kind", "vocab_size", "end_of_document", "template" (the Jinja itself), "loss_on", "tokenizer" (SHA-256 of its
+    tokenizer.json), "train" and "held_out": {"examples", "rows", "tokens", "targets", "longest" (tokens in the longest row)},
+    "dropped": {reason: examples}, "cut_prompts": examples whose prompts were made shorter}."""
 
     name: ClassVar[str] = "examples"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 Part = Literal["train", "held_out"]
 PARTS: tuple[Part, ...] = ("train", "held_out")
 TYPES = {"tokens": "<i4", "mask": "|u1", "values": "<f4", "rows": "<i8", "examples": "<i8", "scores": "<f4"}
+
+
+def tokenizer_hash(tokenizer: Path) -> str:
+    """SHA-256 of the tokenizer of a `Tokenizer` folder. ModelwrightError: there is none."""
+    try:
+        return hashlib.sha256((tokenizer / "tokenizer.json").read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelwrightError(f"{tokenizer / 'tokenizer.json'}: cannot read the tokenizer ({error.strerror})") from error
 
 
 class StoredExamples:
@@ -55,6 +64,15 @@ class StoredExamples:
         if found.ndim != 1 or found.dtype != np.dtype(TYPES[name]):
             raise ModelwrightError(f"{file}: expected one dimension of {np.dtype(TYPES[name])}, found {found.dtype} {found.shape}")
         return found
+
+    def check_tokenizer(self, tokenizer: Path) -> None:
+        """ModelwrightError if the rows are tokens of another tokenizer than this `Tokenizer` folder's."""
+        theirs = self.about.get("tokenizer")  # None: written before it was kept
+        if theirs is not None and theirs != (own := tokenizer_hash(tokenizer)):
+            raise ModelwrightError(
+                f"{self.folder}: its tokens are of another tokenizer (tokenizer.json of SHA-256 {theirs[:12]}…) than the model's "
+                f"({tokenizer}: {own[:12]}…): run `prepare` with the model's tokenizer"
+            )
 
     def __len__(self) -> int:
         """Examples."""

@@ -54,6 +54,7 @@ class Alignment(Training):
                 f"{examples.folder}: its tokens are others than the model's: {examples.vocab_size} with the end of a document "
                 f"{examples.end_of_document}, and the model has {base.vocab_size} and {base.end_of_document}"
             )
+        examples.check_tokenizer(tokenizer)
         self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length))
         batches = ExampleBatches.of(
             examples,

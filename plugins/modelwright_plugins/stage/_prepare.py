@@ -15,10 +15,11 @@ import numpy as np
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts.documents import read, split
-from modelwright_plugins.artifacts.examples import PARTS, ExamplesWriter
+from modelwright_plugins.artifacts.examples import PARTS, ExamplesWriter, tokenizer_hash
 from modelwright_plugins.progress import progress
 from modelwright_plugins.source._formats import messages as conversation
 from modelwright_plugins.source._turns import Malformed, readable
+from modelwright_plugins.stage._shown import hidden, hides_tools
 
 if TYPE_CHECKING:
     from modelwright_plugins.artifacts import Documents
@@ -80,6 +81,7 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
         "vocab_size": encoder.encoder.vocab_size,
         "end_of_document": encoder.encoder.end_of_document,
         "template": encoder.template,
+        "tokenizer": tokenizer_hash(encoder.encoder.folder),
         "loss_on": stage.loss_on,
         **{part: writer.close() for part, writer in writers.items()},
         "dropped": dict(sorted(dropped.items())),
@@ -131,11 +133,14 @@ def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, sta
     """The rows of each example, in order, and whether its prompt was cut; or why it is left out."""
     asked = [_asked(example) for _, example in ready]
     prompts = bool(ready) and ready[0][1]["kind"] == "prompt"
-    chats = iter(encoder.encode([one for each in asked for one in each], whole=prompts))
+    every = [one for each in asked for one in each]
+    chats, hides = iter(encoder.encode(every, whole=prompts)), iter(hides_tools(every, encoder))
     end, most = encoder.encoder.end_of_document, stage.max_length
     for (document, example), each in zip(ready, asked, strict=True):
-        mine = list(islice(chats, len(each)))
+        mine, untold = list(islice(chats, len(each))), any(list(islice(hides, len(each))))
         try:
+            if untold:
+                raise Left("the template's text does not show its tools")
             rows = [_row(chat, example, place, end, stage.loss_on) for place, chat in enumerate(mine)]
             shorter: dict[str, Any] | None = example
             while most is not None and _longest(rows) > most:
@@ -178,14 +183,19 @@ def _row(chat: Chat | ModelwrightError, example: Mapping[str, Any], place: int, 
         raise Left(str(chat))
     tokens = chat.tokens
     mask = np.zeros(len(tokens), np.uint8)
-    if example["kind"] == "prompt":
+    said = [turn for turn in example["prompt"] if turn["role"] == "assistant"]
+    before, prompt = len(said), example["kind"] == "prompt"
+    said += [] if prompt else [turn for turn in example["replies"][place] if turn["role"] == "assistant"]
+    if len(chat.turns) != len(said):
+        raise Left(f"the template marks {len(chat.turns)} of {len(said)} turns of the assistant")
+    learned = [number >= before and (loss_on == "every" or number == len(said) - 1) for number in range(len(said))]
+    if why := hidden(chat, said, learned):
+        raise Left(why)
+    if prompt:
         return tokens, mask, None
-    before, own = (sum(turn["role"] == "assistant" for turn in said) for said in (example["prompt"], example["replies"][place]))
-    if len(chat.turns) != before + own:
-        raise Left(f"the template marks {len(chat.turns)} of {before + own} turns of the assistant")
-    learned = chat.turns[before:] if loss_on == "every" else chat.turns[-1:]
-    for begin, stop in learned:
-        mask[chat.within(begin, stop)] = 1
+    for (begin, stop), target in zip(chat.turns, learned, strict=True):
+        if target:
+            mask[chat.within(begin, stop)] = 1
     values = _values(chat, example) if example["kind"] == "steps" else None
     if not len(tokens) or tokens[-1] != end:
         tokens, mask = np.append(tokens, np.int32(end)), np.append(mask, np.uint8(1))

@@ -30,7 +30,7 @@ class Encoder:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        file = folder / "tokenizer.json"
+        self.folder, file = folder, folder / "tokenizer.json"
         try:
             raw = file.read_text(encoding="utf-8")
             self.hugging_face: tokenizers.Tokenizer = Tokenizer.from_str(raw)

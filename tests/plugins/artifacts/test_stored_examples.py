@@ -1,5 +1,6 @@
 """Examples are read as they were written, in numpy's own format; files that do not fit each other are told."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -65,3 +66,18 @@ def test_files_that_do_not_fit_are_told(tmp_path):
     (tmp_path / "examples.json").unlink()
     with pytest.raises(ModelwrightError, match=r"examples\.json: expected what `prepare` writes"):
         StoredExamples(tmp_path)
+
+
+def test_examples_of_another_tokenizer_are_refused(tmp_path):
+    about, own, other = written(tmp_path), tmp_path / "own", tmp_path / "other"
+    for folder in (own, other):
+        folder.mkdir()
+        (folder / "tokenizer.json").write_text(folder.name)
+    StoredExamples(tmp_path).check_tokenizer(other)  # written before the hash was kept
+    (tmp_path / "examples.json").write_text(json.dumps({**about, "tokenizer": hashlib.sha256(b"own").hexdigest()}))
+    stored = StoredExamples(tmp_path)
+    stored.check_tokenizer(own)
+    with pytest.raises(ModelwrightError, match=r"are of another tokenizer .* run `prepare` with the model's tokenizer"):
+        stored.check_tokenizer(other)
+    with pytest.raises(ModelwrightError, match="cannot read the tokenizer"):
+        stored.check_tokenizer(tmp_path)
