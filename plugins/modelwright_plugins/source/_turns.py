@@ -86,7 +86,7 @@ def _turn(value: Any, what: str) -> Message:
     role = key(value, "role", "from")
     if not isinstance(role, str) or role not in ROLES:
         raise Malformed(f"unknown role {role!r}"[:60])
-    kept = {name: shallow(value[name], name) for name in KEPT if value.get(name) is not None}
+    kept = {name: shallow(value[name], name) for name in KEPT if value.get(name) not in (None, [], "")}
     for name in {*kept} - {"tool_calls"}:
         if not isinstance(kept[name], str):
             raise Malformed(f"{name} is no string")
