@@ -23,6 +23,7 @@ from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.example_batches import ExampleBatches, Tokens
 from modelwright_plugins.engine.log_probabilities import Divergence, of_all
 from modelwright_plugins.engine.loop import Trainer
+from modelwright_plugins.engine.position import Position
 from modelwright_plugins.engine.trainer import assembled
 from modelwright_plugins.stage._training import Training
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
@@ -66,6 +67,8 @@ class Alignment(Training):
             pack=stage.pack,
             before=_conditions(aligner, examples, tokenizer),
         )
+        if self.first:
+            print(f"  {_epochs(Position.after(stage.steps, stage.ramp()).trained, batches)}", flush=True)
         known = self._known(examples) if aligner.needs_reference else None
         whole_below(self.first_weights.path)
         if (step := checkpoint.latest(self.first_weights.path)) is None:
@@ -130,6 +133,12 @@ class Alignment(Training):
             unfinished.replace(self.job.out / REFERENCE)
             (self.job.out / "reference.json").write_text(json.dumps(self._identity(batches.examples)), encoding="utf-8")
         return found
+
+
+def _epochs(drawn: int, batches: ExampleBatches) -> str:
+    """How often a training sees its examples."""
+    what = "examples" if batches.sequences is None else f"sequences that {len(batches.examples):,} examples are packed into"
+    return f"{drawn / batches.count:,.2f} epochs: {drawn:,} draws from {batches.count:,} {what}"
 
 
 def _without_router_losses(architecture: Architecture) -> Architecture:
