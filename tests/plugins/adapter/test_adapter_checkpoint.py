@@ -27,10 +27,13 @@ def bases(rank: int, models: int, out: str) -> None:
         joined(rank, 1, number)
         aligned.base(Path(out) / f"{number}" / "base0")
         aligned.examples(Path(out) / f"{number}" / "examples0", "preference")
+        for what in ("base", "examples"):  # the same for the run that nothing interrupts
+            (Path(out) / f"{number}" / f"{what}1").symlink_to(f"{what}0")
 
 
 def stages(rank: int, adapters: list[Any], layouts: list[dict[str, Any]], out: str) -> list[dict[str, Any]]:
-    """Of each adapter: what SFT's checkpoint holds, and the logits of the model from it, and from what was merged."""
+    """Of each adapter: what DPO's checkpoint holds, the logits of the model from it, and from what was merged, and the metrics of a run
+    that was stopped and of one that was not."""
     import modelwright_plugins.conformance.training as training
     from modelwright.component import Job
     from modelwright.hooks import discover
@@ -46,8 +49,11 @@ def stages(rank: int, adapters: list[Any], layouts: list[dict[str, Any]], out: s
         for steps in (2, 4):  # it stops, and goes on
             joined(rank, 2, next(group))
             aligned.aligned(Case(DPO(), "preference", layout), steps, folder)
+        joined(rank, 2, next(group))
+        aligned.aligned(Case(DPO(), "preference", layout), 4, folder, 1)
         one = folder / "out0" / "checkpoint"
         told: dict[str, Any] = {"card": json.loads((one / "adapter.json").read_text()), "saved": _saved(one), "logits": None}
+        told["metrics"] = [_metrics(folder / name) for name in ("out0", "out1")]
         (merged := folder / "merged").mkdir(exist_ok=True)
         if rank == 0:
             told["logits"] = [_logits(one, next(group)), _logits(folder / "base0", next(group))]
@@ -69,6 +75,11 @@ def stages(rank: int, adapters: list[Any], layouts: list[dict[str, Any]], out: s
         found.append(told)
     training.built_in = whole
     return found
+
+
+def _metrics(folder: Path) -> list[dict[str, float]]:
+    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in step.items() if name != "tokens_per_second"} for step in found]
 
 
 def _saved(folder: Path) -> list[str]:
@@ -96,10 +107,14 @@ def test_a_checkpoint_is_the_adapter_alone(tmp_path: Path) -> None:
     adapters = [LoRA(rank=4, alpha=64), QLoRA(rank=4, block=16, alpha=64), Series(size=8)]
     layouts: list[dict[str, Any]] = [{"tensor": 2, "sequence": True}, {"data": 2}, {"pipeline": 2}]
     on_ranks(bases, 1, tmp_path, groups=len(adapters), models=len(adapters), out=str(tmp_path))
-    found = on_ranks(stages, 2, tmp_path, groups=30, adapters=adapters, layouts=layouts, out=str(tmp_path))[0]
+    found = on_ranks(stages, 2, tmp_path, groups=40, adapters=adapters, layouts=layouts, out=str(tmp_path))[0]
     for number, (adapter, told) in enumerate(zip(adapters, found, strict=True)):
         assert told["saved"] and all(".adapter." in name for name in told["saved"])
         assert told["card"]["base"]["path"] == str(tmp_path / f"{number}" / "base0") and told["card"]["base"]["step"] == 7
+        stopped, whole = told["metrics"]
+        assert [step["step"] for step in stopped] == [1, 2, 3, 4] and whole[2]["loss"] != whole[0]["loss"]
+        for one, other in zip(stopped, whole, strict=True):
+            assert one == pytest.approx(other, rel=1e-9, abs=1e-12)
         learned, base, *merged = told["logits"]
         assert abs(learned - base).max() > 1e-3  # it has learned something
         if adapter.merges:
