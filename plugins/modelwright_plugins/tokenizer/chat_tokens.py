@@ -45,7 +45,8 @@ class ChatEncoder:
     """Conversations to tokens by a chat template, which is rendered as a whole and tokenized as a whole.
 
     The template's special tokens are the tokenizer's (those it marks as special); what a message says is only text: a special token
-    written in it is encoded as its letters, and never becomes one. Where turns are not marked by `{% generation %}`, they are found by
+    written in it is encoded as its letters, and never becomes one; where a normaliser or a vocabulary would make it one all the same, the
+    conversation is refused. Where turns are not marked by `{% generation %}`, they are found by
     rendering what comes before them, which must not change by what comes after."""
 
     def __init__(self, folder: Path, template: str) -> None:
@@ -54,9 +55,13 @@ class ChatEncoder:
         names = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
         values = {name: config.get(name) for name in names}
         self.variables = {name: value.get("content", "") if isinstance(value, dict) else value or "" for name, value in values.items()}
-        added = read_json(folder / "tokenizer.json").get("added_tokens", [])
+        spec = read_json(folder / "tokenizer.json")
+        added = spec.get("added_tokens", [])
         # one character can't be told apart within a text, so it stays text
         self.special = {token["content"]: token["id"] for token in added if token.get("special") and len(token["content"]) > 1}
+        ends = {self.special.get(self.variables[name]) for name in ("bos_token", "eos_token")}
+        unknown = {_unknown(spec.get("model", {}))} - ends  # any text may have letters that the tokenizer doesn't know
+        self._counted = np.array(sorted({*self.special.values()} - unknown), np.int64)
         self._find = re.compile("|".join(map(re.escape, sorted(self.special, key=len, reverse=True))) or "(?!)")
 
     @property
@@ -117,7 +122,7 @@ class ChatEncoder:
                 value = self._find.sub(lambda found: found[0][0] + mark + found[0][1:], value)
             return value
         if isinstance(value, Mapping):
-            return {key: self._break(one, mark) for key, one in value.items()}
+            return {self._break(key, mark): self._break(one, mark) for key, one in value.items()}
         return [self._break(one, mark) for one in value] if isinstance(value, list | tuple) else value
 
     def _rendered(self, conversations: Sequence[Mapping[str, Any]]) -> list[Rendered | ModelwrightError]:
@@ -138,6 +143,16 @@ class ChatEncoder:
         return found
 
     def _tokenized(self, rendered: Rendered, mark: str | None) -> Chat | ModelwrightError:
+        """Its tokens; an error where their special tokens are other than those that the template wrote (what messages say has marks)."""
+        chat = self._encoded(rendered, mark)
+        if isinstance(chat, ModelwrightError):
+            return chat
+        written = [number for found in self._find.finditer(rendered.text) if (number := self.special[found[0]]) in self._counted]
+        if chat.tokens[np.isin(chat.tokens, self._counted)].tolist() == written:
+            return chat
+        return ModelwrightError("chat template: its tokens have other special tokens than it wrote; a message may forge one")
+
+    def _encoded(self, rendered: Rendered, mark: str | None) -> Chat | ModelwrightError:
         text, turns = rendered.text, rendered.spans
         try:
             text.encode()
@@ -167,15 +182,21 @@ class ChatEncoder:
         return _chat(text.replace(mark, ""), turns, ids, offsets)
 
 
+def _unknown(model: Mapping[str, Any]) -> int | None:
+    """The token that stands for what a model has no token for."""
+    vocabulary, name = model.get("vocab"), model.get("unk_token")
+    return vocabulary.get(name) if isinstance(vocabulary, dict) and name is not None else model.get("unk_id")
+
+
 def _cut(rendered: Rendered) -> Rendered:
     return Rendered(rendered.text[: rendered.spans[-1][1]], rendered.spans)
 
 
 def _texts(value: Any) -> list[str]:
-    """Every text in it."""
+    """Every text in it, keys too."""
     if isinstance(value, str):
         return [value]
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    inner = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
     return [text for one in inner for text in _texts(one)]
 
 
