@@ -90,6 +90,11 @@ def _turn(value: Any, what: str) -> Message:
     for name in {*kept} - {"tool_calls"}:
         if not isinstance(kept[name], str):
             raise Malformed(f"{name} is no string")
+    weight = value.get("weight")
+    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
+        raise Malformed("a turn's weight is neither 0 nor 1")
+    if weight == 0 and ROLES[role] == "assistant":  # OpenAI's: no target
+        kept["weight"] = 0
     content = value.get("content", value.get("value"))
     if content is None and "tool_calls" in kept:
         content = ""

@@ -27,7 +27,8 @@ class Examples(Source):
     """Examples for aligners: ShareGPT, OpenAI, Alpaca, TRL, Anthropic, UltraFeedback, in JSON Lines or a JSON array.
 
     A document's `metadata["example"]` is {"kind", "prompt": [messages], "replies": [[messages], …], "scores", "labels", "steps"?,
-    "tools"?, "answer"?}, with messages of {"role": "system" | "user" | "assistant" | "tool", "content"}. By kind: conversation: one
+    "tools"?, "answer"?}, with messages of {"role": "system" | "user" | "assistant" | "tool", "content"}; an assistant's with OpenAI's
+    "weight": 0 is no target. By kind: conversation: one
     reply, a whole conversation, or what follows the prompt; preference: the chosen and the rejected reply; ranking: replies, best first;
     unpaired: one, with the score 1 (thumbs up) or 0; reward: one, with its reward; steps: one, "steps" joined by line ends, with a label
     each; prompt: none. Its text is all that is said; its group is a hash of what is asked first, so that one prompt is never both in

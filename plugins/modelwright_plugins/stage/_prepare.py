@@ -188,17 +188,20 @@ def _row(chat: Chat | ModelwrightError, example: Mapping[str, Any], place: int, 
     said += [] if prompt else [turn for turn in example["replies"][place] if turn["role"] == "assistant"]
     if len(chat.turns) != len(said):
         raise Left(f"the template marks {len(chat.turns)} of {len(said)} turns of the assistant")
-    learned = [number >= before and (loss_on == "every" or number == len(said) - 1) for number in range(len(said))]
+    wanted = range(before if loss_on == "every" else max(before, len(said) - 1), len(said))
+    learned = [number in wanted and turn.get("weight") != 0 for number, turn in enumerate(said)]
     if why := hidden(chat, said, learned):
         raise Left(why)
     if prompt:
         return tokens, mask, None
+    if not any(learned):
+        raise Left("no turn of the assistant is a target: their weights are 0")
     for (begin, stop), target in zip(chat.turns, learned, strict=True):
         if target:
             mask[chat.within(begin, stop)] = 1
     values = _values(chat, example) if example["kind"] == "steps" else None
     if not len(tokens) or tokens[-1] != end:
-        tokens, mask = np.append(tokens, np.int32(end)), np.append(mask, np.uint8(1))
+        tokens, mask = np.append(tokens, np.int32(end)), np.append(mask, np.uint8(learned[-1]))
         values = None if values is None else np.append(values, np.float32(np.nan))
     return tokens, mask, values
 

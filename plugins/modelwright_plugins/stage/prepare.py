@@ -18,9 +18,9 @@ class Prepare(Stage):
 
     A row is a prompt and a reply, rendered and tokenized as a whole; targets are tokens of the assistant's turns (`{% generation %}` in the
     template, as transformers' `return_assistant_tokens_mask` takes them), and the end-of-document token, which comes after the last
-    turn so that a model learns to stop. What a prompt says is never a target, and no reply is ever cut: an example with a row that is too
-    long is left out as a whole, and counted, as is one whose text a filter edited (its turns still hold what was taken out), and one
-    with tools, tool calls or reasoning that the template does not write: the model would learn an empty reply.
+    turn so that a model learns to stop. What a prompt says is never a target, nor a turn of weight 0. No reply is ever cut: an example
+    with a row that is too long is left out as a whole, and counted, as is one whose text a filter edited (its turns still hold what was
+    taken out), and one with tools, tool calls or reasoning that the template does not write: the model would learn an empty reply.
     """
 
     takes: ClassVar[tuple[type[Artifact], ...]] = (Documents, Tokenizer)

@@ -31,6 +31,10 @@ def form(kind, prompt, *replies, scores=None, **more):
 HUMAN = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]
 GOOD = {
     "messages": ({"messages": [s("S"), u("Hi"), a("Ho")]}, form("conversation", [], [s("S"), u("Hi"), a("Ho")])),
+    "messages weights": (
+        {"messages": [u("Hi") | {"weight": 0}, a("Ho") | {"weight": 0}, u("Hu"), a("He") | {"weight": 1}]},
+        form("conversation", [], [u("Hi"), a("Ho") | {"weight": 0}, u("Hu"), a("He")]),
+    ),
     "messages parts": (
         {"messages": [u([{"type": "text", "text": "Hi"}]), a("Ho")]},
         form("conversation", [], [u("Hi"), a("Ho")]),
@@ -146,6 +150,7 @@ BAD = {  # format: what, why
         ([1], "expected a JSON object, found list"),
         ("{", "not JSON"),
         ({"messages": [u("Hi"), a("Ho") | {"reasoning_content": 7}]}, "reasoning_content is no string"),
+        *(({"messages": [u("Hi"), a("Ho") | {"weight": one}]}, "a turn's weight is neither 0 nor 1") for one in (0.5, "1", True, -1, [])),
         ({"messages": [u("Hi"), a("Ho")], "tools": "{"}, "tools are not JSON"),
         ({"messages": [u("Hi"), a("Ho")], "tools": "[" * 900 + "]" * 900}, "tools nested over 60 deep"),
         ({"messages": [u("Hi"), a("Ho")], "tools": "[" * 99999}, "tools are not JSON"),

@@ -85,6 +85,22 @@ def test_a_conversation_by_hand(tmp_path, tokenizer):
     assert stored.about["template"].startswith("{#-") and stored.about["dropped"] == {}
 
 
+def test_turns_of_weight_0_are_no_targets(tmp_path, tokenizer):
+    out = {"weight": 0}
+    first, last, none = ([u("Q"), a("A") | one, u("R"), a("B") | other] for one, other in ((out, {}), ({}, out), (out, out)))
+    chatml = "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n{}\n<|im_start|>user\nR<|im_end|>\n<|im_start|>assistant\n{}"
+    expected = {
+        "plain": ["User: Q\n\nAssistant: A$\n\nUser: R\n\nAssistant:[ B$]", "User: Q\n\nAssistant:[ A$]\n\nUser: R\n\nAssistant: B$"],
+        "chatml": [chatml.format("A<|im_end|>", "[B<|im_end|>$]"), chatml.format("[A<|im_end|>]", "B<|im_end|>$")],
+    }
+    for template, rows in expected.items():
+        (tmp_path / template).mkdir()
+        folder = prepared(tmp_path / template, tokenizer, [form("conversation", [], one) for one in (first, last, none)], template=template)
+        stored = StoredExamples(folder)
+        assert stored.about["dropped"] == {"no turn of the assistant is a target: their weights are 0": 1}
+        assert [shown(stored, row, tokenizer) for row in range(len(stored))] == rows
+
+
 def test_loss_on_the_last_turn_and_a_stop_that_the_template_has_not(tmp_path, tokenizer, capsys):
     folder = prepared(tmp_path, tokenizer, [form("conversation", [], TALK)], template="chatml", loss_on="last")
     assert shown(StoredExamples(folder), 0, tokenizer) == (
