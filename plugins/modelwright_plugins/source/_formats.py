@@ -56,8 +56,9 @@ def alpaca(record: Record) -> Example:
     """Stanford Alpaca: {"instruction", "input"?, "output"}; LLaMA-Factory's "system" and "history": [[asked, answered], …]. An input comes
     after its instruction, on a line of its own, as LLaMA-Factory joins them."""
     asked = string(key(record, "instruction"), "instruction")
-    if record.get("input"):
-        asked += "\n" + string(record["input"], "input")
+    more = record.get("input")
+    if more and not (isinstance(more, str) and more.isspace()):
+        asked += "\n" + string(more, "input")
     said: list[Message] = []
     for pair in listed(record["history"], "history") if record.get("history") else []:
         if not isinstance(pair, list) or len(pair) != 2:

@@ -87,8 +87,8 @@ def _turn(value: Any, what: str) -> Message:
     if not isinstance(role, str) or role not in ROLES:
         raise Malformed(f"unknown role {role!r}"[:60])
     kept = {name: shallow(value[name], name) for name in KEPT if value.get(name) not in (None, [], "")}
-    for name in {*kept} - {"tool_calls"}:
-        if not isinstance(kept[name], str):
+    for name in kept:
+        if name != "tool_calls" and not isinstance(kept[name], str):
             raise Malformed(f"{name} is no string")
     weight = value.get("weight")
     if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):

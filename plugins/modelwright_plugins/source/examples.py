@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PACKED = 4  # text packs about this well; only for shares of work and the progress bar
 LOOKED, MOST = 20, 1_000  # first records of a file that say its format; where they say none, so many
 ENDINGS = tuple(end + packed for end in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
+BOM = b"\xef\xbb\xbf"
 BETWEEN = re.compile(r"[\s,]*")
 
 
@@ -183,16 +184,18 @@ def _records(file: SourceFile) -> Iterator[tuple[Any, int]]:
 
     from modelwright_plugins.source.jsonl import _lines
 
-    number = 0
+    number, begun = 0, False
     try:
         lines = _lines(file.path)
         for number, line in enumerate(lines, 1):
-            if not line.strip():
+            said = line.removeprefix(BOM if number == 1 else b"").strip()
+            if not said:
                 continue
-            if number == 1 and line.lstrip(b"\xef\xbb\xbf").lstrip()[:1] == b"[" and ".json" in file.path.suffixes:
-                yield from _array(line + b"".join(lines))
+            if not begun and said[:1] == b"[" and ".json" in file.path.suffixes:
+                yield from _array(b"\n" * (number - 1) + line.removeprefix(BOM) + b"".join(lines))
                 return
-            yield _parsed(line, number), number
+            begun = True
+            yield _parsed(said, number), number
     except (EOFError, zlib.error) as error:
         yield BadRecord(f"the compressed file is damaged: {error}", number + 1), number + 1
 
@@ -214,7 +217,7 @@ def _array(raw: bytes) -> Iterator[tuple[Any, int]]:
 
     decoder = json.JSONDecoder(parse_constant=constant)
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         yield BadRecord("not JSON: the file is not UTF-8", line), line

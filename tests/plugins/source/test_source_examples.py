@@ -61,6 +61,7 @@ GOOD = {
         {"instruction": "Add.", "input": "2, 2", "output": "4", "history": [["Hi", "Ho"]], "system": "S"},
         form("conversation", [], [s("S"), u("Hi"), a("Ho"), u("Add.\n2, 2"), a("4")]),
     ),
+    "alpaca, an input of spaces": ({"instruction": "Hi", "input": " \n", "output": "Ho"}, form("conversation", [], [u("Hi"), a("Ho")])),
     "alpaca without input": ({"instruction": "Hi", "input": "", "output": "Ho"}, form("conversation", [], [u("Hi"), a("Ho")])),
     "prompt_completion": ({"prompt": "Hi", "completion": "Ho"}, form("conversation", [u("Hi")], [a("Ho")])),
     "prompt_completion messages": (
@@ -150,6 +151,7 @@ BAD = {  # format: what, why
         ([1], "expected a JSON object, found list"),
         ("{", "not JSON"),
         ({"messages": [u("Hi"), a("Ho") | {"reasoning_content": 7}]}, "reasoning_content is no string"),
+        ({"messages": [a("Hi") | {"tool_call_id": 7, "reasoning_content": 7, "name": 7}]}, "name is no string"),  # not as hashes fall
         *(({"messages": [u("Hi"), a("Ho") | {"weight": one}]}, "a turn's weight is neither 0 nor 1") for one in (0.5, "1", True, -1, [])),
         ({"messages": [u("Hi"), a("Ho")], "tools": "{"}, "tools are not JSON"),
         ({"messages": [u("Hi"), a("Ho")], "tools": "[" * 900 + "]" * 900}, "tools nested over 60 deep"),
@@ -224,3 +226,16 @@ def test_an_array_has_lines_too(tmp_path):
         assert (found[1].reason, found[1].line) == ("it ends with the user's turn", where)
         assert found[0].id == f"{tmp_path / name}:2"
     assert found[2].reason.startswith("not JSON")
+
+
+@pytest.mark.parametrize("before", [b"\n", b" \r\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n\n"])
+def test_an_array_may_begin_after_empty_lines(tmp_path, before):
+    raw = before + b"[\n" + json.dumps(GOOD["messages"][0]).encode() + b",\n7]"
+    (tmp_path / "x.json").write_bytes(raw)
+    source = Examples(paths=[str(tmp_path / "x.json")])
+    found, bad = source.read(source.files()[0])
+    assert found.metadata["example"] == GOOD["messages"][1] and found.id.endswith(f":{before.count(10) + 2}")
+    assert (bad.line, bad.reason) == (before.count(10) + 3, "expected a JSON object, found int")
+    (tmp_path / "x.json").write_bytes(before + json.dumps(GOOD["messages"][0]).encode())  # JSON Lines, whatever its name
+    (found,) = source.read(source.files()[0])
+    assert found.metadata["example"] == GOOD["messages"][1]

@@ -86,8 +86,8 @@ def test_a_conversation_by_hand(tmp_path, tokenizer):
 
 
 def test_turns_of_weight_0_are_no_targets(tmp_path, tokenizer):
-    out = {"weight": 0}
-    first, last, none = ([u("Q"), a("A") | one, u("R"), a("B") | other] for one, other in ((out, {}), ({}, out), (out, out)))
+    talks = ([u("Q"), a("A") | {"weight": one}, u("R"), a("B") | {"weight": other}] for one, other in ((0, 1), (1, 0), (0, 0)))
+    examples = [form("conversation", [], said) for said in talks]
     chatml = "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n{}\n<|im_start|>user\nR<|im_end|>\n<|im_start|>assistant\n{}"
     expected = {
         "plain": ["User: Q\n\nAssistant: A$\n\nUser: R\n\nAssistant:[ B$]", "User: Q\n\nAssistant:[ A$]\n\nUser: R\n\nAssistant: B$"],
@@ -95,8 +95,7 @@ def test_turns_of_weight_0_are_no_targets(tmp_path, tokenizer):
     }
     for template, rows in expected.items():
         (tmp_path / template).mkdir()
-        folder = prepared(tmp_path / template, tokenizer, [form("conversation", [], one) for one in (first, last, none)], template=template)
-        stored = StoredExamples(folder)
+        stored = StoredExamples(prepared(tmp_path / template, tokenizer, examples, template=template))
         assert stored.about["dropped"] == {"no turn of the assistant is a target: their weights are 0": 1}
         assert [shown(stored, row, tokenizer) for row in range(len(stored))] == rows
 
