@@ -257,7 +257,7 @@ def test_settings_that_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = written(tmp_path, pages(1))
     real = extract.importlib.util.find_spec
     monkeypatch.setattr(extract.importlib.util, "find_spec", lambda name: None if name == "resiliparse" else real(name))
-    with pytest.raises(ModelwrightError, match=r"source\.extractor=resiliparse: .* pip install 'modelwright\[web\]'"):
+    with pytest.raises(ModelwrightError, match=r"source\.extractor=resiliparse: .* pip install -e '\.\[web\]'"):
         Warc(paths=[path], extractor="resiliparse").files()
     assert len(Warc(paths=[path], extractor="none").files()) == 1
 
