@@ -47,18 +47,22 @@ class InProcess(Executor):
         """Run one task; None, or what it failed for."""
         import traceback
         from collections import deque
+        from concurrent.futures import ThreadPoolExecutor
         from contextlib import redirect_stderr
 
-        try:
+        def work() -> None:
             with log.open("w", encoding="utf-8") as out, redirect_stderr(out):
                 data = None
                 for step in steps:
                     data = step(data, rank, tasks)
                 deque(data or (), maxlen=0)  # steps are generators: this makes them work
-        except ModelwrightError:
-            raise  # it would fail again
-        except Exception as error:
-            told = traceback.TracebackException.from_exception(error, capture_locals=self.locals)
-            log.write_text("".join(told.format()), encoding="utf-8")
-            return f"{type(error).__name__}: {error}"
-        return None
+
+        with ThreadPoolExecutor(1) as thread:
+            error = thread.submit(work).exception()
+        if error is None:
+            return None
+        if isinstance(error, ModelwrightError):
+            raise error  # it would fail again
+        told = traceback.TracebackException.from_exception(error, capture_locals=self.locals)
+        log.write_text("".join(told.format()), encoding="utf-8")
+        return f"{type(error).__name__}: {error}"
