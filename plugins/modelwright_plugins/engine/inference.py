@@ -33,7 +33,7 @@ def open_model(
 ) -> Iterator[TrainedModel]:
     """The model of the checkpoint's newest whole step, on all ranks of `parallel` together. An adapter's is that of the weights that it
     was trained on, with it."""
-    from modelwright_plugins.adapter._saved import load
+    from modelwright_plugins.engine.adapted import load
     from modelwright_plugins.engine.model import build
 
     registry = discover().registry

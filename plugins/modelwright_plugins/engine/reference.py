@@ -37,7 +37,7 @@ class Reference:
     @classmethod
     def of(cls, folder: Path, batches: Batches | ExampleBatches, how: Mapping[str, Any]) -> Reference:
         """The newest whole step of a checkpoint's folder. Raises ModelwrightError if it is not for these batches."""
-        from modelwright_plugins.adapter._saved import whole_below
+        from modelwright_plugins.engine.adapted import refuse_adapter
 
         card, ours = ModelCard.read(folder / "model.json", discover().registry), batches.vocabulary
         for what, one, other in (
@@ -50,7 +50,7 @@ class Reference:
             raise ModelwrightError(
                 f"{folder}: the model was trained on sequences of {card.sequence_length}, and these are of {batches.length}"
             )
-        whole_below(folder)
+        refuse_adapter(folder)
         if (step := checkpoint.latest(folder)) is None:
             raise ModelwrightError(f"{folder} holds no whole checkpoint")
         chunks = model.build(card.architecture, **how, vocab_size=card.vocab_size, sequence_length=card.sequence_length)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.adapter import Adapter
-from modelwright_plugins.adapter._saved import AdapterCard, whole_below
 from modelwright_plugins.aligner import Aligner
 from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer
 from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine import checkpoint
+from modelwright_plugins.engine.adapted import AdapterCard, refuse_adapter
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.example_batches import ExampleBatches, Tokens
 from modelwright_plugins.engine.log_probabilities import Divergence, of_all
@@ -70,7 +70,7 @@ class Alignment(Training):
         if self.first:
             print(f"  {_epochs(Position.after(stage.steps, stage.ramp()).trained, batches)}", flush=True)
         known = self._known(examples) if aligner.needs_reference else None
-        whole_below(self.first_weights.path)
+        refuse_adapter(self.first_weights.path)
         if (step := checkpoint.latest(self.first_weights.path)) is None:
             raise ModelwrightError(f"{self.first_weights.path} holds no whole checkpoint")
         if self.first and not done:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.adapter._saved import whole_below
 from modelwright_plugins.artifacts import Tokenizer, TokenShards
 from modelwright_plugins.engine import checkpoint
+from modelwright_plugins.engine.adapted import refuse_adapter
 from modelwright_plugins.engine.batches import Batches
 from modelwright_plugins.engine.blend import BlendTexts
 from modelwright_plugins.engine.card import ModelCard
@@ -49,7 +49,7 @@ class Pretraining(Training):
 
     def _newest(self, name: str, folder: Path) -> int:
         """The newest whole step in the folder that setting `name` names, if it is of this model."""
-        whole_below(folder)
+        refuse_adapter(folder)
         if why := self.card.difference(ModelCard.read(folder / "model.json", self.job.hooks.registry)):
             raise ModelwrightError(f"train.{name}={folder}: {why}")
         if (step := checkpoint.latest(folder)) is None:

@@ -28,8 +28,8 @@ class Merge(Stage):
 
     def run(self, job: Job) -> dict[str, Any]:
         from modelwright.errors import ModelwrightError
-        from modelwright_plugins.adapter._saved import load
         from modelwright_plugins.engine import checkpoint, model
+        from modelwright_plugins.engine.adapted import load
         from modelwright_plugins.engine.card import ModelCard
         from modelwright_plugins.engine.start import started
         from modelwright_plugins.engine.trainer import how

@@ -82,7 +82,7 @@ def load(folder: Path, chunks: list[MegatronModule], registry: Registry) -> tupl
     return checkpoint.load(folder, step, chunks, None), card.adapter
 
 
-def whole_below(folder: Path) -> None:
+def refuse_adapter(folder: Path) -> None:
     """ModelwrightError if the checkpoint holds an adapter where weights to train further are wanted."""
     if (folder / FILE).is_file():
         raise ModelwrightError(f"{folder} holds an adapter; to train further on it, merge it into its model first (the stage merge)")
