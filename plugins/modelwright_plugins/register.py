@@ -54,6 +54,7 @@ def modelwright_register(registry: Registry) -> None:
     kind("stability", "Stability", default="finite")
     kind("tracker", "Tracker", many=True, default="jsonl")
     kind("generator", "Generator", default="sampling")
+    kind("reward", "Reward", many=True)
 
     def add(kind: str, module: str, **components: str) -> None:
         for name, attribute in components.items():
@@ -148,6 +149,8 @@ def modelwright_register(registry: Registry) -> None:
     add("tracker", "jsonl", jsonl="Jsonl")
     add("tracker", "wandb", wandb="WandB")
     add("generator", "sampling", sampling="Sampling")
+    add("reward", "length", length="Length")
+    add("reward", "contains", contains="Contains")
     add("stage", "curate", curate="Curate")
     add("stage", "train_tokenizer", train_tokenizer="TrainTokenizer")
     add("stage", "tokenize", tokenize="Tokenize")
