@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -48,6 +49,14 @@ class Batches:
         begin = first + part * share
         examples = [self.example(number) for number in range(begin, begin + share)]
         return {name: torch.from_numpy(np.stack([example[name] for example in examples])) for name in examples[0]}
+
+    def positions(self, batch: Mapping[str, torch.Tensor]) -> int:
+        """Of each sequence of a batch."""
+        return self.length
+
+    def tokens(self, drawn: int) -> int:
+        """Positions of the first so many sequences."""
+        return drawn * self.length
 
     def example(self, number: int) -> dict[str, NDArray[np.generic]]:
         # 1 sets these numbers apart from those that shuffle

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -35,14 +35,16 @@ class Row:
 
 @dataclass(frozen=True)
 class ExampleBatches:
-    """Examples, each as `rows` rows, in a random order each epoch. Each row is filled up at its end to `length` positions, which nothing
-    sees and which are no targets. Where they are packed, one "example" is a sequence of several rows that don't see each other."""
+    """Examples, each as `rows` rows, in a random order each epoch. The rows of a batch are filled up at their ends to the longest, to a
+    multiple of `multiple` positions, which nothing sees and which are no targets. Where they are packed, one "example" is a sequence of
+    several rows that don't see each other."""
 
     examples: StoredExamples
     vocabulary: Vocabulary
-    length: int  # positions a row
+    length: int  # positions of a row at most
     seed: int
     rows: int = 1  # of each example in a batch
+    multiple: int = 1  # a batch's positions are a multiple of it, or `length`: what the layout and the kernels can share out
     before: tuple[Tokens, ...] = ()  # what is put before each stored row; none: nothing
     sequences: list[list[int]] | None = None  # stored rows that stand in one sequence; None: each example by itself
     reference: NDArray[np.float32] | None = None  # [stored rows] log-probability of its targets under the first weights
@@ -52,7 +54,7 @@ class ExampleBatches:
     @classmethod
     def of(
         cls, examples: StoredExamples, aligner: Aligner, vocabulary: Vocabulary, *, length: int, global_batch: int, seed: int,
-        pack: bool = False, before: tuple[Tokens, ...] = (),
+        pack: bool = False, multiple: int = 1, before: tuple[Tokens, ...] = (),
     ) -> ExampleBatches:  # fmt: skip
         """Raises ModelwrightError if rows are longer than a sequence, or there are fewer than `global_batch` examples, or sequences."""
         about = f"{examples.folder} ({examples.part})"
@@ -68,9 +70,7 @@ class ExampleBatches:
             )
         replies = int(np.diff(examples.first_rows).max()) if len(examples) else 0
         sequences = packed(lengths, length) if pack and aligner.packs else None
-        found = cls(
-            examples, vocabulary, length, seed, aligner.rows(replies), before=before, sequences=sequences, mismatched=aligner.mismatched
-        )
+        found = cls(examples, vocabulary, length, seed, aligner.rows(replies), multiple, before, sequences, mismatched=aligner.mismatched)
         if replies > found.rows:
             raise ModelwrightError(f"{about} has examples of {replies} replies; aligner {type(aligner).__name__} takes {found.rows}")
         if found.count < global_batch:
@@ -102,6 +102,23 @@ class ExampleBatches:
                 found[MISMATCHED + "reference"] = torch.from_numpy(self.mismatched_reference[numbers])
         return found
 
+    def positions(self, batch: Mapping[str, torch.Tensor]) -> int:
+        """Of each row of a batch."""
+        return int(batch["input_ids"].shape[1])
+
+    def tokens(self, drawn: int) -> int:
+        """Positions of the first so many draws, over all epochs; without what only fills up."""
+        epochs, place = divmod(drawn, self.count)
+        return int(epochs * self._tokens.sum() + self._tokens[_order(self.seed, epochs, self.count)[:place]].sum())
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        """[examples or sequences] positions that are no filler."""
+        rows = np.maximum(self.examples.lengths + np.array([len(tokens) for tokens in self.before] or 0) - 1, 0)
+        if self.sequences is not None:
+            return np.array([rows[stored].sum() for stored in self.sequences])
+        return np.diff(np.concatenate([[0], rows.cumsum()])[self.examples.first_rows])
+
     def number(self, drawn: int) -> int:
         """Which example, or sequence, is drawn as the one of this number, over all epochs."""
         epoch, place = divmod(drawn, self.count)
@@ -114,8 +131,9 @@ class ExampleBatches:
         return found | {"loss_scores": torch.tensor(scores, dtype=torch.float32)}
 
     def laid(self, sequences: Sequence[Sequence[Row]]) -> dict[str, torch.Tensor]:
-        """Sequences of rows that don't see each other: tensors [sequences, length, …]."""
-        shape = (len(sequences), self.length)
+        """Sequences of rows that don't see each other: tensors [sequences, positions, …]."""
+        longest = max(sum(len(row.tokens) - 1 for row in rows) for rows in sequences)
+        shape = (len(sequences), min(self.length, -(-max(longest, 1) // self.multiple) * self.multiple))
         text, labels = np.full(shape, self.vocabulary.end_of_document, np.int64), np.full(shape, IGNORED, np.int64)
         groups = np.zeros(shape, np.int64)
         for place, rows in enumerate(sequences):

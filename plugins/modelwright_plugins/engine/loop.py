@@ -56,16 +56,17 @@ class Trainer:
         """The metrics of each update up to `steps`, the same on every rank; `done` is where training stands, and moves on (a number:
         so many updates are done, and nothing was skipped).
 
-        step, tokens (seen up to here), loss (nats a token), grad_norm (before clipping; not of an update that FP16 lets pass), lr,
-        tokens_per_second; what the objective measures; loss_scale under FP16. Raises Spike, with `done` as before the update.
+        step, tokens (read up to here, without what only fills up a batch), loss (of an objective nats a token), grad_norm (before
+        clipping; not of an update that FP16 lets pass), lr, tokens_per_second; what the objective measures; loss_scale under FP16. Raises
+        Spike, with `done` as before the update.
         """
         position = Position.after(done, self.ramp) if isinstance(done, int) else done
-        device, a_sequence = next(self.chunks[0].parameters()).device, self.batches.length * self.batches.rows
+        device = next(self.chunks[0].parameters()).device
         with ThreadPoolExecutor(1) as ahead:  # the next batch is made while this one is computed
             batch = ahead.submit(self._batch, position.drawn, position.trained)
             while position.updates < self.steps:
                 began, step, size = time.perf_counter(), position.updates + 1, self.ramp.size(position.trained)
-                factor = self.schedule.factor(step, self.steps)
+                before, factor = self.read(position), self.schedule.factor(step, self.steps)
                 for group in self.optimizer.param_groups:
                     group["lr"] = group["peak_lr"] * factor
                 self._seed(step)
@@ -82,15 +83,21 @@ class Trainer:
                 if why := self.stability.spike(position.losses, loss, grad_norm):  # before anything is saved
                     raise Spike(why, step, position.drawn + size)
                 position.updated(size, loss, self.stability.window)
+                now = self.read(position)
                 yield {
                     "step": step,
-                    "tokens": position.trained * a_sequence,
+                    "tokens": now,
                     **means,
                     **({"grad_norm": grad_norm} if updated else {}),
                     "lr": self.optimizer.param_groups[0]["peak_lr"] * factor,
-                    "tokens_per_second": size * a_sequence / (time.perf_counter() - began),
+                    "tokens_per_second": (now - before) / (time.perf_counter() - began),
                     **({"loss_scale": scale} if scale else {}),
                 }
+
+    def read(self, position: Position) -> int:
+        """Tokens trained on."""
+        skipped = [(each["first"], each["first"] + each["sequences"]) for each in position.skipped]
+        return self.batches.tokens(position.drawn) - sum(self.batches.tokens(end) - self.batches.tokens(begin) for begin, end in skipped)
 
     def _seed(self, step: int) -> None:
         """Dropout depends on the step and this rank's place alone, so resuming is exact; ranks with other tokens have other places."""
@@ -115,7 +122,7 @@ class Trainer:
             data_iterator=[iter(rows) for _ in self.chunks],
             model=self.chunks,
             num_microbatches=len(micro),
-            seq_length=self.batches.length,
+            seq_length=self.batches.positions(batch),
             micro_batch_size=size,
             forward_only=False,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from modelwright_plugins.architecture import Architecture
+    from modelwright_plugins.parallel import Parallel
     from modelwright_plugins.stage.align import Align
 
 REFERENCE = "reference.npy"
@@ -65,6 +67,7 @@ class Alignment(Training):
             global_batch=stage.global_batch,
             seed=job.seed,
             pack=stage.pack,
+            multiple=_multiple(job.parts["parallel"]),
             before=_conditions(aligner, examples, tokenizer),
         )
         if self.first:
@@ -97,7 +100,7 @@ class Alignment(Training):
         found = self._computed(trainer, batches, aligner) if known is None else known
         rows = len(examples.scores)
         batches = replace(batches, reference=found[:rows], mismatched_reference=found[rows:] if aligner.mismatched else None)
-        beside = Divergence(trainer.chunks, batches.length) if aligner.mismatched else None
+        beside = Divergence(trainer.chunks) if aligner.mismatched else None
         return replace(trainer, batches=batches, reference=beside)
 
     def _identity(self, examples: StoredExamples) -> dict[str, Any]:
@@ -133,6 +136,11 @@ class Alignment(Training):
             unfinished.replace(self.job.out / REFERENCE)
             (self.job.out / "reference.json").write_text(json.dumps(self._identity(batches.examples)), encoding="utf-8")
         return found
+
+
+def _multiple(layout: Parallel) -> int:
+    """Positions that can be shared out over a layout's ranks, and that FP8 takes, in blocks of 32."""
+    return math.lcm(32, layout.tensor * 2 * layout.context)
 
 
 def _epochs(drawn: int, batches: ExampleBatches) -> str:

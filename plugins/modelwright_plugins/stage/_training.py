@@ -111,9 +111,9 @@ class Training(ABC):
                 log = tracker.open(self.job.out, self.job.config, step=self.position.updates)
                 logs.append((tracker, log))
                 closing.callback(forgiving(tracker)(log.close))
-        length, ramp = self.trainer.batches.length * self.trainer.batches.rows, self.stage.ramp()
-        bar = closing.enter_context(progress("training", Position.after(self.stage.steps, ramp).trained * length, "tok"))
-        bar.update(self.position.trained * length)
+        tokens, last = self.trainer.batches.tokens, Position.after(self.stage.steps, self.stage.ramp())
+        bar = closing.enter_context(progress("training", tokens(last.trained), "tok"))
+        bar.update(self.trainer.read(self.position))
         return logs, bar
 
     def _tell(self, whole: list[int]) -> None:

@@ -57,7 +57,7 @@ def test_micro_batches_and_packing(tmp_path: Path) -> None:
     ]
     (one,), (other,), (tight,), (loose,) = run(cases, tmp_path)
     same(one, other)
-    assert tight[0]["tokens"] == PACKED * 40 and loose[0]["tokens"] == 24 * 40
+    assert tight[0]["tokens"] == loose[0]["tokens"] < PACKED * 40  # what only fills up is not counted
     for name in ("loss", "grad_norm"):
         assert tight[0][name] == pytest.approx(loose[0][name], rel=1e-6 if name == "loss" else 1e-5)
 

@@ -29,7 +29,7 @@ from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 def made(folder: Path, kind: str, aligner: Aligner, **changes: Any) -> ExampleBatches:
     if not folder.exists():
         examples(folder, kind)
-    sizes = {"length": LENGTH, "global_batch": 8, "seed": 3}
+    sizes = {"length": LENGTH, "global_batch": 8, "seed": 3, "multiple": LENGTH}
     return ExampleBatches.of(StoredExamples(folder), aligner, Vocabulary(VOCABULARY, 0), **{**sizes, **changes})
 
 
@@ -142,3 +142,33 @@ def test_rankings_of_fewer_replies_are_filled_up(tmp_path: Path) -> None:
     assert batches.rows == REPLIES["ranking"]
     found = batches.stored([0, -1])
     assert found["loss_mask"][1].sum() == 0 and found["loss_scores"][1].isnan() and found["loss_mask"][0].sum() > 0
+
+
+@pytest.mark.parametrize(("kind", "aligner", "pack"), [("preference", DPO(), False), ("conversation", SFT(), True)])
+def test_a_batch_is_as_long_as_its_longest_row(kind: str, aligner: Aligner, pack: bool, tmp_path: Path) -> None:
+    batches = made(tmp_path / "e", kind, aligner, pack=pack, multiple=4)
+    lengths, whole = set(), replace(batches, multiple=LENGTH)
+    for first in range(0, batches.count, 2):
+        batch, full = batches.batch(first, 2), whole.batch(first, 2)
+        real = int((full["attention_mask"][:, :, 1] - full["attention_mask"][:, :, 0]).shape[1])
+        positions = batches.positions(batch)
+        assert real == LENGTH and positions % 4 == 0
+        stored = [
+            sum(len(batches.examples.row(row)[0]) - 1 for row in rows)
+            for n in range(first, first + 2)
+            for rows in (
+                [batches.sequences[batches.number(n)]]
+                if batches.sequences is not None
+                else [[row] for row in batches.examples.rows_of(batches.number(n))]
+            )
+        ]
+        assert positions - 4 < max(stored) <= positions
+        assert batches.tokens(first + 2) - batches.tokens(first) == sum(stored)
+        for name, value in batch.items():
+            assert torch.equal(
+                value.nan_to_num(7), full[name][:, :positions].nan_to_num(7) if value.dim() > 1 else full[name].nan_to_num(7)
+            )
+        assert (full["labels"][:, positions:] < 0).all()
+        lengths.add(positions)
+    assert pack or len(lengths) > 1
+    assert batches.tokens(3 * batches.count) == 3 * batches.tokens(batches.count)
