@@ -70,6 +70,7 @@ def modelwright_register(registry: Registry) -> None:
     add("source", "conversations", conversations="Conversations")
     add("source", "mixture", mixture="Mixture")
     add("source", "examples", examples="Examples")
+    add("source", "order_dialogues", order_dialogues="OrderDialogues")
     add("filter", "language", language="Language", language_langid="LangId", language_fasttext="FastTextLanguage")
     add("filter", "gopher", gopher_quality="GopherQuality", gopher_repetition="GopherRepetition")
     add("filter", "c4", c4_quality="C4Quality", c4_paragraph="C4Paragraph", c4_badwords="C4BadWords")
