@@ -10,9 +10,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwright_plugins.powers import codes_of, powers_to
+
 WORD = re.compile(r"\w+")
-BASE = 0xD1342543DE82EF95  # odd, so that it has an inverse modulo 2^64
-KEPT = 1 << 19  # powers that stay in memory, 4 MB twice; longer texts' are computed again each time
 
 
 def word_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -22,11 +22,11 @@ def word_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.in
     two prefix sums over all characters, divided by the power at the word's beginning.
     """
     lower = [text.lower() for text in texts]  # each by itself: what becomes of a capital sigma depends on what follows it
-    codes = np.frombuffer("\n".join(lower).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    codes = codes_of("\n".join(lower))
     inside = _in_words()[codes]
     edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
     begins, ends = edges[::2], edges[1::2]
-    powers, inverses = _powers(KEPT) if len(codes) <= KEPT else _powers.__wrapped__(len(codes))
+    powers, inverses = powers_to(len(codes))
     sums = np.zeros(len(codes) + 1, dtype=np.uint64)
     np.cumsum(codes * powers[: len(codes)], out=sums[1:])
     hashes = mixed((sums[ends] - sums[begins]) * inverses[begins])
@@ -39,17 +39,6 @@ def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-@cache
-def _powers(count: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """BASE^i and BASE^-i modulo 2^64 for i below `count`."""
-    found = []
-    for base in (BASE, pow(BASE, -1, 2**64)):
-        powers = np.full(count, base, dtype=np.uint64)
-        powers[:1] = 1
-        found.append(np.cumprod(powers, dtype=np.uint64))
-    return found[0], found[1]
 
 
 @cache

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelwright_plugins.filter._keywords import UNSPACED, unspaced
+from modelwright_plugins.filter._keywords import ALONE, unspaced
+from modelwright_plugins.filter._runs import runs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 ASCII = string.punctuation.encode()
-ALONE = re.compile("([" + "".join(f"{chr(low)}-{chr(high)}" for low, high in UNSPACED) + "])")
-BASE = np.uint64(0x9E3779B97F4A7C15 | 1)
 
 
 def words(text: str) -> list[str]:
@@ -103,7 +102,7 @@ class Evaluation:
         self.orders = {length: self._sorted(length, np.array(places, np.int64)) for length, places in sorted(begins.items())}
 
     def _sorted(self, length: int, places: Ints) -> tuple[Any, Ints, Any, int]:
-        ((_, every),) = _hashes(self.text, [length])
+        ((_, every),) = runs(self.text, [length])
         hashes = every[places]
         order = np.argsort(hashes, kind="stable")
         bits = max(12, int(len(places) * 16).bit_length())
@@ -119,7 +118,7 @@ class Evaluation:
         ids = np.fromiter(map(self.vocabulary.get, found, repeat(-1)), np.int64, len(found))
         unknown = np.concatenate([[0], np.cumsum(ids < 0)])
         overlaps = []
-        for n, every in _hashes(ids, [*self.orders]):
+        for n, every in runs(ids, [*self.orders]):
             hashes, places, there, shift = self.orders[n]
             at = np.flatnonzero(unknown[n:] == unknown[:-n])  # where n known words begin
             hashed = every[at]
@@ -130,14 +129,3 @@ class Evaluation:
                 same = [int(p) for p in places[first:last] if np.array_equal(self.text[p : p + n], ids[begin : begin + n])]
                 overlaps += [(int(begin), n, place) for place in same]
         return overlaps
-
-
-def _hashes(ids: Ints, lengths: list[int]) -> Iterator[tuple[int, Any]]:
-    """Each of the ascending lengths n with the hashes of each n words in a row, [len(ids) - n + 1] uint64."""
-    mixed = (ids.astype(np.uint64) + np.uint64(1)) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(31)
-    total = np.zeros(len(ids), np.uint64)
-    for n in range(1, min(lengths[-1], len(ids)) + 1):
-        total = total[: len(ids) - n + 1] * BASE + mixed[n - 1 :]
-        if n in lengths:
-            yield n, total

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
-from modelwright_plugins.filter._evaluation import ALONE, _hashes
+from modelwright_plugins.filter._keywords import ALONE
+from modelwright_plugins.filter._runs import runs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Bags:
         if len(self._hash) > KNOWN:
             self._hash.clear()
         hashes = np.fromiter(map(self._hash.__getitem__, words), np.uint64, len(words))
-        found = [every >> np.uint64(64 - self.bits) for _, every in _hashes(hashes.view(np.int64), [*range(1, self.ngram + 1)])]
+        found = [every >> np.uint64(64 - self.bits) for _, every in runs(hashes.view(np.int64), [*range(1, self.ngram + 1)])]
         together: NDArray[np.int64] = np.concatenate(found).view(np.int64) if found else np.zeros(0, np.int64)
         return together
 

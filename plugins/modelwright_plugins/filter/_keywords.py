@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ import ahocorasick
 
 # Thai, Lao, Myanmar, Khmer, Hiragana to CJK compatibility forms, ideographs of the other planes: written without spaces
 UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+ALONE = re.compile("([" + "".join(f"{chr(low)}-{chr(high)}" for low, high in UNSPACED) + "])")  # each character of theirs
 
 
 def unspaced(word: str) -> bool:

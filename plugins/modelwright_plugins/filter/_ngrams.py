@@ -12,10 +12,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwright_plugins.filter._powers import codes_of, powers_to
 from modelwright_plugins.filter._text import Text
+from modelwright_plugins.powers import codes_of, powers_to
 
 SHIFT, FACTOR = np.uint32(16), np.uint32(0x9E3779B1)
+MIX = np.uint64(0xD6E8FEB86659FD93)  # brings what differs into the upper half of a hash
 _NONE = np.zeros(0, np.int64)
 
 
@@ -163,7 +164,7 @@ class Grams:
         powers, inverses = powers_to(len(joined) + 1)
         sums = np.zeros(len(joined) + 1, np.uint64)
         np.cumsum(codes * powers[: len(joined)], out=sums[1:])
-        return sums[self.ends], inverses[self.ends]
+        return sums[self.ends], inverses[self.ends] * MIX
 
     def keys(self, n: int) -> NDArray[np.uint32]:
         sums, inverses = self.hashes

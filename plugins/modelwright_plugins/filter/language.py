@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelwright.errors import nearest
 from modelwright_plugins.filter import Filter
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ class Language(Filter):
 
     def __post_init__(self) -> None:
         _some(self.languages)
+
+    def problems(self) -> list[str]:
+        import pycld2  # 20 ms
+
+        return super().problems() + _unknown(self.languages, {code for _, code in pycld2.LANGUAGES}, "CLD2")
 
     def build(self) -> BaseFilter:
         from modelwright_plugins.filter._language import CLD2
@@ -47,6 +53,9 @@ class LangId(Filter):
             raise ValueError(f"min_confidence is {self.min_confidence}; it is a probability from 0 to 1")
         if self.max_characters is not None and self.max_characters < 1:
             raise ValueError(f"max_characters is {self.max_characters}; it is at least 1, or null")
+
+    def problems(self) -> list[str]:
+        return super().problems() + _unknown(self.languages, LANGID, "py3langid")
 
     def build(self) -> BaseFilter:
         from modelwright_plugins.filter._language import Py3LangId
@@ -91,8 +100,20 @@ class FastTextLanguage(Filter):
 
 
 FASTTEXT = 793712314  # with which its files begin
+LANGID_CODES = (
+    "ace af am an ar ary arz as az ba bcl be bg bn br bs ca crh cs cy da de dz el en eo es et eu ext fa fi fo fr fuv fy ga gcf gcr "
+    "gd gl gom grc gu gug guw ha hbo he hi hr ht hu hy id ig is it ja jv ka kab kik kk km kn ko ku ky la lb lg lij ln lo lt ltg lv "
+    "mg mk ml mn mr ms mt my ne nl nn no nso oc om or pa pcm pl ps pt qu ro ru rw sa sdh se si sk sl sn so sq sr st sv sw ta te tg "
+    "th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue zh zu zxx"
+)
+LANGID = frozenset(LANGID_CODES.split())
+"""The languages of py3langid 0.4's own model, which takes a second to load."""
 
 
 def _some(languages: tuple[str, ...]) -> None:
     if not languages:
         raise ValueError("languages: expected at least one, for example [en]")
+
+
+def _unknown(languages: tuple[str, ...], known: Collection[str], whose: str) -> list[str]:
+    return [f"languages: {whose} knows no language {code!r}{nearest(code, known)}" for code in languages if code not in known]

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from modelwright_plugins import powers
 from modelwright_plugins.deduper import _words
 from modelwright_plugins.deduper._words import word_hashes
 
@@ -42,10 +43,11 @@ def test_equal_words_and_only_those_have_equal_hashes():
 
 @pytest.mark.parametrize("kept", [1, 1 << 19])
 def test_a_hash_is_the_polynomial_wherever_the_word_is(kept, monkeypatch):
-    monkeypatch.setattr(_words, "KEPT", kept)
+    monkeypatch.setattr(powers, "KEPT", kept)
+    monkeypatch.setattr(powers, "_kept", {"count": 0})
     values = []
     for word in ["a", "zebra", "x" * 5000]:
-        value = sum(ord(letter) * pow(_words.BASE, place, 2**64) for place, letter in enumerate(word)) % 2**64
+        value = sum(ord(letter) * pow(powers.BASE, place, 2**64) for place, letter in enumerate(word)) % 2**64
         values.append(_words.mixed(np.array([value], dtype=np.uint64))[0])
     hashes, counts = word_hashes(["A Zebra", "", "- " * 4000 + "x" * 5000, "zebra"])
     assert counts.tolist() == [2, 0, 1, 1] and hashes.tolist() == [values[0], values[1], values[2], values[1]]

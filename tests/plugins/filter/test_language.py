@@ -2,7 +2,7 @@ import pytest
 from datatrove.data import Document
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.filter.language import Language
+from modelwright_plugins.filter.language import LANGID, LangId, Language
 
 ENGLISH = "The committee met on Tuesday to discuss the new rules, and most of its members agreed with what had been proposed."
 GERMAN = "Der Ausschuss traf sich am Dienstag, um die neuen Regeln zu besprechen, und die meisten Mitglieder stimmten zu."
@@ -45,3 +45,17 @@ def test_wrong_languages():
         Language(languages=("english",)).build()
     with pytest.raises(ValueError, match="at least one"):
         Language(languages=())
+
+
+def test_unknown_languages_are_told_before_anything_runs():
+    (line,) = Language(languages=("en", "english")).problems()
+    assert line.startswith("languages: CLD2 knows no language 'english'")
+    (line,) = LangId(languages=("zh-Hant",)).problems()
+    assert line.startswith("languages: py3langid knows no language 'zh-Hant'")
+    assert Language(languages=("zh-Hant",)).problems() == LangId(languages=("en", "yue")).problems() == []
+
+
+def test_the_list_of_languages_is_the_models():
+    from modelwright_plugins.filter._language import langid
+
+    assert set(langid().labels) == LANGID
