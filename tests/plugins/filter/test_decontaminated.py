@@ -13,7 +13,7 @@ from datatrove.data import Document
 from datatrove.utils.text import ngrams
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.filter import _evaluation
+from modelwright_plugins.filter import _runs
 from modelwright_plugins.filter._evaluation import words
 from modelwright_plugins.filter.decontamination import Decontamination
 
@@ -125,7 +125,7 @@ def slow(evaluation, texts, n):
 def test_planted_overlaps_are_found_exactly(tmp_path, n, base, monkeypatch):
     """With a base of 0 the hash is of the last word only: what meets by hash must still be compared."""
     if base is not None:
-        monkeypatch.setattr(_evaluation, "BASE", np.uint64(base))
+        monkeypatch.setattr(_runs, "BASE", np.uint64(base))
     dice = Random(n)
     vocabulary = [f"w{i}" for i in range(40 if n == 3 else 6)] + ["it's", "A", "--", "co-op"]
     examples = [" ".join(dice.choices(vocabulary, k=dice.randint(2, 30))) for _ in range(40)]
