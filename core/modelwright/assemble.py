@@ -1,7 +1,7 @@
 """Assemble: a frozen config becomes the list of stages, each with its built components, checked end to end before anything runs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,30 +47,35 @@ def assemble(config: Mapping[str, Any], registry: Registry) -> list[Bound]:
 
 def problems(bound: list[Bound], config: Mapping[str, Any]) -> list[str]:
     """Everything that would stop the run, one line each: missing inputs, and what each stage says of its own parts."""
-    found = []
-    earlier = Path(config["from"]) if config["from"] else None
-    there = set()
-    if earlier and not (earlier / "manifest.json").is_file():
-        found.append(f"from: {earlier} is not the folder of a run (it has no manifest.json)")
-    elif earlier:
-        try:
-            stages = json.loads((earlier / "manifest.json").read_text(encoding="utf-8"))["stages"]
-            there = {name for stage in stages.values() for name in stage.get("artifacts", {})}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            found.append(f"from: {earlier / 'manifest.json'} is damaged")
+    found, there = list[str](), set[str]()
+    try:
+        there = {name for _, artifacts in made(config["from"]) for name in artifacts}
+    except ModelwrightError as e:
+        found, there = [str(e)], {kind.name for b in bound for kind in b.producers}  # that is enough to say
+    lacking = "stage {2!r} takes {1}, which no stage before it makes: add one, or name a run that has it: from=RUN"
+    lacking = "from: no finished stage of {0} made {1}, which stage {2!r} takes" if config["from"] else lacking
     for b in bound:
-        for kind, producer in b.producers.items():
-            if producer is None and earlier is None:
-                found.append(
-                    f"stage {b.name!r} takes {kind.name}, which no stage before it makes: add one, or name a run that has it: from=RUN"
-                )
-            elif producer is None and there and kind.name not in there:
-                found.append(f"from: no finished stage of {earlier} made {kind.name}, which stage {b.name!r} takes")
+        missing = [kind.name for kind, producer in b.producers.items() if producer is None and kind.name not in there]
+        found += [lacking.format(config["from"], name, b.name) for name in missing]
         try:
             found += [f"{b.name}: {line}" for line in b.stage.problems(b.parts)]
         except ModelwrightError as e:
             found.append(f"{b.name}: {e}")
     return found
+
+
+def made(run: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each stage of a run, the last first, then of the run that this one was `from`, and so on back: its folder and its artifacts."""
+    seen = list[Path]()
+    while run and (folder := Path(run)) not in seen and (not seen or (folder / "manifest.json").exists()):  # one far back may be gone
+        seen.append(folder)
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            run = manifest.get("from")
+            yield from [(folder / name, {**record.get("artifacts", {})}) for name, record in reversed(manifest["stages"].items())]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+            why = "it has no manifest.json" if isinstance(e, FileNotFoundError) else "its manifest.json is damaged"
+            raise ModelwrightError(f"from: {folder} is not the folder of a run ({why})") from None
 
 
 def _build(kind: str, node: Any, registry: Registry) -> Any:

@@ -45,7 +45,7 @@ class RegistrySource(ConfigSource):
         return config_path.strip("/") in {"", *discover().registry.picked}
 
     def is_config(self, config_path: str) -> bool:
-        return config_path == "kinds" or _split(config_path) in discover().registry.entries
+        return config_path == "kinds" or tuple(config_path.strip("/").removesuffix(".yaml").rsplit("/", 1)) in discover().registry.entries
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return [] if results_filter == ObjectType.GROUP else discover().registry.names(config_path.strip("/"))
@@ -58,7 +58,7 @@ class RegistrySource(ConfigSource):
             config: dict[str, Any] = {"defaults": [*picks, "_self_"], **settings, **_stage_defaults(registry)}
             package: str | None = "_global_"
         else:
-            kind, name = _split(config_path)
+            kind, name = config_path.strip("/").removesuffix(".yaml").rsplit("/", 1)
             given = defaults(registry.load(kind, name)).items()  # keys of a field that is a dict are its own, and any may be set
             config = {RESERVED: name, **{k: OmegaConf.create(v, flags={"struct": False}) if isinstance(v, dict) else v for k, v in given}}
             package = f"{kind}.{name}" if registry.kinds[kind].many else None
@@ -193,10 +193,6 @@ def _stage_defaults(registry: Registry) -> dict[str, Any]:
         with contextlib.suppress(ModelwrightError):  # a stage that does not import stops only the recipes that name it
             found[name] = defaults(registry.load("stage", name))
     return found
-
-
-def _split(config_path: str) -> tuple[str, str]:
-    return config_path.strip("/").removesuffix(".yaml").rpartition("/")[::2]
 
 
 def below(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:

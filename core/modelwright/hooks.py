@@ -108,10 +108,9 @@ class Hooks:
         """Call a run-time hook: `tryfirst`, then by plugins' names, then `trylast`. One that fails warns; only `Pruned` comes through."""
         found = getattr(self._manager.hook, hook).get_hookimpls()
         for implementation in sorted(found, key=lambda i: (i.trylast - i.tryfirst, i.plugin_name)):
-            given = {name: arguments[name] for name in implementation.argnames}
-            wanted = {name: copy.deepcopy(v) if isinstance(v, Mapping) else v for name, v in given.items()}  # it may change its own
+            given = {n: copy.deepcopy(v) if isinstance(v := arguments[n], Mapping) else v for n in implementation.argnames}  # its own
             try:
-                implementation.function(**wanted)
+                implementation.function(**given)
             except (Exception, SystemExit) as e:
                 if isinstance(e, Pruned) and hook not in {"on_error", "on_run_end"}:  # they come too late
                     raise

@@ -4,6 +4,7 @@ Alone, Modelwright starts all ranks. Started on every rank by torchrun or Slurm 
 which stage is next; each starts its own rank of it (docs/decisions/launch.md).
 """
 
+import contextlib
 import functools
 import itertools
 import json
@@ -135,10 +136,8 @@ def _stop(started: Mapping[int, subprocess.Popen[bytes]]) -> None:
     """End every rank and whatever it started (checkpoint writers outlive their parent otherwise)."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for process in started.values():
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, sign)
-            except ProcessLookupError:
-                continue
         _wait(started, 5.0)
 
 

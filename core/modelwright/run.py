@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from modelwright import launch
-from modelwright.assemble import Bound, assemble, problems
+from modelwright.assemble import Bound, assemble, made, problems
 from modelwright.component import Artifact, Job
 from modelwright.errors import ModelwrightError, Pruned
 from modelwright.hooks import Hooks, discover
@@ -48,8 +48,8 @@ def resume(folder: Path) -> dict[str, Any]:
 def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
     config, hooks = read_config(folder), discover()
     told = {key: config[key] for key in ("recipe", "seed", "from", "next")}
-    made = told | {"overrides": overrides, "versions": versions(), "plugins": plugins(), "git": git_state(), "stages": {}}
-    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else made
+    manifest = told | {"overrides": overrides, "versions": versions(), "plugins": plugins(), "git": git_state(), "stages": {}}
+    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else manifest
     bound = assemble(config, hooks.registry)
     if found := problems([b for b in bound if manifest["stages"].get(b.name, {}).get("status") != "finished"], config):
         raise ModelwrightError("\n".join(found))
@@ -82,8 +82,8 @@ def _go_on(folder: Path, overrides: list[str]) -> dict[str, Any]:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The frozen config of a run."""
-    wanted = {"recipe": (str, type(None)), "seed": int, "stages": list, "from": (str, type(None)), "run": dict}
-    return _read(folder / CONFIG, yaml.safe_load, wanted)
+    text = (str, type(None))
+    return _read(folder / CONFIG, yaml.safe_load, {"recipe": text, "seed": int, "stages": list, "from": text, "run": dict})
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def job_of(b: Bound, folder: Path, config: Mapping[str, Any], hooks: Hooks) -> J
 
 def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest: dict[str, Any], hooks: Hooks) -> None:
     job = job_of(b, folder, config, hooks)
-    inputs = {kind.name: _producer(b, kind, folder, config)[1]["artifacts"][kind.name]["hash"] for kind in b.producers}
+    inputs = {kind.name: _producer(b, kind, folder, config)[1] for kind in b.producers}
     who = identity(b, config["seed"], inputs)
     record = manifest["stages"].get(b.name, {})
     if record.get("identity") == who and record.get("status") == "finished" and _intact(job.out, record):
@@ -165,12 +165,12 @@ def _stage(b: Bound, title: str, folder: Path, config: dict[str, Any], manifest:
     write_json(folder / MANIFEST, manifest)
 
 
-def _producer(b: Bound, kind: type[Artifact], folder: Path, config: Mapping[str, Any]) -> tuple[Path, Any]:
-    """The folder of the finished stage that made an input, in this run or in the one that `from` names, and its record."""
+def _producer(b: Bound, kind: type[Artifact], folder: Path, config: Mapping[str, Any]) -> tuple[Path, str]:
+    """The folder of the finished stage that made an input, in this run or in one that it goes back to by `from`, and the input's hash."""
     run = folder if b.producers[kind] else Path(config["from"]).absolute()
-    for name, record in reversed(read_manifest(run)["stages"].items()):
-        if kind.name in record.get("artifacts", {}) and name == (b.producers[kind] or name):
-            return run / name, record
+    for out, artifacts in made(run):
+        if kind.name in artifacts and out.name == (b.producers[kind] or out.name):
+            return out, artifacts[kind.name]["hash"]
     raise ModelwrightError(f"from: no finished stage of {run} made {kind.name}, which stage {b.name!r} takes", "from")
 
 

@@ -132,6 +132,4 @@ def _native(value: Any, hint: Any) -> Any:
         inner = get_type_hints(hint)
         return hint(**{f.name: _native(getattr(value, f.name), inner[f.name]) for f in fields(hint)})
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if isinstance(value, list) and any(get_origin(o) is tuple or o is tuple for o in options):
-        return tuple(value)
-    return value
+    return tuple(value) if isinstance(value, list) and any(get_origin(o) is tuple or o is tuple for o in options) else value
