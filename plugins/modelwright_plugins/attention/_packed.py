@@ -66,7 +66,7 @@ class DocumentsApart(torch.nn.Module):
         causal = attn_mask_type == AttnMaskType.causal
         if getattr(config, "alibi", False):
             slope = torch.tensor(alibi.own_slopes(config), device=query.device)
-            distances = alibi.biases(slope, context.places(len(query), query.device), len(key) * context.ranks())
+            distances = alibi.biases(slope, context.query_places(len(query), len(key), query.device), len(key) * context.ranks())
             attention_bias = distances if attention_bias is None else attention_bias + distances
         if attention_bias is not None:
             attention_bias = attention_bias.to(query.dtype)
@@ -86,7 +86,8 @@ class DocumentsApart(torch.nn.Module):
             out = inner(*rows, None, attn_mask_type, None, packed, **others)
             return out.reshape(batch, length, -1).transpose(0, 1).contiguous()
         if itself and config.window_size:
-            attention_mask = narrowed(attention_mask, context.places(len(query), query.device), len(key), config.window_size, causal=causal)
+            place = context.query_places(len(query), len(key), query.device)
+            attention_mask = narrowed(attention_mask, place, len(key), config.window_size, causal=causal)
         unseen = ~intervals(attention_mask, len(key))
         return inner(query, key, value, unseen, AttnMaskType.arbitrary, attention_bias, None, **others)
 

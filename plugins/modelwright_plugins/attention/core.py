@@ -56,7 +56,7 @@ class CoreAttention(MegatronModule):
         """`attention_mask` [batch, length, 2]: which keys each query sees, from the first up to before the second (see
         `objective.visible`). None: those up to its own place if attention is causal, else all.
         `attention_bias`, which broadcasts to [batch, heads, length, keys], is added to the scores."""
-        place = context.places(len(query), query.device)
+        place = context.query_places(len(query), len(key), query.device)
         key, value = context.whole(key, value)
         q, k, v = (t.permute(1, 2, 0, 3) for t in (query, key, value))
         if self.slopes is not None:

@@ -8,15 +8,31 @@ pass their gradients, which every rank has a part of, are summed and scattered. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from megatron.core import parallel_state
 from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 
+_alone = False
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, each rank has whole sequences, as in generation: all context ranks do the same."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
+
 
 def ranks() -> int:
     """How many ranks share each sequence."""
+    if _alone:
+        return 1
     count: int = parallel_state.get_context_parallel_world_size()
     return count or 1  # 0: no process group
 
@@ -26,6 +42,12 @@ def places(length: int, device: torch.device | None = None) -> torch.Tensor:
     if (count := ranks()) == 1:
         return torch.arange(length, device=device)
     return _places(length, count, device)[parallel_state.get_context_parallel_rank()]
+
+
+def query_places(queries: int, keys: int, device: torch.device | None = None) -> torch.Tensor:
+    """`places` of the `queries` that this rank holds. Where there are more `keys`, earlier ones were kept, and the queries are the last."""
+    kept = max(0, keys - queries) if ranks() == 1 else 0
+    return places(queries, device) + kept
 
 
 def split(inputs: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor | None]:

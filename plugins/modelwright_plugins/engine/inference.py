@@ -1,8 +1,8 @@
-"""A trained model to ask: losses of tokens and logits of the next one, under any layout."""
+"""A trained model to ask: losses of tokens, logits of the next one, and what texts go on with, under any layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.start import started
 from modelwright_plugins.evaluator.likelihood import without_likelihood
 from modelwright_plugins.evaluator.shards import Seen
+from modelwright_plugins.generator import Generated, Generator, Stop
 from modelwright_plugins.kernel import Kernel
 from modelwright_plugins.objective.visible import documents, seen
 from modelwright_plugins.parallel import Parallel
@@ -50,7 +51,7 @@ def open_model(
             vocab_size=card.vocab_size,
             sequence_length=card.sequence_length,
         )
-        progress, _ = load(checkpoint.path, chunks, registry)
+        progress, _ = load(checkpoint.path, chunks, registry, "value" if card.head == "value" else "tokens")
         yield TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device, progress)
 
 
@@ -69,21 +70,66 @@ class TrainedModel:
         skipped = tuple((each["first"], each["sequences"]) for each in progress.get("skipped", ()))
         self.seen = Seen(card.seed, card.spans or (card.sequence_length + 1,), progress.get("drawn"), skipped, card.sequence_length)
 
-    def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length]."""
+    def token_losses(self, tokens: torch.Tensor, *, apart: bool = True) -> torch.Tensor:
+        """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length].
+
+        `apart`: an end-of-document token begins another document, which sees nothing before it, as in pretraining; False: a row is one
+        text, as a conversation is."""
         tokens = tokens.to(self.device)
-        return self._ask(tokens[:, :-1], lambda losses: losses.float(), tuple(tokens[:, 1:].shape), labels=tokens[:, 1:])
+        return self._ask(tokens[:, :-1], lambda losses: losses.float(), tuple(tokens[:, 1:].shape), apart, labels=tokens[:, 1:])
 
     def next_logits(self, tokens: torch.Tensor, at: torch.Tensor | None = None) -> torch.Tensor:
         """Logits of the token after position `at` of each row (int64 [batch]; None: the last): int64 [batch, length] -> FP32
-        [batch, vocab_size]. What stands after `at` has no influence."""
+        [batch, vocab_size]. What stands after `at` has no influence. A row is one text, whatever tokens it has."""
         tokens = tokens.to(self.device)
         rows = torch.arange(len(tokens), device=self.device)
         place = torch.full_like(rows, tokens.shape[1] - 1) if at is None else at.to(self.device)
-        return self._ask(tokens, lambda logits: logits[rows, place].float(), (len(tokens), self.vocab_size))
+        return self._ask(tokens, lambda logits: logits[rows, place].float(), (len(tokens), self.vocab_size), apart=False)
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        generator: Generator,
+        *,
+        seed: int,
+        max_new_tokens: int | None = None,
+        end: int | Collection[int] | None = None,
+        stop: Stop | None = None,
+        bar: Any = None,
+    ) -> list[Generated]:
+        """What each prompt (token ids, at least one) goes on with; prompt i is drawn for with seed + i. Data ranks share the prompts out.
+
+        A prompt is one text: end tokens inside of it begin nothing new. `max_new_tokens`: if not the generator's; `end`: tokens that end a
+        reply, if not the end of a document; `stop`: whether a reply ends after these tokens of it; `bar`: is updated by prompts."""
+        from megatron.core import parallel_state
+
+        from modelwright_plugins.engine.generation import generate
+
+        if why := without_likelihood(self._architecture):
+            raise ModelwrightError(why)
+        if max_new_tokens is not None:
+            generator = replace(generator, max_new_tokens=max_new_tokens)  # type: ignore[type-var]
+        group = parallel_state.get_data_parallel_group()
+        mine = range(group.rank(), len(prompts), group.size())
+        found = generate(
+            self.chunks,
+            [prompts[number] for number in mine],
+            generator,
+            end=self.end_of_document if end is None else end,
+            context=self.sequence_length,
+            seeds=[seed + number for number in mine],
+            vocab_size=self.vocab_size,
+            stop=stop,
+            bar=bar,
+        )
+        every: list[Any] = [None] * group.size()
+        dist.all_gather_object(every, found, group=group)
+        return [every[number % group.size()][number // group.size()] for number in range(len(prompts))]
 
     @torch.no_grad()
-    def _ask(self, tokens: torch.Tensor, read: Any, shape: tuple[int, ...], labels: torch.Tensor | None = None) -> torch.Tensor:
+    def _ask(
+        self, tokens: torch.Tensor, read: Any, shape: tuple[int, ...], apart: bool, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """`read` of the logits [batch, length, vocab_size], or of the losses [batch, length] if there are labels, on every rank:
         only those of a last pipeline stage have them."""
         from megatron.core import parallel_state
@@ -95,7 +141,9 @@ class TrainedModel:
         length = -(-tokens.shape[1] // ranks) * ranks  # sequence parallelism splits it evenly; what comes later is never seen
         text = F.pad(tokens, (0, length - tokens.shape[1]))
         wanted = {"runtime_gather_output": True} if labels is None else {"labels": F.pad(labels, (0, length - tokens.shape[1]))}
-        visible = torch.from_numpy(np.stack([seen(documents(row, self.end_of_document), causal=True) for row in text.cpu().numpy()]))
+        whole = np.zeros(length, dtype=np.int64)
+        parts = [documents(row, self.end_of_document) if apart else whole for row in text.cpu().numpy()]
+        visible = torch.from_numpy(np.stack([seen(part, causal=True) for part in parts]))
         visible, position = visible.to(self.device), torch.arange(length, device=self.device) - visible[:, :, 0].to(self.device)
         # an interleaved schedule wants as many micro-batches as pipeline ranks
         copies = self.chunks[0].config.pipeline_model_parallel_size if len(self.chunks) > 1 else 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from modelwright.component import Component
@@ -11,22 +12,84 @@ from modelwright.component import Component
 if TYPE_CHECKING:
     import torch
 
+Stop = Callable[[Sequence[int]], bool]
+"""Whether a reply ends here, from its tokens so far. It is asked after each token."""
 
-class NextLogits(Protocol):
-    """What a generator needs of a model, whatever engine runs it."""
 
-    def __call__(self, tokens: torch.Tensor, at: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits [batch, vocab] of the token after position `at` [batch] (none: the last) of `tokens` [batch, length]."""
+class Model(Protocol):
+    """What a generator asks of a model, whatever engine runs it: logits of the next token of texts that grow."""
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Logits of the token after each of these prompts: FP32 [prompts, vocab], on the CPU. Each has at least one token."""
+
+    def step(self, tokens: Sequence[int], rows: Sequence[int] | None = None) -> torch.Tensor:
+        """Logits after one token more, FP32 [rows, vocab]: row i goes on from what was row `rows[i]` (None: from row i), with `tokens[i]`.
+        A row may go on several times, or not at all."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a prompt went on with."""
+
+    tokens: list[int]  # with the token that ended it, if one did
+    finished: bool  # an end token or a stop ended it, and not its length
+    logps: torch.Tensor  # FP32 [tokens]: log-probability of each under the plain softmax of the model's logits, nats
+
+    def without(self, ends: Collection[int]) -> list[int]:
+        """Its tokens without the end token, if one of these ended it."""
+        return self.tokens[:-1] if self.tokens and self.tokens[-1] in ends else self.tokens
 
 
 class Generator(Component, ABC):
-    """How text is drawn from a model. It keeps no state, and the same seed gives the same tokens on every rank."""
+    """How text is drawn from a model. It keeps no state, and a prompt's seed alone decides what is drawn for it."""
 
     max_new_tokens: int = 96  # tokens at most, a prompt
 
     @abstractmethod
-    def generate(self, model: NextLogits, prompts: Sequence[Sequence[int]], *, end: int, context: int, seed: int) -> list[list[int]]:
-        """The continuation of each prompt (token ids, at least one), without it and without the `end` token that stopped it.
+    def generate(
+        self, model: Model, prompts: Sequence[Sequence[int]], *, end: Collection[int], seeds: Sequence[int], stop: Stop | None = None
+    ) -> list[Generated]:
+        """What each prompt (token ids, at least one) goes on with. `end`: tokens that end a text; `seeds`: a number a prompt."""
 
-        `context` is how many tokens the model can see; a longer text is seen through its last `context` tokens.
-        """
+
+class TokenByToken(Generator):
+    """A generator that draws one token after another."""
+
+    @abstractmethod
+    def choose(
+        self,
+        logits: torch.Tensor,
+        prompts: Sequence[Sequence[int]],
+        replies: Sequence[Sequence[int]],
+        numbers: Sequence[torch.Generator],
+    ) -> list[int]:
+        """The next token of each row, from the model's logits, FP32 [rows, vocab]. `replies`: what was drawn so far, `numbers`: each
+        row's own random numbers."""
+
+    def generate(
+        self, model: Model, prompts: Sequence[Sequence[int]], *, end: Collection[int], seeds: Sequence[int], stop: Stop | None = None
+    ) -> list[Generated]:
+        import torch
+
+        # Numbers of its own for each prompt: what it goes on with does not depend on the others.
+        numbers = [torch.Generator().manual_seed(seed) for seed in seeds]
+        replies: list[list[int]] = [[] for _ in prompts]
+        nats: list[list[float]] = [[] for _ in prompts]
+        finished = [False] * len(prompts)
+        going = list(range(len(prompts)))
+        logits = model.start(prompts) if going else None
+        while going:
+            assert logits is not None
+            drawn = self.choose(logits, [prompts[i] for i in going], [replies[i] for i in going], [numbers[i] for i in going])
+            likely = logits.log_softmax(-1)[torch.arange(len(going)), torch.tensor(drawn)].tolist()
+            left = []
+            for row, (i, token, logp) in enumerate(zip(going, drawn, likely, strict=True)):
+                replies[i].append(token)
+                nats[i].append(logp)
+                finished[i] = token in end or (stop is not None and stop(replies[i]))
+                if not finished[i] and len(replies[i]) < self.max_new_tokens:
+                    left.append(row)
+            going = [going[row] for row in left]
+            if going:
+                logits = model.step([drawn[row] for row in left], left)
+        return [Generated(reply, done, torch.tensor(each)) for reply, done, each in zip(replies, finished, nats, strict=True)]

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelwright_plugins.generator import Generator, NextLogits
+from modelwright_plugins.generator import TokenByToken
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling(Generator):
+class Sampling(TokenByToken):
     """Draws each token from the model's distribution, cut by temperature, top-k and top-p.
 
     Top-k: Fan et al. 2018 (arXiv:1805.04833). Top-p, the nucleus: Holtzman et al. 2019 (arXiv:1904.09751). They apply in
@@ -54,25 +54,16 @@ class Sampling(Generator):
             probabilities = probabilities / probabilities.sum(-1, keepdim=True)
         return probabilities
 
-    def generate(self, model: NextLogits, prompts: Sequence[Sequence[int]], *, end: int, context: int, seed: int) -> list[list[int]]:
+    def choose(
+        self,
+        logits: torch.Tensor,
+        prompts: Sequence[Sequence[int]],
+        replies: Sequence[Sequence[int]],
+        numbers: Sequence[torch.Generator],
+    ) -> list[int]:
         import torch
 
-        texts = [list(prompt) for prompt in prompts]
-        # Numbers of its own for each prompt: adding one does not change what the others become.
-        numbers = [torch.Generator().manual_seed(seed + index) for index in range(len(texts))]
-        going = list(range(len(texts)))
-        for _ in range(self.max_new_tokens):
-            if not going:
-                break
-            seen = [texts[index][-context:] for index in going]
-            length = max(map(len, seen))
-            tokens = torch.tensor([text + [end] * (length - len(text)) for text in seen])  # padding on the right: nothing sees it
-            chances = self.probabilities(model(tokens, torch.tensor([len(text) - 1 for text in seen])).cpu())
-            drawn = [int(torch.multinomial(row, 1, generator=numbers[index])) for index, row in zip(going, chances, strict=True)]
-            for index, token in zip(going, drawn, strict=True):
-                texts[index].append(token)
-            going = [index for index, token in zip(going, drawn, strict=True) if token != end]
-        finished = set(range(len(texts))) - set(going)
-        return [
-            text[len(prompt) : -1 if index in finished else None] for index, (prompt, text) in enumerate(zip(prompts, texts, strict=True))
-        ]
+        if self.temperature == 0:
+            return [int(token) for token in logits.argmax(-1)]
+        chances = self.probabilities(logits)
+        return [int(torch.multinomial(row, 1, generator=own)) for row, own in zip(chances, numbers, strict=True)]
