@@ -15,7 +15,8 @@ from modelwright.errors import ModelwrightError
 from modelwright.registry import Registry
 from modelwright.schema import conform
 from modelwright_plugins.adapter import Adapter
-from modelwright_plugins.engine import checkpoint
+from modelwright_plugins.engine import checkpoint, heads
+from modelwright_plugins.engine.card import Head, ModelCard
 from modelwright_plugins.engine.checkpoint_files import FILES
 
 FILE = "adapter.json"
@@ -62,12 +63,13 @@ def identity(folder: Path, step: int) -> str:
     return hashlib.sha256((checkpoint.step_folder(folder, step) / FILES).read_bytes()).hexdigest()
 
 
-def load(folder: Path, chunks: list[MegatronModule], registry: Registry) -> tuple[dict[str, Any], Adapter | None]:
+def load(folder: Path, chunks: list[MegatronModule], registry: Registry, head: Head = "tokens") -> tuple[dict[str, Any], Adapter | None]:
     """The newest whole step's weights, and if these are an adapter's, those that it was trained on below them. The progress saved, and the
-    adapter. ModelwrightError where weights are missing or others."""
+    adapter; the modules get this head. ModelwrightError where weights are missing or others."""
     if (step := checkpoint.latest(folder)) is None:
         raise ModelwrightError(f"{folder} holds no whole checkpoint")
     if (card := AdapterCard.read(folder, registry)) is None:
+        heads.attach(chunks, head)
         return checkpoint.load(folder, step, chunks, None), None
     try:
         same = identity(card.base, card.step) == card.weights
@@ -77,9 +79,17 @@ def load(folder: Path, chunks: list[MegatronModule], registry: Registry) -> tupl
         ) from e
     if not same:
         raise ModelwrightError(f"{folder} holds an adapter of {card.base} at step {card.step}, and the weights there are others now")
-    checkpoint.load(card.base, card.step, chunks, None)
+    load_base(card.base, card.step, chunks, registry, head)
     card.adapter.apply(chunks, seed=0)
     return checkpoint.load(folder, step, chunks, None), card.adapter
+
+
+def load_base(folder: Path, step: int, chunks: list[MegatronModule], registry: Registry, head: Head) -> None:
+    """A whole model's weights, to train further with this head: a new one where they have another."""
+    if ModelCard.read(folder / "model.json", registry).head == head:
+        heads.attach(chunks, head)
+    checkpoint.load(folder, step, chunks, None)
+    heads.attach(chunks, head)
 
 
 def refuse_adapter(folder: Path) -> None:

@@ -6,12 +6,15 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.registry import Registry
 from modelwright.schema import conform
 from modelwright_plugins.architecture import Architecture
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
+
+Head = Literal["tokens", "value", "both"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class ModelCard:
     seed: int  # of the run that trained it: with it, which text it saw can be told
     special_tokens: dict[str, int] = dataclasses.field(default_factory=dict)  # the objective's, by name
     spans: tuple[int, ...] = ()  # tokens of the stretches of text that a sequence was made of; none: sequence_length + 1
+    head: Head = "tokens"  # value: a reward at each position, and no tokens; both: a value beside tokens, which PPO learns from
 
     @classmethod
     def of(cls, architecture: Architecture, vocabulary: Vocabulary, sequence_length: int, seed: int, spans: tuple[int, ...]) -> ModelCard:
@@ -44,6 +48,8 @@ class ModelCard:
             return f"it has {other.vocab_size} tokens, not {self.vocab_size}"
         if self.special_tokens and other.special_tokens and self.special_tokens != other.special_tokens:
             return f"its special tokens are {' '.join(other.special_tokens)}, not {' '.join(self.special_tokens)}"
+        if (self.head == "value") != (other.head == "value"):
+            return f"its head is {other.head}, not {self.head}"
         return None
 
     def write(self, file: Path, registry: Registry) -> None:
@@ -65,7 +71,9 @@ class ModelCard:
             name, fields = card.pop("architecture").values()
             special = {str(token): int(number) for token, number in card.pop("special_tokens", {}).items()}
             spans = tuple(int(length) for length in card.pop("spans", ()))
-            others = ("architecture", "special_tokens", "spans")
+            if (head := card.pop("head", "tokens")) not in get_args(Head):
+                raise ValueError(head)
+            others = ("architecture", "special_tokens", "spans", "head")
             numbers = {f.name: card.pop(f.name) for f in dataclasses.fields(cls) if f.name not in others}
             fields = dict(fields)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as e:
@@ -75,4 +83,4 @@ class ModelCard:
                 hint = "" if number in numbers else nearest(number, numbers)
                 raise ModelwrightError(f"{file}: {number} is {value!r:.60}; expected an int{hint}")
         architecture = conform(fields, registry.load("architecture", str(name)), f"{file}: architecture")
-        return cls(architecture, **numbers, special_tokens=special, spans=spans)
+        return cls(architecture, **numbers, special_tokens=special, spans=spans, head=cast(Head, head))

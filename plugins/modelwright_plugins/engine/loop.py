@@ -17,7 +17,7 @@ from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.engine import context
+from modelwright_plugins.engine import context, heads
 from modelwright_plugins.engine.batches import Batches
 from modelwright_plugins.engine.example_batches import ExampleBatches
 from modelwright_plugins.engine.optimizer import TrainingOptimizer
@@ -130,6 +130,9 @@ class Trainer:
 
     def _forward(self, data: Iterator[dict[str, torch.Tensor]], model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
         inputs = next(data)
+        out = model(**{name: value for name, value in inputs.items() if not name.startswith("loss_")})
+        if (values := heads.values(model)) is not None:
+            inputs = {**inputs, "loss_values": values}
 
         def loss(output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
             total, count = self.objective.loss(output, inputs)
@@ -140,7 +143,7 @@ class Trainer:
                     told[name] = torch.stack([each.double(), of.double()])
             return total, count, told
 
-        return model(**{name: value for name, value in inputs.items() if not name.startswith("loss_")}), loss
+        return out, loss
 
 
 def split(batch: dict[str, torch.Tensor], size: int) -> Iterator[dict[str, torch.Tensor]]:

@@ -18,8 +18,8 @@ from modelwright_plugins.adapter import Adapter
 from modelwright_plugins.aligner import Aligner
 from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer
 from modelwright_plugins.artifacts.examples import StoredExamples
-from modelwright_plugins.engine import checkpoint
-from modelwright_plugins.engine.adapted import AdapterCard, refuse_adapter
+from modelwright_plugins.engine import checkpoint, heads
+from modelwright_plugins.engine.adapted import AdapterCard, load_base, refuse_adapter
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.example_batches import ExampleBatches, Tokens
 from modelwright_plugins.engine.log_probabilities import Divergence, of_all
@@ -58,7 +58,7 @@ class Alignment(Training):
                 f"{examples.end_of_document}, and the model has {base.vocab_size} and {base.end_of_document}"
             )
         examples.check_tokenizer(tokenizer)
-        self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length))
+        self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length), head=aligner.head)
         batches = ExampleBatches.of(
             examples,
             aligner,
@@ -83,8 +83,10 @@ class Alignment(Training):
 
         def given(chunks: list[Any]) -> None:
             if not done or adapter.adapts or (aligner.needs_reference and known is None):
-                checkpoint.load(self.first_weights.path, step, chunks, None)
+                load_base(self.first_weights.path, step, chunks, job.hooks.registry, aligner.head)
+            heads.attach(chunks, aligner.head)
             adapter.apply(chunks, seed=job.seed)
+            heads.train(chunks)
 
         trainer = assembled(
             {**job.parts, "objective": aligner, "architecture": _without_router_losses(base.architecture)},

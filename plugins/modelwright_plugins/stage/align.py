@@ -72,7 +72,7 @@ class Align(TrainingStage):
         from modelwright_plugins.engine.start import started
 
         base = ModelCard.read(job.take(Checkpoint).path / "model.json", job.hooks.registry)
-        if found := self.misfits(job.parts, base.architecture):
+        if found := self.misfits(job.parts, base.architecture) + job.parts["aligner"].misfits(base.head):
             raise ModelwrightError("; ".join(found))
         with started(job.parts["parallel"], seed=job.seed):
             from modelwright_plugins.stage._align import Alignment

@@ -40,7 +40,7 @@ class Merge(Stage):
             import torch.distributed as dist
 
             chunks = model.build(card.architecture, **how(job.parts), vocab_size=card.vocab_size, sequence_length=card.sequence_length)
-            progress, adapter = load(source, chunks, registry)
+            progress, adapter = load(source, chunks, registry, card.head)
             if adapter is None:
                 raise ModelwrightError(f"{source} holds no adapter to be merged; it is a whole model already")
             adapter.merge(chunks)

@@ -54,6 +54,7 @@ class Case:
     first_steps: int = 0  # it stops after so many, and goes on
     between: str = ""  # what becomes of the first weights' log-probabilities before it goes on: shifted, deleted
     model: dict[str, Any] = field(default_factory=dict)
+    adapter: Any = None  # None: all weights are trained
 
     @property
     def ranks(self) -> int:
@@ -124,6 +125,7 @@ def aligned(case: Case, steps: int, folder: Path, number: int = 0) -> dict[str, 
 
     # with less to divide by Adam makes whole steps of gradients that are nothing but rounding
     parts = {**built_in(), "aligner": case.aligner, "parallel": Megatron(**case.layout), "optimizer": AdamW(lr=3e-3, epsilon=1e-5)}
+    parts |= {"adapter": case.adapter} if case.adapter is not None else {}
     out = folder / f"out{number}"
     out.mkdir(exist_ok=True)
     where = {Examples: f"examples{number}", Checkpoint: f"base{number}", Tokenizer: "tokenizer"}
