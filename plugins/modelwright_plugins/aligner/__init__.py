@@ -26,6 +26,7 @@ class Aligner(Loss):
     """
 
     examples: ClassVar[tuple[str, ...]]  # kinds of examples that it learns from
+    samples: int = 0  # replies that the model itself gives to each prompt while it is trained; 0: the examples have the replies
     head: ClassVar[Literal["tokens", "value", "both"]] = "tokens"  # what the model gives: see the docstring
     packs: ClassVar[bool] = False  # its loss is of single tokens, so that several examples can be in one sequence
 

@@ -26,6 +26,7 @@ from modelwright_plugins.engine.log_probabilities import Divergence, of_all
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.position import Position
 from modelwright_plugins.engine.trainer import assembled
+from modelwright_plugins.objective.loss import Loss
 from modelwright_plugins.stage._training import Training
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
@@ -59,19 +60,7 @@ class Alignment(Training):
             )
         examples.check_tokenizer(tokenizer)
         self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length), head=aligner.head)
-        batches = ExampleBatches.of(
-            examples,
-            aligner,
-            vocabulary,
-            length=stage.sequence_length,
-            global_batch=stage.global_batch,
-            seed=job.seed,
-            pack=stage.pack,
-            multiple=_multiple(job.parts["parallel"]),
-            before=_conditions(aligner, examples, tokenizer),
-        )
-        if self.first:
-            print(f"  {_epochs(Position.after(stage.steps, stage.ramp()).trained, batches)}", flush=True)
+        batches = self._batches(examples, vocabulary, tokenizer)
         known = self._known(examples) if aligner.needs_reference else None
         refuse_adapter(self.first_weights.path)
         if (step := checkpoint.latest(self.first_weights.path)) is None:
@@ -89,7 +78,7 @@ class Alignment(Training):
             heads.train(chunks)
 
         trainer = assembled(
-            {**job.parts, "objective": aligner, "architecture": _without_router_losses(base.architecture)},
+            {**job.parts, "objective": self._objective(), "architecture": _without_router_losses(base.architecture)},
             batches,
             global_batch=stage.ramp(),
             micro_batch=stage.micro_batch,
@@ -104,6 +93,29 @@ class Alignment(Training):
         batches = replace(batches, reference=found[:rows], mismatched_reference=found[rows:] if aligner.mismatched else None)
         beside = Divergence(trainer.chunks) if aligner.mismatched else None
         return replace(trainer, batches=batches, reference=beside)
+
+    def _batches(self, examples: StoredExamples, vocabulary: Vocabulary, tokenizer: Path) -> Any:
+        """What takes the place of batches of a training text."""
+        stage, job = self.stage, self.job
+        aligner: Aligner = job.parts["aligner"]
+        batches = ExampleBatches.of(
+            examples,
+            aligner,
+            vocabulary,
+            length=stage.sequence_length,
+            global_batch=stage.global_batch,
+            seed=job.seed,
+            pack=stage.pack,
+            multiple=_multiple(job.parts["parallel"]),
+            before=_conditions(aligner, examples, tokenizer),
+        )
+        if self.first:
+            print(f"  {_epochs(Position.after(stage.steps, stage.ramp()).trained, batches)}", flush=True)
+        return batches
+
+    def _objective(self) -> Loss:
+        aligner: Aligner = self.job.parts["aligner"]
+        return aligner
 
     def _identity(self, examples: StoredExamples) -> dict[str, Any]:
         """What log-probabilities that are kept are of."""

@@ -69,6 +69,7 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
                 line = {"id": document["id"], "group": metadata["group"]}
                 line |= {"source": metadata["source"]} if "source" in metadata else {}
                 line |= {"answer": example["answer"]} if "answer" in example else {}
+                line |= {"prompt": example["prompt"]} if kind == "prompt" else {}  # rewards read the turns
                 writer = writers["held_out" if metadata["group"] in held_out else "train"]
                 values = [row[2] for row in rows] if kind == "steps" else None
                 writer.write(line, [row[:2] for row in rows], example["scores"], values)

@@ -24,7 +24,8 @@ class Align(TrainingStage):
 
     key: ClassVar[str] = "align"
     uses: ClassVar[tuple[str, ...]] = (
-        "aligner", "adapter", "optimizer", "schedule", "parallel", "precision", "kernel", "attention", "stability", "tracker",
+        "aligner", "adapter", "reward", "generator", "optimizer", "schedule", "parallel", "precision", "kernel", "attention",
+        "stability", "tracker",
     )  # fmt: skip
     takes: ClassVar[tuple[type[Artifact], ...]] = (Examples, Checkpoint, Tokenizer)
 
@@ -32,16 +33,37 @@ class Align(TrainingStage):
     sequence_length: int = 1024  # tokens a row; rows that are longer are an error, and what is shorter is filled up
     global_batch: int = 32  # examples an update, over all ranks; sequences of examples where they are packed
     micro_batch: int = 4  # examples a forward pass, on one rank: memory and speed, not what is learned
+    rollout_batch: int = 64  # replies drawn at a time on each rank, where an aligner learns from such: memory and speed
     pack: bool = True  # put several examples into one sequence where the aligner's loss allows it (SFT); they don't see each other
 
     def problems(self, parts: Parts) -> list[str]:
         """What can be told without the model, which is the checkpoint's; the rest is told before training."""
         share = self.micro_batch * self._data_ranks(parts)
-        found = self.parts_problems(parts) + parts["adapter"].problems(parts)
+        found = self.parts_problems(parts) + parts["adapter"].problems(parts) + self._rollout_problems(parts)
         if self.global_batch % share:
             best = max(share, round(self.global_batch / share) * share)
             said = f"align.global_batch={self.global_batch} is not a multiple of align.micro_batch={self.micro_batch}"
             found.append(f"{said} x {share // self.micro_batch} data ranks; nearest that works: align.global_batch={best}")
+        return found
+
+    def _rollout_problems(self, parts: Parts) -> list[str]:
+        aligner = parts["aligner"]
+        name = f"aligner.{type(aligner).__name__}"
+        if not aligner.samples:
+            return []
+        from modelwright_plugins.generator.sampling import Sampling
+
+        found, generator = list[str](), parts["generator"]
+        if not parts["reward"]:
+            found.append(f"{name} learns from rewards of its replies, and there is none; such as reward=exact_answer")
+        plain = isinstance(generator, Sampling) and (generator.temperature, generator.top_k, generator.top_p) == (1, None, 1)
+        if aligner.untempered and not plain:
+            found.append(f"{name} learns from replies drawn from the model's own distribution; generator=policy draws from it")
+        if self.batch_ramp is not None:
+            found.append(f"{self.key}.batch_ramp={self.batch_ramp}: {name} has rounds of the same size; {self.key}.batch_ramp=null")
+        if parts["stability"].rollbacks:
+            said = f"stability.rollbacks={parts['stability'].rollbacks}: {name} can't skip prompts whose replies are not drawn yet"
+            found.append(f"{said}; stability=finite")
         return found
 
     def _data_ranks(self, parts: Parts) -> int:
@@ -59,12 +81,24 @@ class Align(TrainingStage):
         split = {"data": data, "context": layout.context, "tensor": layout.tensor, "pipeline": layout.pipeline}
         aligner, examples = parts["aligner"], Position.after(self.steps, self.ramp()).trained
         packed = self.pack and aligner.packs
+        if aligner.samples:
+            rounds = -(-self.steps // aligner.updates)
+            drawn = {
+                "learns from": f"replies of its own, {aligner.samples} to each prompt, up to {parts['generator'].max_new_tokens} tokens",
+                "rounds": f"{rounds:,} of {self.global_batch * aligner.minibatches:,} prompts, {aligner.updates} updates each",
+                "replies": f"{rounds * self.global_batch * aligner.minibatches * aligner.samples:,}",
+                "first weights": "a second model in memory" if aligner.compares else "not compared with",
+            }
+        else:
+            drawn = {
+                "learns from": " or ".join(aligner.examples),
+                "sequences of examples" if packed else "examples": f"{examples:,} in {self.steps:,} steps",
+                **({"first weights": "one pass over all examples before training, then kept"} if aligner.needs_reference else {}),
+            }
         return {
             "ranks": f"{ranks} = " + " x ".join(f"{name} {n}" for name, n in split.items() if name != "context" or n > 1),
-            "learns from": " or ".join(aligner.examples),
-            "sequences of examples" if packed else "examples": f"{examples:,} in {self.steps:,} steps",
+            **drawn,
             "micro-batches a step": f"{self.global_batch // (self.micro_batch * data)}",
-            **({"first weights": "one pass over all examples before training, then kept"} if aligner.needs_reference else {}),
         }
 
     def run(self, job: Job) -> dict[str, Any]:
@@ -76,5 +110,7 @@ class Align(TrainingStage):
             raise ModelwrightError("; ".join(found))
         with started(job.parts["parallel"], seed=job.seed):
             from modelwright_plugins.stage._align import Alignment
+            from modelwright_plugins.stage._on_policy import OnPolicyAlignment
 
-            return Alignment(self, job, base).run()
+            kind = OnPolicyAlignment if job.parts["aligner"].samples else Alignment
+            return kind(self, job, base).run()

@@ -1,0 +1,98 @@
+"""A training on a model's own replies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from modelwright_plugins.aligner._on_policy import OnPolicy
+from modelwright_plugins.artifacts import Examples, Tokenizer
+from modelwright_plugins.artifacts.examples import StoredExamples
+from modelwright_plugins.engine import checkpoint, model
+from modelwright_plugins.engine.adapted import load_base
+from modelwright_plugins.engine.loop import Trainer
+from modelwright_plugins.engine.rollout_scores import Scores
+from modelwright_plugins.engine.rollouts import Drawing, OnRollouts, Rollouts
+from modelwright_plugins.engine.trainer import how
+from modelwright_plugins.objective.loss import Loss
+from modelwright_plugins.stage._align import Alignment, _multiple
+from modelwright_plugins.tokenizer.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER = "rollouts"  # in the stage's own
+
+
+class OnPolicyAlignment(Alignment):
+    """What `Align.run` does with an aligner that learns from replies of the model itself, once ranks have joined."""
+
+    @property
+    def aligner(self) -> OnPolicy:
+        found: OnPolicy = self.job.parts["aligner"]
+        return found
+
+    def _batches(self, examples: StoredExamples, vocabulary: Vocabulary, tokenizer: Path) -> Rollouts:
+        stage, generator = self.stage, self.job.parts["generator"]
+        found = Rollouts.of(
+            examples,
+            self.aligner,
+            vocabulary,
+            length=stage.sequence_length,
+            global_batch=stage.global_batch,
+            seed=self.job.seed,
+            multiple=_multiple(self.job.parts["parallel"]),
+            most=generator.max_new_tokens,
+        )
+        if self.first:
+            rounds = -(-stage.steps // self.aligner.updates)
+            drawn = rounds * found.prompts
+            print(f"  {rounds:,} rounds of {found.prompts:,} prompts: {drawn / found.count:,.2f} epochs of {found.count:,}", flush=True)
+        return found
+
+    def _objective(self) -> Loss:
+        return OnRollouts(aligner=self.aligner, rewards=tuple(self.job.parts["reward"]))
+
+    def _trainer(self, done: int) -> Trainer:
+        trainer = super()._trainer(done)
+        job, stage, rollouts = self.job, self.stage, trainer.batches
+        assert isinstance(rollouts, Rollouts)
+        self.scores = Scores(job.parts["reward"], {**how(job.parts), "seed": job.seed})
+        drawing = Drawing(
+            rollouts,
+            trainer.chunks,
+            self._first_weights() if self.aligner.compares else None,
+            job.parts["generator"],
+            self.scores,
+            job.take(Tokenizer).path,
+            job.out / FOLDER,
+            self._drawn_of(rollouts.examples),
+            trainer.causal,
+            at_once=stage.rollout_batch,
+            micro_batch=stage.micro_batch * rollouts.rows,
+            needed=lambda: min(checkpoint.steps(self.folder), default=0),
+        )
+        return replace(trainer, reference=drawing)
+
+    def run(self) -> dict[str, Any]:
+        try:
+            return super().run()
+        finally:
+            self.scores.close()
+
+    def _first_weights(self) -> list[Any]:
+        """A second model, which stays as it is."""
+        card = self.card
+        size = {"vocab_size": card.vocab_size, "sequence_length": self.stage.sequence_length}
+        chunks = model.build(card.architecture, **how(self.job.parts), **size)
+        step = checkpoint.latest(self.first_weights.path)
+        assert step is not None
+        load_base(self.first_weights.path, step, chunks, self.job.hooks.registry, self.base.head)
+        return [chunk.cuda().eval().requires_grad_(False) for chunk in chunks]
+
+    def _drawn_of(self, examples: StoredExamples) -> str:
+        """What rounds that are kept are of."""
+        parts = self.job.parts
+        told = [self.aligner, parts["generator"], parts["reward"], self.stage.global_batch, self.job.seed, self.stage.sequence_length]
+        return json.dumps({"of": repr(told), "weights": self.first_weights.weights(), "examples": str(self.job.take(Examples).path)})
