@@ -45,9 +45,10 @@ class ChatEncoder:
     """Conversations to tokens by a chat template, which is rendered as a whole and tokenized as a whole.
 
     The template's special tokens are the tokenizer's (those it marks as special); what a message says is only text: a special token
-    written in it is encoded as its letters, and never becomes one; where a normaliser or a vocabulary would make it one all the same, the
-    conversation is refused. Where turns are not marked by `{% generation %}`, they are found by
-    rendering what comes before them, which must not change by what comes after."""
+    written in it is encoded as its letters, and never becomes one. The conversation is refused where a normaliser or a vocabulary would
+    make it one all the same, or where what marks the template's turns is none of the tokenizer's special tokens and a message has it.
+    Where turns are not marked by `{% generation %}`, they are found by rendering what comes before them, which must not change by what
+    comes after."""
 
     def __init__(self, folder: Path, template: str) -> None:
         self.encoder, self.template = Encoder(folder), template
@@ -64,7 +65,7 @@ class ChatEncoder:
         self._counted = np.array(sorted({*self.special.values()} - unknown), np.int64)
         self._find = re.compile("|".join(map(re.escape, sorted(self.special, key=len, reverse=True))) or "(?!)")
 
-    @property
+    @cached_property
     def as_text(self) -> list[str]:
         """What looks like special tokens in the template and is none of the tokenizer's: it is encoded as text."""
         return [one for one in dict.fromkeys(LOOKS_SPECIAL.findall(self.template)) if one not in self.special]
@@ -98,8 +99,12 @@ class ChatEncoder:
         template writes after the last of the assistant's turns is left out where not the whole is wanted."""
         said = [self._harmless(conversation) for conversation in conversations]
         found: list[Chat | ModelwrightError] = []
-        for one, (_, mark) in zip(self._rendered([one for one, _ in said]), said, strict=True):
-            if isinstance(one, Rendered):
+        for one, (given, mark) in zip(self._rendered([one for one, _ in said]), said, strict=True):
+            if forged := next((each for each in self.as_text for text in _texts(given["messages"]) if each in text), None):
+                found.append(
+                    ModelwrightError(f"chat template: a message has {forged}, which marks turns and the tokenizer has no token for")
+                )
+            elif isinstance(one, Rendered):
                 found.append(self._tokenized(one if whole or not one.spans else _cut(one), mark))
             else:
                 found.append(one)

@@ -22,7 +22,7 @@ TEMPLATE = """{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokenizer")
-    ByteLevelBPE(vocab_size=257).train(iter(["x"]), folder)  # a token a byte
+    ByteLevelBPE(vocab_size=257, special_tokens=[]).train(iter(["x"]), folder)  # a token a byte
     return Tokenizer(folder)
 
 
