@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from modelwright.assemble import assemble, problems
+from modelwright.assemble import Bound, assemble, problems
 from modelwright.cli import complain
 from modelwright.component import Command
 from modelwright.hooks import discover
 from modelwright.schema import RESERVED
 from modelwright_plugins.command.explain import composed
 from modelwright_plugins.command.run import only_overrides
+from modelwright_plugins.pipeline import phases
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Command):
     """Print what a run would be, without running it: modelwright plan recipe=NAME [key=value …].
 
-    Its stages, what each uses, takes and makes, parameters, memory, FLOPs, and every problem that would stop it.
+    Its stages, what each uses, takes and makes, parameters, memory, FLOPs, and every problem that would stop it; of a pipeline, all phases.
     """
 
     def run(self, arguments: list[str]) -> int:
@@ -29,9 +31,19 @@ class Plan(Command):
 
 def forecast(overrides: Sequence[str]) -> list[str]:
     """Print the stages, what each uses, takes and makes, and what it would cost; return the problems found."""
+    if pipeline := phases.asked(overrides):
+        from modelwright_plugins.pipeline import commands
+
+        return commands.plan(pipeline, phases.spelled(overrides), told)
     config = composed(overrides)
     bound = assemble(config, discover().registry)
     found = problems(bound, config)
+    told(config, bound, found)
+    return found
+
+
+def told(config: Mapping[str, Any], bound: Sequence[Bound], found: Sequence[str]) -> None:
+    """Print these stages; what they would cost, too, unless problems were found."""
     for number, b in enumerate(bound, 1):
         print(f"[{number}/{len(bound)}] {b.name}")
         for kind in b.stage.uses:
@@ -43,4 +55,3 @@ def forecast(overrides: Sequence[str]) -> list[str]:
         if not found:  # a layout that can't be can't be counted
             for label, value in b.stage.forecast(b.parts).items():
                 print(f"  {label:<32}{value}")
-    return found

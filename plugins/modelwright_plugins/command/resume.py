@@ -17,7 +17,7 @@ from modelwright_plugins.sweep import record
 
 @dataclass(frozen=True, kw_only=True)
 class Resume(Command):
-    """Go on with a run or a sweep that was stopped: modelwright resume runs/…
+    """Go on with a run, a sweep or a pipeline that was stopped: modelwright resume runs/…
 
     Of a sweep, jobs that finished or were pruned are left as they are; those that failed are tried again (Optuna's are not).
     """
@@ -29,6 +29,10 @@ class Resume(Command):
         folder = Path(arguments[0])
         if (folder / record.RECORD).exists():
             return _sweep(folder.absolute())
+        if (folder / "pipeline.json").exists():
+            from modelwright_plugins.pipeline import commands
+
+            return commands.resume(folder)
         launch.lead(lambda: farewell(resume(folder), folder))
         return 0
 

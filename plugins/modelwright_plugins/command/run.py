@@ -21,6 +21,7 @@ from modelwright.run import MANIFEST, locked, read_manifest, start
 from modelwright_plugins.catalogue import recipes
 from modelwright_plugins.command.explain import blaming, explained
 from modelwright_plugins.command.farewell import farewell, program, shown
+from modelwright_plugins.pipeline import phases
 from modelwright_plugins.preemption import notice
 from modelwright_plugins.sweep import record
 
@@ -41,14 +42,20 @@ class Run(Command):
       modelwright run … -m hydra/launcher=joblib                                      several jobs at a time (submitit_slurm, ray)
       modelwright run recipe=./mine.yaml run.dir=out                                  a recipe and a folder of your own
       torchrun --nproc-per-node 4 -m modelwright run recipe=…                         joins the ranks that torchrun started
+      modelwright run pipeline=NAME sft.align.steps=10                                several runs in turn; a setting of phase sft
 
     What there is to pick: modelwright list. A thing's settings: modelwright show kind/name. Hydra's own options: --hydra-help.
     """
 
     def run(self, arguments: list[str]) -> int:
         notice()
-        sweep = record.is_sweep(arguments)
         only_overrides([word for word in arguments if not word.startswith("-")])
+        if pipeline := phases.asked(arguments):
+            from modelwright_plugins.pipeline import commands
+
+            words, folder = _with_folder(phases.spelled(arguments))
+            return commands.run(pipeline, folder, words)
+        sweep = record.is_sweep(arguments)
         if sweep and launch.world():
             raise ModelwrightError("-m under torchrun or Slurm would sweep on every rank; let Modelwright start the ranks of each job")
         if sweep:

@@ -1,0 +1,62 @@
+"""What the commands `run`, `resume` and `plan` do with a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from modelwright import launch
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.command.farewell import program, shown
+from modelwright_plugins.pipeline.composing import compose, troubles
+from modelwright_plugins.pipeline.farewell import farewell
+from modelwright_plugins.pipeline.phases import Pipeline, shared
+from modelwright_plugins.pipeline.running import RECORD, begin, go_on, read
+
+FLAGS = {"-m", "--multirun"}
+
+
+def run(pipeline: Pipeline, folder: Path, words: Sequence[str]) -> int:
+    """`modelwright run` with these words, of which one named the pipeline and one the folder."""
+    if FLAGS & set(words):
+        raise ModelwrightError(f"-m: a pipeline is one job and is not swept; sweep the recipe of one phase ({_listed(pipeline)})")
+    if option := next((word for word in words if word.startswith("-")), None):
+        raise ModelwrightError(f"{option}: a pipeline takes no option of Hydra's")
+    given = [word for word in words if not word.startswith("run.dir=")]
+    return _led(folder, lambda: begin(shared(pipeline, given), folder, given))
+
+
+def resume(folder: Path) -> int:
+    """`modelwright resume FOLDER`, of a pipeline's folder."""
+    return _led(folder, lambda: go_on(folder))
+
+
+def plan(pipeline: Pipeline, words: Sequence[str], told: Callable[[dict[str, Any], list[Any], list[str]], None]) -> list[str]:
+    """Print each phase with what it builds on; `told` prints its stages. What would stop the pipeline is returned, a line each."""
+    phases = compose(shared(pipeline, words), Path("runs") / "…")
+    found = troubles(phases)
+    for number, each in enumerate(phases, 1):
+        base = f", from {each.phase.builds_on}" if each.phase.builds_on else ""
+        print(f"{'' if number == 1 else chr(10)}phase {number}/{len(phases)}: {each.phase.name}{base}")
+        told({**each.config, "from": each.phase.builds_on}, each.bound, found)
+    return found
+
+
+def _led(folder: Path, work: Callable[[], dict[str, dict[str, Any]]]) -> int:
+    def led() -> None:
+        try:
+            farewell(work(), folder, read(folder))
+        except BaseException as e:
+            if (folder / RECORD).exists() and getattr(e, "key", None) != "run.dir":
+                how = "from the last checkpoint" if isinstance(e, KeyboardInterrupt) else "from here, when what stopped it is mended"
+                print(f"\n{program()} resume {shown(folder)}   goes on {how}", flush=True)
+            raise
+
+    launch.lead(led)
+    return 0
+
+
+def _listed(pipeline: Pipeline) -> str:
+    recipes = {p.name: w.partition("=")[2] for p in pipeline.phases for w in p.overrides if w.startswith("recipe=")}
+    return ", ".join(f"{name}: {recipe}" for name, recipe in recipes.items()) or "or stages and settings of your own"

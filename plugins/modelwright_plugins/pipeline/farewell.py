@@ -1,0 +1,38 @@
+"""What is said of a pipeline: the headline numbers of its phases as one table, and where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from modelwright_plugins.command.farewell import headline, program, shown
+
+PAGE = "report.html"
+
+
+def table(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The lines of a table: a row a number (`stage.name`), a column a phase; `-` where a phase has none."""
+    numbers = {name: headline(manifest) for name, manifest in manifests.items()}
+    keys = list(dict.fromkeys(key for found in numbers.values() for key in found))
+    rows = [["", *numbers], *([key, *(_written(found.get(key)) for found in numbers.values())] for key in keys)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]).rstrip()
+
+
+def _written(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def farewell(manifests: Mapping[str, Mapping[str, Any]], folder: Path, record: Mapping[str, Any]) -> None:
+    """Print the table, where the pipeline is, and what to try next."""
+    print()
+    for line in table(manifests):
+        print(f"  {line}")
+    page = folder / PAGE
+    print(f"\nThe pipeline is in {shown(folder)}" + (f"; open {shown(page)}" if page.exists() else ""))
+    if record["next"]:
+        print("Try next:")
+    for overrides in record["next"]:
+        print(f"  {program()} run recipe={record['recipe']} {overrides}")
