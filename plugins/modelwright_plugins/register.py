@@ -70,6 +70,7 @@ def modelwright_register(registry: Registry) -> None:
     add("source", "conversations", conversations="Conversations")
     add("source", "mixture", mixture="Mixture")
     add("source", "examples", examples="Examples")
+    add("source", "arithmetic", arithmetic="Arithmetic")
     add("source", "order_dialogues", order_dialogues="OrderDialogues")
     add("filter", "language", language="Language", language_langid="LangId", language_fasttext="FastTextLanguage")
     add("filter", "gopher", gopher_quality="GopherQuality", gopher_repetition="GopherRepetition")
