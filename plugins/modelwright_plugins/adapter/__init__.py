@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from modelwright.component import Component, Parts
 
@@ -20,6 +20,11 @@ class Adapter(Component, ABC):
     adapts: ClassVar[bool] = True  # there are new weights, and all others are frozen: checkpoints hold only the new ones
     merges: ClassVar[bool] = True  # what it has learned can be put into the plain weights
     exact_start: ClassVar[bool] = True  # before its first update the model computes exactly what it did without it
+
+    @property
+    def saved(self) -> Self:
+        """What a checkpoint's card names: this, without where its first numbers came from, which those of the checkpoint replace."""
+        return self
 
     def problems(self, parts: Parts) -> list[str]:
         """Why it can't be trained so, one line each; `parts` are the stage's. Pure arithmetic."""

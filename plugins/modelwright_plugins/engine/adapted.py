@@ -33,7 +33,7 @@ class AdapterCard:
 
     @classmethod
     def of(cls, adapter: Adapter, base: Path, step: int) -> AdapterCard:
-        return cls(adapter, base.resolve(), step, identity(base, step))
+        return cls(adapter.saved, base.resolve(), step, identity(base, step))
 
     def write(self, folder: Path, registry: Registry) -> None:
         kind = type(self.adapter)
