@@ -134,6 +134,8 @@ def modelwright_register(registry: Registry) -> None:
     add("adapter", "dora", dora="DoRA")
     add("adapter", "qlora", qlora="QLoRA")
     add("adapter", "bottleneck", series="Series", parallel="Parallel")
+    add("adapter", "prefix_tuning", prefix_tuning="PrefixTuning")
+    add("adapter", "prompt_tuning", prompt_tuning="PromptTuning")
     add("optimizer", "adam", adam="Adam", adamw="AdamW")
     add("optimizer", "sgd", sgd="SGD")
     add("optimizer", "adafactor", adafactor="Adafactor")
