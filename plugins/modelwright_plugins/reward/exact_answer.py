@@ -1,0 +1,59 @@
+"""Whether a reply comes to the example's answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from modelwright_plugins.reward import Asked, Reward, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactAnswer(Reward):
+    """Whether a reply's last answer is the example's: equal as a number, or the same text.
+
+    Numbers are compared exactly: 1,080 and $1080.00 are one, so are 0.5 and 1/2; of texts, case, blanks, TeX's marks and a
+    full stop at the end don't matter. Of several answers in a reply the last counts; two in one place ("72 or 73") are wrong.
+    """
+
+    find: Literal["any", "hashes", "boxed", "last_number", "whole"] = "any"
+    # where: after "####" (GSM8K), in \boxed{} (MATH), its last number, all of it; any: the first of these that it has
+    right: float = 1.0  # the score of a reply with the right answer
+    wrong: float = 0.0  # of one with another
+    missing: float = 0.0  # of one in which there is no answer where it should be
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("right", "wrong", "missing"):
+            if not math.isfinite(value := getattr(self, name)):
+                raise ValueError(f"{name} is {value}; it is a finite number")
+
+    def scores(self, asked: Sequence[Asked]) -> list[Score]:
+        return [self._score(each) for each in asked]
+
+    def _score(self, asked: Asked) -> float:
+        from modelwright_plugins.reward import _answers
+
+        given = asked.answer or ""
+        expected = _answers.after_hashes(given) or _answers.boxed(given) or given.strip()
+        if not _answers.plain(expected):
+            raise ValueError(
+                f"reward exact_answer: the example of {str(list(asked.prompt))[:80]!r} has the answer {asked.answer!r}; it needs one"
+            )
+        number = _answers.value(expected)
+        marked = {"hashes": _answers.after_hashes, "boxed": _answers.boxed}
+        for where in marked if self.find == "any" else marked.keys() & {self.find}:
+            if (found := marked[where](asked.reply)) is not None:
+                alone = _answers.numbers(found)
+                if number is not None and len(alone) == 1:  # with its unit, perhaps: "72 clips"
+                    found = found if _answers.value(found) is not None else alone[0]
+                return self.right if _answers.same(found, expected) else self.wrong
+        if self.find in ("hashes", "boxed"):
+            return self.missing
+        whole = self.find == "whole" or (self.find == "any" and number is None)
+        found = asked.reply if whole else _answers.last_number(asked.reply)
+        if found is None or not found.strip():
+            return self.missing
+        return self.right if _answers.same(found, expected) else self.wrong
