@@ -1,0 +1,29 @@
+"""Whether a reply in an ordering dialogue is right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelwright_plugins.reward import Asked, Reward, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderReply(Reward):
+    """1 where a reply of `source=order_dialogues` asks for just what is missing, or confirms a whole order to the letter; 0 elsewhere.
+
+    The answer is JSON: {"missing": [slots], "order": {slot: value}}, of the reply's turn.
+    """
+
+    def scores(self, asked: Sequence[Asked]) -> list[Score]:
+        from modelwright_plugins.source._order_replies import right
+
+        found: list[Score] = []
+        for each in asked:
+            try:
+                facts = json.loads(each.answer or "")
+                found.append(float(right(each.reply, facts["missing"], facts["order"])))
+            except (ValueError, KeyError, TypeError) as e:
+                raise ValueError('reward order_reply: expected an answer {"missing": [slots], "order": {slot: value}}') from e
+        return found
