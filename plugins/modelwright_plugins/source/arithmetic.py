@@ -17,7 +17,7 @@ PACK = 1000  # problems that one task draws at least
 
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic(Source):
-    """Distinct additions of two numbers, each once, drawn in an order of their own: as conversations, or as prompts with their answer.
+    """Distinct additions of two numbers, in an order drawn once: as conversations, or as prompts with their answer.
 
     What is asked is "17+25". The reply is "42", or with `style=mixed` for every other problem, by chance, "The sum is 42.". Each has
     `metadata["example"]` with the "answer" 42; its text is both turns. Both orders of the two numbers are one group.
