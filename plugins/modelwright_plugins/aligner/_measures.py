@@ -3,3 +3,5 @@
 PAIRS = ("rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins")
 UNPAIRED = ("rewards/chosen", "rewards/rejected", "divergence")
 RANKED = ("rankings/accuracies",)
+REWARDED = ("rewards/accuracies", "rewards/margins", "rewards/mean")
+STEPS = ("steps/accuracies", "rewards/mean")

@@ -22,11 +22,16 @@ def ranked(output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> Ranked:
     """Of the rows of a micro-batch."""
     logps, targets = summed(output, inputs)
     shape = (-1, int(inputs["loss_rows"][0]))
-    logps, targets, scores = logps.view(shape), targets.view(shape), inputs["loss_scores"].view(shape)
-    place = torch.arange(shape[1], device=scores.device)
-    scores = torch.where(scores.isnan(), -place.to(scores.dtype), scores)  # without scores the best is first
-    real = targets > 0
-    scores = scores.masked_fill(~real, -torch.inf)
-    better = (scores[:, :, None] > scores[:, None, :]) & real[:, :, None] & real[:, None, :]
+    logps, targets = logps.view(shape), targets.view(shape)
+    scores, better = ordered(inputs["loss_scores"].view(shape), targets > 0)
     best = scores.argmax(1)
     return Ranked(mean(logps, targets), better, logps.gather(1, best[:, None])[:, 0])
+
+
+def ordered(scores: torch.Tensor, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of scores [examples, rows], NaN where there are none, and which rows are replies: the scores that order them, minus infinity of what
+    is no reply, and bool [examples, rows, rows], whether the first is better than the second."""
+    place = torch.arange(scores.shape[1], device=scores.device)
+    scores = torch.where(scores.isnan(), -place.to(scores.dtype), scores)  # without scores the best is first
+    scores = scores.masked_fill(~real, -torch.inf)
+    return scores, (scores[:, :, None] > scores[:, None, :]) & real[:, :, None] & real[:, None, :]

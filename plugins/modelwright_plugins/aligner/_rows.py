@@ -15,8 +15,13 @@ Sum = tuple[torch.Tensor, torch.Tensor]
 def summed(output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> Sum:
     """(log-probability of a row's targets, how many targets), both [rows]. A row is whole: where context ranks have a part each of it,
     every one of them gets the sum, and as each then counts every row, the gradient is that of one of them."""
+    return valued(-output, inputs)
+
+
+def valued(output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> Sum:
+    """(sum of a row's wanted values, how many they are), both [rows], as `summed`: of a reply the value at its end, and 1."""
     mask = inputs["loss_mask"]
-    both = torch.stack([-(output.float() * mask).sum(-1), mask.sum(-1)])
+    both = torch.stack([(output.float() * mask).sum(-1), mask.sum(-1)])
     if context.ranks() > 1:
         both = across.all_reduce(both, group=parallel_state.get_context_parallel_group())
     return both[0], both[1]

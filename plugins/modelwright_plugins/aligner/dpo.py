@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
-from modelwright_plugins.aligner import Aligner
+from modelwright_plugins.aligner.pairs import Pairs
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class DPO(Aligner):
+class DPO(Pairs):
     """Direct preference optimisation (Rafailov et al. 2023, arXiv:2305.18290), the mean over the pairs of the global batch.
 
     A reply's log-ratio is what the trained weights give it in log-probability above the first weights; the margin m of a pair is the
@@ -22,8 +22,6 @@ class DPO(Aligner):
     hinge: max(0, 1 - beta m) (Zhao et al. 2023, arXiv:2305.10425);
     ipo: (m - 1 / (2 beta))², of log-ratios a token (Azar et al. 2023, arXiv:2310.12036, equation 17; a token: its authors' practice).
     """
-
-    examples: ClassVar[tuple[str, ...]] = ("preference",)
 
     kind: Literal["sigmoid", "robust", "hinge", "ipo"] = "sigmoid"  # the loss of a pair's margin
     beta: float = 0.1  # how strongly it is held to the first weights; IPO's tau
@@ -43,18 +41,9 @@ class DPO(Aligner):
         if self.chosen_weight < 0:
             raise ValueError(f"chosen_weight is {self.chosen_weight}; it is 0 or more")
 
-    def rows(self, replies: int) -> int:
-        return 2
-
     @property
     def needs_reference(self) -> bool:
         return True
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        from modelwright_plugins.aligner._measures import PAIRS
-
-        return PAIRS
 
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         from modelwright_plugins.aligner._pairs import of_margin
@@ -67,11 +56,10 @@ class DPO(Aligner):
             each = each - self.chosen_weight * mean(logps, targets)[0::2]
         return examples(each)
 
-    def metrics(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        from modelwright_plugins.aligner._rows import rewards, summed
+    def rewards(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        from modelwright_plugins.aligner._rows import summed
 
-        ratios = self.beta * self._ratios(*summed(output, inputs), inputs)
-        return rewards(ratios[0::2], ratios[1::2])
+        return self.beta * self._ratios(*summed(output, inputs), inputs)
 
     def _ratios(self, logps: torch.Tensor, targets: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Log-ratios [rows]."""

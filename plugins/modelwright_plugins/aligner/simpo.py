@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from modelwright_plugins.aligner import Aligner
+from modelwright_plugins.aligner.pairs import Pairs
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimPO(Aligner):
+class SimPO(Pairs):
     """Simple preference optimisation: needs no first weights (Meng et al. 2024, arXiv:2405.14734), the mean over pairs.
 
     Of a pair: -log S(beta x (log-probability a token of the chosen reply - that of the rejected one) - gamma) (equation 6), S the logistic
     function.
     """
-
-    examples: ClassVar[tuple[str, ...]] = ("preference",)
 
     beta: float = 2.0  # scale of the rewards (section 3: 2.0 to 2.5; with Llama 3 instruct v0.2, 10)
     gamma: float = 1.0  # the margin that the rewards are to have, in their own scale (not divided by beta)
@@ -30,15 +28,6 @@ class SimPO(Aligner):
         if self.gamma < 0:
             raise ValueError(f"gamma is {self.gamma}; it is 0 or more")
 
-    def rows(self, replies: int) -> int:
-        return 2
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        from modelwright_plugins.aligner._measures import PAIRS
-
-        return PAIRS
-
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         from torch.nn.functional import logsigmoid
 
@@ -47,8 +36,7 @@ class SimPO(Aligner):
         logps = mean(*summed(output, inputs))
         return examples(-logsigmoid(self.beta * (logps[0::2] - logps[1::2]) - self.gamma))
 
-    def metrics(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        from modelwright_plugins.aligner._rows import mean, rewards, summed
+    def rewards(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        from modelwright_plugins.aligner._rows import mean, summed
 
-        logps = self.beta * mean(*summed(output, inputs))
-        return rewards(logps[0::2], logps[1::2])
+        return self.beta * mean(*summed(output, inputs))

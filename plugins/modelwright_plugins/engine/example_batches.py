@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine.packing import packed
+from modelwright_plugins.engine.wanted_values import wanted_values
 from modelwright_plugins.objective.visible import positions, seen
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from modelwright_plugins.aligner import Aligner
+    from modelwright_plugins.engine.mixed_examples import Draws
 
 Tokens = NDArray[np.int64]
 IGNORED = -1  # a label that is no target
@@ -47,9 +49,11 @@ class ExampleBatches:
     multiple: int = 1  # a batch's positions are a multiple of it, or `length`: what the layout and the kernels can share out
     before: tuple[Tokens, ...] = ()  # what is put before each stored row; none: nothing
     sequences: list[list[int]] | None = None  # stored rows that stand in one sequence; None: each example by itself
+    draws: Draws | None = None  # which example, or sequence, is drawn when; None: all of them in a random order each epoch
     reference: NDArray[np.float32] | None = None  # [stored rows] log-probability of its targets under the first weights
     mismatched_reference: NDArray[np.float32] | None = None  # [examples] the same of each prompt with another example's reply
     mismatched: bool = False  # each prompt with another example's reply is in a batch too
+    values: bool = False  # the model gives values, for which rows are read up to their last token
 
     @classmethod
     def of(
@@ -61,16 +65,19 @@ class ExampleBatches:
         if examples.kind not in aligner.examples:
             name, kinds = type(aligner).__name__, " or ".join(aligner.examples)
             raise ModelwrightError(f"{about} holds examples of the kind {examples.kind}; aligner {name} learns from {kinds}")
-        lengths = np.maximum(examples.lengths + np.array([len(tokens) for tokens in before] or 0) - 1, 0)
+        values = aligner.head == "value"
+        lengths = _positions(examples, before, values)
+        more = max((len(tokens) for tokens in before), default=0)
         if too_long := int((lengths > length).sum()):
             raise ModelwrightError(
                 f"{about}: {too_long:,} of {len(lengths):,} rows are longer than align.sequence_length={length}, the longest by "
                 f"{int(lengths.max()) - length}; nothing is cut here: take align.sequence_length={int(lengths.max())}, or have prepare "
-                f"leave out or shorten what is too long (prepare.max_length={length + 1 - max((len(t) for t in before), default=0)})"
+                f"leave out or shorten what is too long (prepare.max_length={length + (not values) - more})"
             )
         replies = int(np.diff(examples.first_rows).max()) if len(examples) else 0
         sequences = packed(lengths, length) if pack and aligner.packs else None
-        found = cls(examples, vocabulary, length, seed, aligner.rows(replies), multiple, before, sequences, mismatched=aligner.mismatched)
+        rows = aligner.rows(replies)
+        found = cls(examples, vocabulary, length, seed, rows, multiple, before, sequences, mismatched=aligner.mismatched, values=values)
         if replies > found.rows:
             raise ModelwrightError(f"{about} has examples of {replies} replies; aligner {type(aligner).__name__} takes {found.rows}")
         if found.count < global_batch:
@@ -108,19 +115,28 @@ class ExampleBatches:
 
     def tokens(self, drawn: int) -> int:
         """Positions of the first so many draws, over all epochs; without what only fills up."""
+        if self.draws is not None:
+            return int(self._tokens[self.draws.numbers(drawn)[:drawn]].sum())
         epochs, place = divmod(drawn, self.count)
         return int(epochs * self._tokens.sum() + self._tokens[_order(self.seed, epochs, self.count)[:place]].sum())
+
+    @property
+    def lengths(self) -> Tokens:
+        """[stored rows] positions."""
+        return np.maximum(self.examples.lengths + np.array([len(tokens) for tokens in self.before] or 0) - 1, 0)
 
     @cached_property
     def _tokens(self) -> Tokens:
         """[examples or sequences] positions that are no filler."""
-        rows = np.maximum(self.examples.lengths + np.array([len(tokens) for tokens in self.before] or 0) - 1, 0)
+        rows = _positions(self.examples, self.before, self.values)
         if self.sequences is not None:
             return np.array([rows[stored].sum() for stored in self.sequences])
         return np.diff(np.concatenate([[0], rows.cumsum()])[self.examples.first_rows])
 
     def number(self, drawn: int) -> int:
         """Which example, or sequence, is drawn as the one of this number, over all epochs."""
+        if self.draws is not None:
+            return int(self.draws.numbers(drawn + 1)[drawn])
         epoch, place = divmod(drawn, self.count)
         return int(_order(self.seed, epoch, self.count)[place])
 
@@ -128,6 +144,10 @@ class ExampleBatches:
         """These stored rows, each by itself; -1 is a row without targets."""
         found = self.laid([[self.row(row)] if row >= 0 else [] for row in rows])
         scores = [float(self.examples.scores[row]) if row >= 0 else np.nan for row in rows]
+        if self.values:
+            found |= wanted_values(
+                self.examples, rows, [len(self.before[row]) if self.before else 0 for row in rows], found["labels"].shape
+            )
         return found | {"loss_scores": torch.tensor(scores, dtype=torch.float32)}
 
     def laid(self, sequences: Sequence[Sequence[Row]]) -> dict[str, torch.Tensor]:
@@ -160,6 +180,8 @@ class ExampleBatches:
         """A stored row, with what is put before it."""
         stored, mask = self.examples.row(row)
         tokens, targets = stored.astype(np.int64), mask.astype(bool)
+        if self.values:  # one more, which it does not read
+            tokens, targets = np.append(tokens, self.vocabulary.end_of_document), np.zeros(len(tokens) + 1, bool)
         if not self.before or not len(more := self.before[row]):
             return Row(tokens, targets)
         begin = int(len(tokens) > 0 and tokens[0] == self.vocabulary.end_of_document)  # a document may begin with it
@@ -184,6 +206,11 @@ class ExampleBatches:
         found = np.empty_like(order)
         found[order] = np.roll(order, -1)
         return found
+
+
+def _positions(examples: StoredExamples, before: tuple[Tokens, ...], values: bool) -> Tokens:
+    """[rows] how many of a row's positions are read: not that of its last token, which is only predicted, unless values are wanted."""
+    return np.maximum(examples.lengths + np.array([len(tokens) for tokens in before] or 0) - (not values), 0)
 
 
 @lru_cache(2)
