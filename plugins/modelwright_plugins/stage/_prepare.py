@@ -189,7 +189,7 @@ def _row(chat: Chat | ModelwrightError, example: Mapping[str, Any], place: int, 
     said += [] if prompt else [turn for turn in example["replies"][place] if turn["role"] == "assistant"]
     if len(chat.turns) != len(said):
         raise Left(f"the template marks {len(chat.turns)} of {len(said)} turns of the assistant")
-    wanted = range(before if loss_on == "every" else max(before, len(said) - 1), len(said))
+    wanted = range(max(before, len(said) - 1) if loss_on == "last" else before, len(said))
     learned = [number in wanted and turn.get("weight") != 0 for number, turn in enumerate(said)]
     if why := hidden(chat, said, learned):
         raise Left(why)
@@ -204,7 +204,7 @@ def _row(chat: Chat | ModelwrightError, example: Mapping[str, Any], place: int, 
     if not len(tokens) or tokens[-1] != end:
         tokens, mask = np.append(tokens, np.int32(end)), np.append(mask, np.uint8(learned[-1]))
         values = None if values is None else np.append(values, np.float32(np.nan))
-    return tokens, mask, values
+    return tokens, np.ones_like(mask) if loss_on == "all" else mask, values
 
 
 def _values(chat: Chat, example: Mapping[str, Any]) -> Any:

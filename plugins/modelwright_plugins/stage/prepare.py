@@ -27,7 +27,7 @@ class Prepare(Stage):
     makes: ClassVar[tuple[type[Artifact], ...]] = (Examples,)
 
     template: str | None = None  # alpaca, chatml, gemma, llama3, mistral, plain, zephyr, or a .jinja file; null: the tokenizer's, or chatml
-    loss_on: Literal["every", "last"] = "every"  # which of the assistant's turns are targets
+    loss_on: Literal["every", "last", "all"] = "every"  # which of the assistant's turns are targets; all: all tokens of a row
     max_length: int | None = None  # tokens of a row, with the end of the document; null: any
     too_long: Literal["drop", "cut_prompt", "error"] = "drop"  # of an example with a longer row; cut_prompt: its prompt's first turns
     cap: int | None = None  # at most so many training examples of one source (Raffel et al. 2020, section 3.5.2: K); null: all
