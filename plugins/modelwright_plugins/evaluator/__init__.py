@@ -1,1 +1,48 @@
-"""Evaluation: what a model's numbers are held against."""
+"""Evaluators: what a trained model is judged by."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from modelwright.component import Component
+
+if TYPE_CHECKING:
+    from modelwright_plugins.evaluator.model import Model
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of a model, with the interval that it would have in 95 of 100 such samples."""
+
+    name: str
+    value: float
+    low: float  # of the 95 % interval
+    high: float
+    count: int  # what it is measured on: examples, documents, pairs …
+    better: Literal["higher", "lower"] = "higher"
+
+    def __post_init__(self) -> None:
+        if not self.name or any(letter.isspace() for letter in self.name):
+            raise ValueError(f"name is {self.name!r}; it is a word: the manifest and trackers bear it")
+        if not (math.isfinite(self.value) and self.low <= self.value <= self.high and self.count > 0):
+            raise ValueError(
+                f"{self.name} is {self.value} of {self.count}, from {self.low} to {self.high}; it is a number within its interval"
+            )
+
+
+class Evaluator(Component, ABC):
+    """Something that a model is judged by. Stage `evaluate` runs those that `evaluator` lists, each on the same model."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Kinds of examples, any of which it wants held out, as `Model.examples` (stage `evaluate` with `evaluate.examples=true`)."""
+
+    @abstractmethod
+    def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
+        """The model's scores, each with a name of its own. Every rank calls it and asks the model the same; where `model.first`, it may
+        write what people want to read (replies, say) into `out`, which exists and is its own. It draws every random choice from `seed`.
+
+        Raises ModelwrightError for what can't be measured, in one line."""

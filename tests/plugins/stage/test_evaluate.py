@@ -15,14 +15,16 @@ from tokenizers import Tokenizer as Fast
 from tokenizers import decoders, models, pre_tokenizers
 
 from modelwright.component import Job
-from modelwright.hooks import Hooks
+from modelwright.hooks import discover
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.architecture.encoder import Encoder
 from modelwright_plugins.architecture.encoder_decoder import EncoderDecoder
-from modelwright_plugins.artifacts import Checkpoint, Evaluation, Metrics, Tokenizer, TokenShards
+from modelwright_plugins.artifacts import Checkpoint, Evaluation, Examples, Metrics, Tokenizer, TokenShards
 from modelwright_plugins.attention.cores import Native
 from modelwright_plugins.engine import inference
+from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.evaluator.ngram import NGrams
+from modelwright_plugins.evaluator.preferences import Preferences
 from modelwright_plugins.evaluator.shards import Seen, seen_spans
 from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.kernel.local import Torch
@@ -64,13 +66,17 @@ class Trigram:
         rows = [-self.fitted.log2_probabilities(row.numpy(), 3, start=1) * math.log(2) for row in tokens]
         return torch.tensor(np.stack(rows), dtype=torch.float32)
 
-    def next_logits(self, tokens: torch.Tensor, at: torch.Tensor | None = None) -> torch.Tensor:
-        last = at if at is not None else torch.full((len(tokens),), tokens.shape[1] - 1)
-        rows = []
-        for row, place in zip(tokens, last, strict=True):
-            context = row[: place + 1].numpy()
-            rows.append([self.fitted.log2_probabilities(np.append(context, word), 3)[-1] for word in range(VOCAB)])
+    def start(self, prompts: list[list[int]]) -> torch.Tensor:
+        self.texts = [list(prompt) for prompt in prompts]
+        rows = [[self.fitted.log2_probabilities(np.array([*text, word]), 3)[-1] for word in range(VOCAB)] for text in self.texts]
         return torch.tensor(rows) * math.log(2)
+
+    def step(self, tokens: list[int], rows: list[int]) -> torch.Tensor:
+        return self.start([[*self.texts[row], token] for row, token in zip(rows, tokens, strict=True)])
+
+    def generate(self, prompts: list[list[int]], generator: Any, *, seed: int, end: set[int], stop: Any) -> list[Any]:
+        found: list[Any] = generator.generate(self, prompts, end=end, seeds=[seed + i for i in range(len(prompts))], stop=stop)
+        return found
 
 
 @pytest.fixture
@@ -92,7 +98,8 @@ def job(tmp_path: Path) -> Job:
     out = tmp_path / "evaluate"
     out.mkdir()
     parts = {"parallel": Megatron(), "precision": FP32(), "kernel": Torch(), "attention": Native(), "generator": Sampling(max_new_tokens=5)}
-    return Job(tmp_path, out, SEED, parts, inputs_of(tmp_path), Hooks())
+    ModelCard(CausalDecoder(), VOCAB, LENGTH, 0, SEED).write(tmp_path / "checkpoint" / "model.json", discover().registry)
+    return Job(tmp_path, out, SEED, parts | {"evaluator": {}}, inputs_of(tmp_path), discover())
 
 
 def inputs_of(folder: Path) -> dict[Any, Any]:
@@ -209,8 +216,6 @@ def test_documents_that_are_not_the_shards_are_refused(job: Job, monkeypatch: py
 
 def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -> list[Any]:
     """Train on one rank, then evaluate in each layout: evaluation.json of each, on rank 0."""
-    from modelwright.hooks import discover
-    from modelwright_plugins.architecture.decoder import CausalDecoder
     from modelwright_plugins.objective.causal_lm import CausalLM
     from modelwright_plugins.optimizer.adam import AdamW
     from modelwright_plugins.schedule.warmup import Constant
@@ -222,7 +227,7 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
     parts = {
         "architecture": CausalDecoder(layers=2, width=32, heads=4), "objective": CausalLM(), "optimizer": AdamW(lr=1e-2),
         "schedule": Constant(), "tracker": {"jsonl": Jsonl()}, "precision": FP32(), "kernel": Torch(),
-        "attention": Native(), "stability": Finite(), "generator": Sampling(max_new_tokens=5),
+        "attention": Native(), "stability": Finite(), "generator": Sampling(max_new_tokens=5), "evaluator": {},
     }  # fmt: skip
     joined(rank, 2, 0)
     train = Train(steps=30, sequence_length=LENGTH, global_batch=4, micro_batch=2)
@@ -256,10 +261,24 @@ def test_a_trained_model_scores_the_same_in_every_layout(job: Job) -> None:
         assert other["baselines"] == one["baselines"]
 
 
-@pytest.mark.parametrize(("architecture", "family"), [(Encoder, "encoder"), (EncoderDecoder, "encoder_decoder")])
-def test_a_model_without_a_likelihood_is_refused_by_plan(architecture: type, family: str) -> None:
-    parts = {"kernel": Torch(), "attention": Native()}
-    assert Evaluate().problems({**parts, "architecture": CausalDecoder()}) == []
-    (problem,) = Evaluate().problems({**parts, "architecture": architecture()})
-    assert problem.startswith(f"architecture {architecture.__name__}, of the family {family}, gives no likelihood of text")
-    assert "causal_decoder" in problem and "leave evaluate and report out of stages, as 'stages=" in problem
+@pytest.mark.parametrize("architecture", [Encoder, EncoderDecoder])
+def test_a_model_without_a_likelihood_is_not_asked_for_it(
+    architecture: type, job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be late to refuse it: it is trained."""
+    ModelCard(architecture(), VOCAB, LENGTH, 0, SEED).write(job.run / "checkpoint" / "model.json", discover().registry)
+    assert evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch) == {"samples": [], "scores": []}
+    assert "gives no likelihood of text" in capsys.readouterr().out
+
+
+def test_without_text_no_shards_are_taken() -> None:
+    assert set(Evaluate(text=False).takes) == {Checkpoint, Tokenizer}
+    assert set(Evaluate(text=False, examples=True).takes) == {Checkpoint, Tokenizer, Examples}
+    assert Evaluate().takes == Evaluate.takes
+
+
+def test_an_evaluator_that_wants_examples_is_told_before_the_run() -> None:
+    parts = {"kernel": Torch(), "attention": Native(), "evaluator": {"preferences": Preferences()}}
+    assert Evaluate(examples=True).problems(parts) == []
+    (line,) = Evaluate().problems(parts)
+    assert line == "evaluator preferences wants held-out examples (preference): evaluate.examples=true gives them"

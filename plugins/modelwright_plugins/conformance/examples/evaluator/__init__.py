@@ -1,0 +1,1 @@
+"""A small evaluator to begin with."""

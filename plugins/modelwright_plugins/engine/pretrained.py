@@ -1,0 +1,73 @@
+"""What a checkpoint that was trained further brings along from before: its pretraining, and the chat template it was aligned with.
+
+Beside its `model.json` stand `pretrained.json` (which text of the shards the weights saw before) and `chat_template.jinja`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.engine import checkpoint
+from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.safe_load import SafeCommonLoad
+from modelwright_plugins.evaluator.shards import Seen
+
+FILE, TEMPLATE = "pretrained.json", "chat_template.jinja"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What the weights saw before they were trained further."""
+
+    seen: Seen
+    tokens: int  # targets trained on, epochs counted
+
+    @classmethod
+    def read(cls, folder: Path) -> Pretrained | None:
+        """None: the checkpoint is pretraining's own (or an alignment's that did not keep it)."""
+        try:
+            told = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            ranges = tuple((int(first), int(count)) for first, count in told["skipped"])
+            drawn = None if told["drawn"] is None else int(told["drawn"])
+            spans = tuple(int(length) for length in told["spans"])
+            return cls(Seen(int(told["seed"]), spans, drawn, ranges, int(told["length"])), int(told["tokens"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            raise ModelwrightError(f"{folder / FILE} does not say what a model saw in pretraining ({type(e).__name__})") from e
+
+    def write(self, folder: Path) -> None:
+        told = {**asdict(self.seen), "tokens": self.tokens}
+        (folder / FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+
+def seen_of(card: ModelCard, progress: Mapping[str, Any]) -> Seen:
+    """What a pretraining's model saw, by its card and what its checkpoint tells of it."""
+    skipped = tuple((each["first"], each["sequences"]) for each in progress.get("skipped", ()))
+    return Seen(card.seed, card.spans or (card.sequence_length + 1,), progress.get("drawn"), skipped, card.sequence_length)
+
+
+def carry_on(base: Path, card: ModelCard, folder: Path, *, template: str | None = None) -> None:
+    """Put into the checkpoint folder `folder` what `base`, whose card this is, brings along; `template`: the chat template it is trained
+    with now, None: that of `base`, where it has one."""
+    known = Pretrained.read(base)
+    if known is None and (step := checkpoint.latest(base)) is not None:
+        progress = SafeCommonLoad().load_common(checkpoint.step_folder(base, step)).get("progress", {})
+        trained = int(progress.get("trained", progress.get("drawn", 0)))
+        known = Pretrained(seen_of(card, progress), trained * card.sequence_length)
+    if known is not None:
+        known.write(folder)
+    if template is not None:
+        (folder / TEMPLATE).write_text(template, encoding="utf-8")
+    elif (base / TEMPLATE).is_file():
+        shutil.copyfile(base / TEMPLATE, folder / TEMPLATE)
+
+
+def template_of(folder: Path) -> str | None:
+    """The chat template (Jinja) that a checkpoint was aligned with."""
+    return (folder / TEMPLATE).read_text(encoding="utf-8") if (folder / TEMPLATE).is_file() else None
