@@ -27,6 +27,7 @@ class Before:
     texts_begin: torch.Tensor | None  # [1 or rows, length]: where each query's text begins in its sequence
     distances: torch.Tensor | None = None  # what is added to the scores of what comes before, [1 or rows, heads, length, before]
     turns: torch.Tensor | None = None  # of rotary embeddings: radians [length, 1 or rows, 1, dimensions]
+    rotary: tuple[torch.nn.Module | None]  # what makes them; in a tuple, as it is not this module's own
     interleaved = False
     ahead = 0  # places in `turns` that are before the sequence's first
 
@@ -57,8 +58,8 @@ class Before:
     def _turned_back(self, q: torch.Tensor) -> torch.Tensor | None:
         """q [rows, heads, length, head_dim] as at the places in their own texts. None: it is the same."""
         begin, table = self.texts_begin, self.turns
-        if begin is None or table is None or table.shape[1] > 1 or not bool(begin.any()):  # rows with turns of their own begin at 0
-            return None
+        if begin is None or table is None or "forward" in vars(self.rotary[0]) or not bool(begin.any()):
+            return None  # who says the places of each row (`engine.kv_cache.Places`) has each begin at 0
         last = self.ahead + int(context.places(len(table) - self.ahead)[-1])
         angles = -begin[:, None, :, None] * (table[-1, 0, 0] / last)
         found: torch.Tensor = _apply_rotary_pos_emb_bshd(q, angles, rotary_interleaved=self.interleaved)
@@ -81,12 +82,12 @@ def attentions(chunks: list[MegatronModule], whose: str) -> Iterator[tuple[Megat
             yield chunk, module
 
 
-def look_before(attention: SelfAttention, kind: type[Before]) -> Any:
+def look_before(chunk: MegatronModule, attention: SelfAttention, kind: type[Before]) -> Any:
     """Give an attention the keys and values before its own of this kind; what it is told of rotary embeddings is kept for them."""
     core: Any = attention.core_attention
     core.scale = attention.hidden_size_per_attention_head**-0.5 if core.scale is None else core.scale  # whatever is put beside q
     core.__class__ = type(f"{kind.__name__}{type(core).__name__}", (kind, type(core)), {})
-    core.interleaved = attention.config.rotary_interleaved
+    core.interleaved, core.rotary = attention.config.rotary_interleaved, (getattr(chunk, "rotary_pos_emb", None),)
 
     def told(module: Any, given: Any, named: dict[str, Any]) -> None:
         turns = named.get("rotary_pos_emb")

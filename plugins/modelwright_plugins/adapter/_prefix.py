@@ -74,7 +74,7 @@ def attach(chunks: list[MegatronModule], *, length: int, hidden: int | None, std
         freeze(chunk)
     for chunk, attention in list(attentions(chunks, "adapter=prefix_tuning")):
         attention.add_module("adapter", Prefix(attention, next(chunk.parameters()), length, hidden))
-        look_before(attention, Prefixed).prefix = [attention.adapter]
+        look_before(chunk, attention, Prefixed).prefix = [attention.adapter]
         layers += 1
     count = torch.tensor([layers], device=torch.cuda.current_device())
     dist.all_reduce(count)

@@ -83,7 +83,8 @@ class Prompted(Before):
 class Prompting:
     """Goes before the class of a GPT: what comes out is the text's."""
 
-    prompt: int  # positions of this rank
+    prompt: int  # positions of this rank before the text's
+    reads_whole: bool = True  # no key can be kept by its place in the text alone
 
     def _postprocess(self, hidden_states: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
         if cast(Any, self).post_process:
@@ -113,11 +114,12 @@ def attach(chunks: list[MegatronModule], *, length: int, seed: int) -> None:
         raise ModelwrightError("adapter=prompt_tuning is for decoders, without modules of multi-token prediction")
     if length % (ranks := sequence_ranks(config)):
         raise ModelwrightError(f"adapter.length={length}: {ranks} tensor ranks that share out sequences want a multiple of {ranks}")
+    shares = config.context_parallel_size
     found = list(attentions(chunks, "adapter=prompt_tuning"))
     if config.pipeline_model_parallel_size > 1:
         config.variable_seq_lengths = True  # what stages send each other is longer than the text: its size is sent before it
-    for _, attention in found:
-        core = look_before(attention, Prompted)
+    for chunk, attention in found:
+        core = look_before(chunk, attention, Prompted)
         core.count = core.ahead = length
         core.ranks = ranks
     for chunk in chunks:
@@ -130,15 +132,16 @@ def attach(chunks: list[MegatronModule], *, length: int, seed: int) -> None:
             model.embedding.register_forward_pre_hook(prompt.placed, with_kwargs=True)
             model.embedding.register_forward_hook(prompt.put, with_kwargs=True)
         if (rotary := getattr(model, "rotary_pos_emb", None)) is not None:
-            rotary.register_forward_hook(lambda module, given, out: _turns(module, given[0], out, length, ranks))
-    draw(
-        chunks, seed, lambda name, shape, numbers: torch.rand(shape, generator=numbers) - 0.5 if name.endswith("adapter.vectors") else None
-    )
+            rotary.register_forward_hook(lambda module, given, out: _turns(module, given[0] // shares - length, out, length, ranks))
+
+    def drawn(name: str, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor | None:
+        return torch.rand(shape, generator=generator) - 0.5 if name.endswith(".adapter.vectors") else None
+
+    draw(chunks, seed, drawn)
 
 
-def _turns(module: Any, total: int, out: Any, length: int, ranks: int) -> Any:
-    """Radians of the embeddings' places and of the text's behind them; `total`: places that Megatron counts, these on each context rank."""
-    count = total // context.ranks() - length
+def _turns(module: Any, count: int, out: Any, length: int, ranks: int) -> Any:
+    """Radians of the embeddings' places and, behind them, of the text's; `count`: the text's positions that this rank has."""
     table = module.get_emb(length + count * context.ranks())
     many = isinstance(table, tuple)  # yarn's have a factor beside them
     turns, *factor = table if many else (table,)

@@ -24,6 +24,7 @@ def cacheable(chunks: Sequence[torch.nn.Module]) -> bool:
     """Whether all that a model remembers of earlier positions are keys and values."""
     return all(
         isinstance(chunk, GPT)
+        and not getattr(chunk, "reads_whole", False)  # adapter=prompt_tuning
         and all(
             isinstance(layer, TransformerLayer) and isinstance(layer.self_attention, SelfAttention | MLASelfAttention)
             for layer in chunk.decoder.layers

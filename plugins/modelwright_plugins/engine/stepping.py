@@ -138,6 +138,7 @@ def through(modules: Sequence[Any], shape: Sequence[int], call: Callable[[Any], 
         return call(modules[0])
     config, group = modules[0].config, parallel_state.get_pipeline_model_parallel_group()
     length = shape[1] // (config.tensor_model_parallel_size if config.sequence_parallel else 1)
+    length += getattr(modules[0], "prompt", 0)  # positions that adapter=prompt_tuning has before the text's
     out = None
     for number, module in enumerate(modules):
         if (rank, number) != (0, 0):

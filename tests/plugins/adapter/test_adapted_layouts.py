@@ -12,6 +12,8 @@ from adapted import STEPS, Case, train
 from modelwright_plugins.adapter.bottleneck import Parallel, Series
 from modelwright_plugins.adapter.dora import DoRA
 from modelwright_plugins.adapter.lora import LoRA
+from modelwright_plugins.adapter.prefix_tuning import PrefixTuning
+from modelwright_plugins.adapter.prompt_tuning import PromptTuning
 from modelwright_plugins.adapter.qlora import QLoRA
 from modelwright_plugins.conformance.ranks import on_ranks
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 LAYOUTS: list[dict[str, Any]] = [{"tensor": 2}, {"tensor": 2, "sequence": True}, {"pipeline": 2}]
 AGAIN: list[dict[str, Any]] = [{"data": 2}, {"pipeline": 2, "virtual": 2, "recompute": "full"}]
+MORE = {LoRA: AGAIN, PrefixTuning: [{"context": 2}], PromptTuning: [{"context": 2}, AGAIN[1]]}
 GPT2 = {"norm": "layer", "activation": "gelu_tanh", "position": "learned", "bias": True, "kv_heads": None}
 LATENT = {"kv_heads": None, "qkv_bias": None, "kv_rank": 16, "rope_head_dim": 4}
 ADAPTERS = [
@@ -27,6 +30,8 @@ ADAPTERS = [
     QLoRA(rank=4, block=16),
     Series(size=8),
     Parallel(size=8, places=["attention", "feed_forward"]),
+    PrefixTuning(length=3, hidden=16),
+    PromptTuning(length=4),
 ]
 
 
@@ -69,7 +74,7 @@ def held(cases: list[Case], folder: Path) -> None:
 
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: type(adapter).__name__)
 def test_every_layout_learns_what_one_rank_learns(adapter: Any, tmp_path: Path) -> None:
-    held([Case(adapter, layout) for layout in ({}, *LAYOUTS, *(AGAIN if type(adapter) is LoRA else ()))], tmp_path)
+    held([Case(adapter, layout) for layout in ({}, *LAYOUTS, *MORE.get(type(adapter), []))], tmp_path)
 
 
 @pytest.mark.parametrize(("model", "targets"), [(GPT2, ["qkv", "fc1"]), (LATENT, ["q_proj", "kv_up_proj", "proj"])], ids=["GPT-2", "MLA"])
