@@ -89,7 +89,7 @@ def world(folder: Path, count: int = 10) -> None:
         for chunk in chunks:  # so that it is sure of something
             for name, parameter in chunk.named_parameters():
                 if "embedding" in name or "output" in name:
-                    parameter.data.mul_(40)
+                    parameter.data.mul_(12)
         ModelCard(architecture, size, LENGTH, 0, 1).write(folder / "base" / "model.json", discover().registry)
         checkpoint.save(folder / "base", 7, chunks, None, keep_last=None)
 
