@@ -50,7 +50,9 @@ def _composed(phase: Phase, pipeline: Pipeline, folder: Path) -> dict[str, Any]:
 
     base = phase.builds_on
     earlier = str(folder / base) if base in pipeline.names() else base
-    own = {word.partition("=")[0]: word for word in reversed(phase.overrides)}  # of two that say the same, the last is said
+    own: dict[str, str] = {}
+    for word in reversed(phase.overrides):  # of two that set the same key, the last is said, and blamed
+        own.setdefault(word.partition("=")[0], word)
     words = [*reversed(own.values()), f"run.dir='{folder / phase.name}'", *([f"from='{earlier}'"] if earlier else [])]
     try:
         config = hydrated(words)
