@@ -26,7 +26,7 @@ def ours(**fields: Any) -> Any:
         "parallel": Megatron(),
         "precision": FP32(),
         "kernel": Torch(),
-        "attention": Reference() if attention == "reference" else Native(),
+        "attention": Native(),
     }
     (gpt,) = model.build(a, **how, vocab_size=VOCAB, sequence_length=LENGTH)
     model.initialise([gpt], a, seed=1, vocab_size=VOCAB)

@@ -73,9 +73,7 @@ def compare(rank: int) -> dict[str, Any]:
                     packed, parts = asked(gpt, text, [0, 5, 9]), [asked(gpt, text[:, a:b]) for a, b in ((0, 5), (5, 9), (9, 12))]
                     told["packed"] = (packed - torch.cat(parts, 1)).abs().max().item()
                     prompts = [text[0, :3].tolist(), text[1, :6].tolist()]
-                    drawn = generate(
-                        [gpt], prompts, Sampling(temperature=0.0, max_new_tokens=4), end=(), context=12, seeds=[1, 2], vocab_size=203
-                    )
+                    drawn = generate([gpt], prompts, Sampling(temperature=0.0, max_new_tokens=4), **how)
                     slow = []
                     for prompt in prompts:
                         for _ in range(4):
