@@ -15,7 +15,7 @@ from modelwright_plugins.conformance.ranks import joined
 
 VOCABULARY, LENGTH, BATCH, SEED = 211, 32, 8, 3  # an odd vocabulary: it is padded under tensor parallelism
 MODEL: dict[str, Any] = {"layers": 4, "width": 32, "heads": 4, "kv_heads": 2, "qk_norm": True}
-REPLIES = {"conversation": 1, "preference": 2, "ranking": 3, "unpaired": 1, "reward": 1}
+REPLIES = {"conversation": 1, "preference": 2, "ranking": 3, "unpaired": 1, "reward": 1, "steps": 1}
 
 
 def examples(folder: Path, kind: str, count: int = 24, *, longest: int = LENGTH + 1) -> Path:
@@ -36,7 +36,8 @@ def examples(folder: Path, kind: str, count: int = 24, *, longest: int = LENGTH 
                 rows.append(((start + steps) % (VOCABULARY - 1) + 1, mask.astype(np.uint8)))
                 rows[-1][0][-1] = 0
             scores = {"unpaired": [float(number % 3 > 0)], "reward": [float(number % 2)], "ranking": [2.0, 0.5, -1.0]}.get(kind)
-            writer.write({"id": f"{number}", "group": f"{number}"}, rows, scores)
+            steps = [np.where(mask & (np.arange(len(mask)) % 3 == 2), np.arange(len(mask)) % 2, np.nan) for _, mask in rows]
+            writer.write({"id": f"{number}", "group": f"{number}"}, rows, scores, steps if kind == "steps" else None)
         numbers[part] = writer.close()
     about = {"kind": kind, "vocab_size": VOCABULARY, "end_of_document": 0, "template": "", "loss_on": "assistant", **numbers}
     (folder / "examples.json").write_text(json.dumps(about))

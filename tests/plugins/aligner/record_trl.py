@@ -1,7 +1,7 @@
 """Writes trl.json: what TRL's trainers make of the same logits. Run where TRL is installed: python tests/plugins/aligner/record_trl.py
 
 The methods of its trainers that compute losses are called with a stand-in for the trainer, which has their settings, and for the model,
-whose logits are given; the gradient is with respect to those.
+whose logits are given; the gradient is with respect to those. Of reward models the rewards are given.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def kept() -> dict[str, torch.Tensor]:
     tokens = torch.randint(VOCABULARY, (ROWS, LENGTH), generator=random)
     mask = torch.tensor([[int(begin <= place < end) for place in range(LENGTH)] for begin, end in TARGETS])
     reference = (-4 - 3 * torch.rand(ROWS, generator=random)).round(decimals=3)
-    return {"logits": logits, "tokens": tokens, "mask": mask, "reference": reference}
+    rewards = torch.randn(ROWS, generator=random).round(decimals=3)
+    return {"logits": logits, "tokens": tokens, "mask": mask, "reference": reference, "rewards": rewards}
 
 
 def stand_in(**settings: Any) -> SimpleNamespace:
@@ -94,6 +95,15 @@ def kto(logits: torch.Tensor, given: dict[str, torch.Tensor], divergence: float,
     return KTOTrainer._compute_loss(me, answers(logits), inputs, False)
 
 
+def reward(rewards: torch.Tensor, given: dict[str, torch.Tensor], centering: float | None, margin: list[float] | None) -> torch.Tensor:
+    from trl.trainer.reward_trainer import RewardTrainer
+
+    me = stand_in(args=SimpleNamespace(center_rewards_coefficient=centering))
+    inputs = {"attention_mask": torch.ones(ROWS, LENGTH)} | ({} if margin is None else {"margin": torch.tensor(margin)})
+    model = lambda margin=None, **_: SimpleNamespace(logits=rewards[ORDER][:, None])  # noqa: E731
+    return RewardTrainer.compute_loss(me, model, inputs)
+
+
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "dpo sigmoid": (dpo, {"loss_types": ["sigmoid"], "beta": 0.3}),
     "dpo robust": (dpo, {"loss_types": ["robust"], "beta": 0.3, "label_smoothing": 0.1}),
@@ -102,16 +112,19 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "dpo length-normalised": (dpo, {"loss_types": ["sigmoid_norm"], "beta": 5.0}),
     "simpo": (simpo, {"beta": 2.0, "simpo_gamma": 0.7}),
     "orpo": (orpo, {"beta": 0.3}),
+    "reward_model": (reward, {"centering": None, "margin": None}),
+    "reward_model centred": (reward, {"centering": 0.1, "margin": None}),
+    "reward_model margin": (reward, {"centering": None, "margin": [0.5, 1.25]}),
     "kto": (kto, {"divergence": 0.8, "beta": 0.3, "desirable_weight": 1.0, "undesirable_weight": 1.33}),
 }
 
 if __name__ == "__main__":
     given, found = kept(), {}
     for name, (compute, settings) in CASES.items():
-        logits = given["logits"].clone().requires_grad_()
-        loss = compute(logits, given, **settings)
+        leaf = given["rewards" if compute is reward else "logits"].clone().requires_grad_()
+        loss = compute(leaf, given, **settings)
         loss.backward()
-        assert logits.grad is not None
-        found[name] = {"settings": settings, "loss": loss.item(), "gradient": [float(f"{x:.7g}") for x in logits.grad.flatten()]}
+        assert leaf.grad is not None
+        found[name] = {"settings": settings, "loss": loss.item(), "gradient": [float(f"{x:.7g}") for x in leaf.grad.flatten()]}
     told = {"trl": version("trl"), "torch": torch.__version__, "given": {name: value.tolist() for name, value in given.items()}}
     Path(__file__).with_name("trl.json").write_text(json.dumps(told | {"cases": found}) + "\n")
