@@ -55,6 +55,7 @@ def built_in() -> dict[str, Any]:
     from modelwright_plugins.adapter.none import Whole
     from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.kernel.local import Torch
+    from modelwright_plugins.mixture.weights import Proportional
     from modelwright_plugins.objective.causal_lm import CausalLM
     from modelwright_plugins.optimizer.adam import AdamW
     from modelwright_plugins.parallel.megatron import Megatron
@@ -63,7 +64,7 @@ def built_in() -> dict[str, Any]:
     from modelwright_plugins.stability.spikes import Finite
 
     parts = {"objective": CausalLM(), "optimizer": AdamW(), "schedule": Constant(warmup=0), "kernel": Torch(), "precision": FP32()}
-    parts["adapter"] = Whole()
+    parts |= {"adapter": Whole(), "mixture": Proportional()}
     return {**parts, "parallel": Megatron(), "architecture": small_decoder(), "attention": Native(), "stability": Finite()}
 
 

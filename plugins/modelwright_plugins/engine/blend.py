@@ -62,7 +62,7 @@ class BlendTexts:
                 )
         self.planned = planned
         self.count = sum(texts.count for texts in self.texts.values())
-        self._which, self._number = self._laid_out(0)
+        self._which, self._number = drawn_from(self.legs, self.names, LEAST)
 
     def spans(self, number: int) -> tuple[Integers, ...]:
         name, own = self.place(number)
@@ -76,7 +76,7 @@ class BlendTexts:
     def places(self, numbers: Integers) -> tuple[NDArray[np.int16], Integers]:
         """The same of several: indices of `names`, and the shards' own numbers."""
         if len(numbers) and (most := int(numbers.max())) >= len(self._which):
-            self._which, self._number = self._laid_out(2 * most)
+            self._which, self._number = drawn_from(self.legs, self.names, max(2 * most, LEAST))
         return self._which[numbers], self._number[numbers]
 
     def by_shard(self, numbers: Integers) -> Iterator[tuple[ShardTexts, Integers]]:
@@ -93,24 +93,24 @@ class BlendTexts:
             found.append(f"training reads {tokens:,} tokens, {per_cent}, so phases and epochs are others; set mix.tokens={tokens}")
         return found
 
-    def _laid_out(self, end: int) -> tuple[NDArray[np.int16], Integers]:
-        """Shard and own number of each sequence up to `end`."""
-        end, begin = max(end, LEAST), 0
-        which, number = [], []
-        gone = np.zeros(len(self.names), np.int64)  # how many of each shard have been drawn
-        for leg, last in ((leg, leg is self.legs[-1]) for leg in self.legs):
-            size = end - begin if last else min(leg.sequences, end - begin)
-            if size <= 0:
-                continue
-            own = np.array([self.names.index(name) for name in leg.weights], np.int16)
-            weights = np.array([*leg.weights.values()], np.float64)
-            chosen, nth = np.zeros(size, np.int16), np.zeros(size, np.int64)
-            helpers.build_blending_indices(chosen, nth, weights / weights.sum(), len(own), size, False)
-            which.append(own[chosen])
-            number.append(nth + gone[which[-1]])
-            gone += np.bincount(which[-1], minlength=len(gone))
-            begin += size
-        return np.concatenate(which), np.concatenate(number)
+
+def drawn_from(legs: Sequence[Leg], names: Sequence[str], end: int) -> tuple[NDArray[np.int16], Integers]:
+    """Which of the names each draw up to `end` is from, and as which of its own: drawn is what is farthest behind its share of the leg."""
+    begin, which, number = 0, [], []
+    gone = np.zeros(len(names), np.int64)  # how many of each have been drawn
+    for leg, last in ((leg, leg is legs[-1]) for leg in legs):
+        size = end - begin if last else min(leg.sequences, end - begin)
+        if size <= 0:
+            continue
+        own = np.array([names.index(name) for name in leg.weights], np.int16)
+        weights = np.array([*leg.weights.values()], np.float64)
+        chosen, nth = np.zeros(size, np.int16), np.zeros(size, np.int64)
+        helpers.build_blending_indices(chosen, nth, weights / weights.sum(), len(own), size, False)
+        which.append(own[chosen])
+        number.append(nth + gone[which[-1]])
+        gone += np.bincount(which[-1], minlength=len(gone))
+        begin += size
+    return np.concatenate(which), np.concatenate(number)
 
 
 def opened(shard: Path, lengths: tuple[int, ...], *, seed: int, length: int) -> Stored:

@@ -24,6 +24,7 @@ from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.example_batches import ExampleBatches, Tokens
 from modelwright_plugins.engine.log_probabilities import Divergence, of_all
 from modelwright_plugins.engine.loop import Trainer
+from modelwright_plugins.engine.mixed_examples import mixed
 from modelwright_plugins.engine.position import Position
 from modelwright_plugins.engine.trainer import assembled
 from modelwright_plugins.objective.loss import Loss
@@ -109,8 +110,15 @@ class Alignment(Training):
             multiple=_multiple(job.parts["parallel"]),
             before=_conditions(aligner, examples, tokenizer),
         )
+        draws = Position.after(stage.steps, stage.ramp()).trained
+        batches = mixed(batches, job.parts["mixture"], draws=draws, tokenizer=tokenizer, work=job.out)
         if self.first:
-            print(f"  {_epochs(Position.after(stage.steps, stage.ramp()).trained, batches)}", flush=True)
+            told = (
+                [f"  {_epochs(draws, batches)}"]
+                if batches.draws is None
+                else batches.draws.table(draws, "examples" if batches.sequences is None else "sequences")
+            )
+            print("\n".join(told), flush=True)
         return batches
 
     def _objective(self) -> Loss:

@@ -19,6 +19,7 @@ from modelwright_plugins.artifacts.examples import PARTS, ExamplesWriter, tokeni
 from modelwright_plugins.progress import progress
 from modelwright_plugins.source._formats import messages as conversation
 from modelwright_plugins.source._turns import Malformed, readable
+from modelwright_plugins.stage._plain_text import text_rows
 from modelwright_plugins.stage._shown import hidden, hides_tools
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
                     aside_too = document["metadata"]["group"] in held_out
                     if kept and not aside_too and _hash(document) > kept.get(_source(document), 1 << 64):
                         raise Left(f"more than {stage.cap} of its source")
-                    ready.append((document, _example(document)))
+                    ready.append((document, _example(document, stage.texts)))
                 except Left as why:
                     dropped[str(why)] += 1
             for (document, example), made in zip(ready, _rows(ready, encoder, stage), strict=True):
@@ -72,7 +73,10 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
                 line |= {"prompt": example["prompt"]} if kind == "prompt" else {}  # rewards read the turns
                 writer = writers["held_out" if metadata["group"] in held_out else "train"]
                 values = [row[2] for row in rows] if kind == "steps" else None
-                writer.write(line, [row[:2] for row in rows], example["scores"], values)
+                if "text" not in example:
+                    writer.write(line, [row[:2] for row in rows], example["scores"], values)
+                for row in rows if "text" in example else ():  # each an example of its own
+                    writer.write(line, [row[:2]])
             bar.update(sum(len(document["text"].encode()) for document in batch))
     if not writers or not writers["train"].counts["examples"]:
         reasons = "; ".join(f"{count:,}: {reason}" for reason, count in dropped.most_common(3))
@@ -114,7 +118,7 @@ def _capped(documents: Documents, cap: int | None, held_out: frozenset[str]) -> 
     return {source: -heap[0] for source, heap in least.items() if len(heap) == cap}
 
 
-def _example(document: Mapping[str, Any]) -> dict[str, Any]:
+def _example(document: Mapping[str, Any], texts: str) -> dict[str, Any]:
     metadata = document["metadata"]
     if "example" in metadata:
         example = dict(metadata["example"])
@@ -123,8 +127,10 @@ def _example(document: Mapping[str, Any]) -> dict[str, Any]:
             example = conversation({"messages": metadata["messages"]})
         except Malformed as error:
             raise Left(str(error)) from error
+    elif texts == "learn":
+        return {"kind": "conversation", "text": document["text"], "scores": None}
     else:
-        raise Left("no example in it: it was edited, or is none of source=examples or conversations")
+        raise Left("no example in it: it was edited, or is none of source=examples or conversations (prepare.texts=learn takes texts)")
     if readable(example) != document["text"]:
         raise Left("a filter edited its text, and not its turns")
     return example
@@ -140,6 +146,9 @@ def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, sta
     for (document, example), each in zip(ready, asked, strict=True):
         mine, untold = list(islice(chats, len(each))), any(list(islice(hides, len(each))))
         try:
+            if "text" in example:
+                yield text_rows(example["text"], encoder.encoder, most or 2), False
+                continue
             if untold:
                 raise Left("the template's text does not show its tools")
             rows = [_row(chat, example, place, end, stage.loss_on) for place, chat in enumerate(mine)]
@@ -161,6 +170,8 @@ def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, sta
 def _asked(example: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The conversation of each row."""
     tools = {"tools": example["tools"]} if "tools" in example else {}
+    if "text" in example:
+        return []
     if example["kind"] == "prompt":
         return [{"messages": example["prompt"], "add_generation_prompt": True, **tools}]
     return [{"messages": [*example["prompt"], *reply], **tools} for reply in example["replies"]]

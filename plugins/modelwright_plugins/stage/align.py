@@ -24,7 +24,7 @@ class Align(TrainingStage):
 
     key: ClassVar[str] = "align"
     uses: ClassVar[tuple[str, ...]] = (
-        "aligner", "adapter", "reward", "generator", "optimizer", "schedule", "parallel", "precision", "kernel", "attention",
+        "aligner", "adapter", "mixture", "reward", "generator", "optimizer", "schedule", "parallel", "precision", "kernel", "attention",
         "stability", "tracker",
     )  # fmt: skip
     takes: ClassVar[tuple[type[Artifact], ...]] = (Examples, Checkpoint, Tokenizer)
@@ -39,7 +39,9 @@ class Align(TrainingStage):
     def problems(self, parts: Parts) -> list[str]:
         """What can be told without the model, which is the checkpoint's; the rest is told before training."""
         share = self.micro_batch * self._data_ranks(parts)
-        found = self.parts_problems(parts) + parts["adapter"].problems(parts) + self._rollout_problems(parts)
+        found = self.parts_problems(parts) + parts["adapter"].problems(parts) + self._rollout_problems(parts) + parts["mixture"].problems()
+        if parts["mixture"].trains:
+            found.append(f"mixture {type(parts['mixture']).__name__} weighs texts, by training on them; align takes fixed, temperature …")
         if self.global_batch % share:
             best = max(share, round(self.global_batch / share) * share)
             said = f"align.global_batch={self.global_batch} is not a multiple of align.micro_batch={self.micro_batch}"

@@ -30,6 +30,7 @@ class Prepare(Stage):
     loss_on: Literal["every", "last", "all"] = "every"  # which of the assistant's turns are targets; all: all tokens of a row
     max_length: int | None = None  # tokens of a row, with the end of the document; null: any
     too_long: Literal["drop", "cut_prompt", "error"] = "drop"  # of an example with a longer row; cut_prompt: its prompt's first turns
+    texts: Literal["leave_out", "learn"] = "leave_out"  # documents without turns; learn: beside conversations, every token a target
     cap: int | None = None  # at most so many training examples of one source (Raffel et al. 2020, section 3.5.2: K); null: all
 
     def __post_init__(self) -> None:
@@ -38,6 +39,8 @@ class Prepare(Stage):
 
         if self.template is not None and not self.template.endswith(".jinja") and self.template not in built_in():
             raise ValueError(f"template is {self.template}; it is a .jinja file or a built-in name{nearest(self.template, built_in())}")
+        if self.texts == "learn" and self.max_length is None:
+            raise ValueError("texts is learn; max_length says how long the rows are that a text is cut into, align.sequence_length + 1")
         if self.max_length is not None and self.max_length < 2:
             raise ValueError(f"max_length is {self.max_length}; it is 2 or more, or null")
         if self.cap is not None and self.cap < 1:

@@ -238,6 +238,32 @@ def test_a_cap_draws_so_many_of_each_source_and_the_same_each_time(tmp_path, tok
     assert [int(line[1:]) for _, line in found[0][:15]] != list(range(1, 16))
 
 
+def test_texts_are_learned_whole_beside_conversations(tmp_path, tokenizer):
+    """Each token of a text is predicted once, but for the first, and a conversation is as it is without them."""
+    texts = ["A text of some length é.", "b", ""]
+    found = documents(tmp_path / "documents", [form("conversation", [], TALK)], source=["chat"])
+    with gzip.open(tmp_path / "documents" / "00001.jsonl.gz", "wt") as out:
+        for place, text in enumerate(texts):
+            about = {"group": f"t{place}", "source": "web"}
+            out.write(json.dumps({"text": text, "id": f"t{place}", "metadata": about}) + "\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    job = Job(run=out, out=out, seed=0, parts={}, inputs={Documents: found, Tokenizer: tokenizer}, hooks=None)
+    Prepare(template="plain", texts="learn", max_length=70).run(job)
+    stored = StoredExamples(job.make(Examples).path)
+    assert shown(stored, 0, tokenizer) == "User: Hi é\n\nAssistant:[ Ho é$]\n\nUser: Hu\n\nAssistant:[ He$]"
+    assert [line["source"] for line in stored.lines()] == ["chat", "web", "web", "web"]
+    assert [shown(stored, row, tokenizer) for row in (1, 2, 3)] == [f"[{text}$]" for text in texts]
+    from modelwright_plugins.stage._plain_text import text_rows
+
+    encoder = Encoder(tokenizer.path)
+    for length in (2, 3, 7, 27):
+        rows = text_rows(texts[0], encoder, length)
+        whole = [*encoder.encode(texts[0]), 0]
+        assert [int(token) for tokens, _, _ in rows for token in tokens[1:]] == whole[1:] and rows[0][0][0] == whole[0]
+        assert all(len(tokens) <= length and mask.all() for tokens, mask, _ in rows)
+
+
 def test_bad_settings_are_told(tmp_path):
     with pytest.raises(ValueError, match=r"template is chatlm; it is a \.jinja file or a built-in name; did you mean 'chatml'"):
         Prepare(template="chatlm")
