@@ -75,9 +75,7 @@ def main():
         with open(name, "w", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123 - pathlib takes 5 ms to import
             file.write(text)
     names = {"__name__": "__main__", "__builtins__": __builtins__, "__file__": "program.py"}
-    if asked["channel"]:
-        names["CHANNEL"] = tuple(asked["channel"])
-    sys.argv[:] = ["program.py"]
+    sys.argv[:] = ["program.py", *map(str, asked["channel"])]
     confine(asked["limits"])
     module = sys.modules["__main__"].__dict__
     module.clear()

@@ -51,7 +51,7 @@ class Outcome:
 
 
 class Started:
-    """A program that runs. `channel`: descriptors (to read, to write) that it finds as CHANNEL, and this process closes."""
+    """A program that runs. `channel`: descriptors (to read, to write) that it is told in sys.argv, and this process closes."""
 
     def __init__(
         self,
