@@ -66,14 +66,14 @@ def _composed(phase: Phase, pipeline: Pipeline, folder: Path) -> dict[str, Any]:
 
 def troubles(phases: Sequence[Composed]) -> list[str]:
     """Everything that would stop one of the phases, a line each, before any has run: what earlier phases will make counts as there."""
-    found, world = [], launch.world()
+    found, world = [], joined[1] if (joined := launch.world()) else None
     for each in phases:
         coming, outside = _coming(each, {other.phase.name: other for other in phases})
         later = [replace(b, producers={k: p for k, p in b.producers.items() if p or k.name not in coming}) for b in each.bound]
         lines = problems(later, {**each.config, "from": outside})
         for b in each.bound if world and not lines else []:
-            if (ranks := b.stage.ranks(b.parts)) not in {None, world[1]}:
-                lines.append(f"stage {b.name!r} needs {ranks} ranks, and {world[1]} were started; set parallel.*, or start {ranks}")
+            if (ranks := b.stage.ranks(b.parts)) not in {None, world}:
+                lines.append(f"stage {b.name!r} needs {ranks} ranks, and {world} were started; set parallel.*, or start {ranks}")
         found += [f"phase {each.phase.name}: {line}" for line in lines]
     return found
 

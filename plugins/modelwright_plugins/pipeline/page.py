@@ -1,11 +1,94 @@
-"""The page of a pipeline."""
+"""The page of a pipeline: its phases, what each was judged by side by side, and the way to each phase's own page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import modelwright
+from modelwright.manifest import write_text
+from modelwright.run import MANIFEST, read_manifest
+from modelwright_plugins.command.farewell import headline
+from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, judged, speed
+from modelwright_plugins.report.template import GAP, duration, megabytes, short, template
+
+PAGE = "report.html"
+PAGES = {"report.html": "report", "curation.html": "curation", "evaluation.json": "evaluation", "metrics.jsonl": "metrics"}
+
 
 def write_page(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write the pipeline's page."""
+    """Write `report.html` of the pipeline in `folder`, as far as it has come. `record` is what `pipeline.json` says."""
+    html = template("page.html", "pipeline").render(**_said(folder, record))
+    write_text(folder / PAGE, html.encode("utf-8", errors="replace").decode("utf-8"))  # a lone surrogate is no character: it becomes a ?
+
+
+def _said(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    names = [phase["name"] for phase in record["phases"]]
+    manifests = {name: read_manifest(folder / name) for name in names if (folder / name / MANIFEST).exists()}
+    finished = [name for name, manifest in manifests.items() if manifest["status"] == "finished"]
+    columns, rows = judged(folder, manifests)
+    seconds = {name: sum(stage.get("seconds", 0) for stage in m["stages"].values()) for name, m in manifests.items()}
+    numbers = {name: headline(manifest) for name, manifest in manifests.items()}
+    keys = dict.fromkeys(key for found in numbers.values() for key in found)
+    return {
+        "recipe": record["recipe"],
+        "headline": f"{len(names)} phases, one after another" if len(finished) == len(names) else f"{len(finished)} of {len(names)} phases",
+        "lead": f"It ran {', then '.join(finished)}." if finished else "",
+        "numbers": _numbers(finished, names, manifests, rows, sum(seconds.values())),
+        "phases": [_phase(folder, phase, manifests.get(phase["name"]), seconds.get(phase["name"])) for phase in record["phases"]],
+        "columns": columns,
+        "groups": _grouped(rows),
+        "rows": rows,
+        "models": [_model(folder / name, name, manifest) for name, manifest in manifests.items() if checkpoint_bytes(manifest) is not None],
+        "returned": [(key, [_written(found.get(key)) for found in numbers.values()]) for key in keys],
+        "begun": list(numbers),
+        "facts": [("command", " ".join(["modelwright run", *record["words"]])), ("folder", str(folder.absolute()))],
+        "overrides": [(phase["name"], "\n".join(phase["overrides"])) for phase in record["phases"]],
+        "modelwright": modelwright.__version__,
+        "written": _value,
+    }  # fmt: skip
+
+
+def _numbers(
+    finished: Sequence[str], names: Sequence[str], manifests: Mapping[str, Any], rows: Sequence[Row], seconds: float
+) -> list[tuple[str, str]]:
+    found = [(f"{len(finished)} of {len(names)}", "phases finished"), (duration(seconds), "in their stages")]
+    for row in rows:
+        last = next((cell for cell in reversed(row.cells) if cell), None)
+        if last and len(found) < 6:
+            found.append((_value(last.value), f"{row.name.replace('_', ' ')}, the last phase that has it"))
+    return found
+
+
+def _phase(folder: Path, phase: Mapping[str, Any], manifest: Mapping[str, Any] | None, seconds: float | None) -> dict[str, Any]:
+    run = folder / phase["name"]
+    reused = [name for name, stage in manifest["stages"].items() if stage.get("reused_from")] if manifest else []
+    return {
+        "name": phase["name"],
+        "from": phase["from"] or "",
+        "stages": [f"{name} (reused)" if name in reused else name for name in manifest["stages"]] if manifest else [],
+        "status": manifest["status"] if manifest else "not begun",
+        "time": duration(seconds) if seconds is not None else "–",
+        "pages": [(f"{phase['name']}/{file}", label) for file, label in PAGES.items() if (run / file).exists()],
+    }
+
+
+def _model(run: Path, name: str, manifest: Mapping[str, Any]) -> tuple[str, str, str]:
+    size, fast = checkpoint_bytes(manifest), speed(run, manifest)
+    return name, megabytes(size or 0), short(fast) if fast else "–"
+
+
+def _grouped(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group or "held-out text", []).append(row)
+    return list(groups.items())
+
+
+def _value(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 1e4 else f"{number:.4g}".replace("e", f"{GAP}e")
+
+
+def _written(value: Any) -> str:
+    return "–" if value is None else _value(value) if isinstance(value, float) else f"{value:,}"

@@ -11,16 +11,18 @@ if TYPE_CHECKING:
 GAP = "\N{NO-BREAK SPACE}"
 
 
-def template(name: str) -> Template:
-    """A page of this folder, which may include its other files. Values are escaped."""
+def template(name: str, room: str = "report") -> Template:
+    """A page of this folder or of another room, which may include files of either. Values are escaped."""
     from importlib.resources import files
 
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    here = files("modelwright_plugins.report")
-    environment = Environment(
-        loader=FunctionLoader(lambda file: here.joinpath(file).read_text(encoding="utf-8")), autoescape=True, undefined=StrictUndefined
-    )
+    folders = [files(f"modelwright_plugins.{room}"), files("modelwright_plugins.report")]
+
+    def text(file: str) -> str:
+        return next(found for folder in folders if (found := folder.joinpath(file)).is_file()).read_text(encoding="utf-8")
+
+    environment = Environment(loader=FunctionLoader(text), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {
         "megabytes": megabytes,
         "short": short,

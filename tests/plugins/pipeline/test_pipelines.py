@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 
 import pytest
-
 from toy_pipelines import THREE, Home
 
 
@@ -89,8 +88,9 @@ def toy_alone(monkeypatch, tmp_path):
     """The toy plugin beside the built-in one, in this process."""
     from importlib.metadata import EntryPoint
 
-    from modelwright import hooks
     from toy_pipelines import TOY
+
+    from modelwright import hooks
 
     monkeypatch.syspath_prepend(str(TOY))
     monkeypatch.setenv("MODELWRIGHT_CACHE", str(tmp_path / "cache"))
@@ -165,7 +165,11 @@ def test_ctrl_c_and_a_failure_say_how_to_go_on(home):
 
 def test_a_pipelines_record_may_be_anybodys(home):
     (home.folder / "theirs").mkdir()
-    for record in ({"phases": []}, {"recipe": "x", "words": [], "next": [], "phases": [{"name": "../x", "from": None, "overrides": []}]}, 3):
+    for record in (
+        {"phases": []},
+        {"recipe": "x", "words": [], "next": [], "phases": [{"name": "../x", "from": None, "overrides": []}]},
+        3,
+    ):
         (home.folder / "theirs/pipeline.json").write_text(json.dumps(record))
         code, _, errors = home.modelwright("resume", "theirs")
         assert code == 2 and "pipeline.json" in errors and errors.count("\n") == 1

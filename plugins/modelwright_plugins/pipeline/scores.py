@@ -1,0 +1,91 @@
+"""What the phases of a pipeline were judged by, side by side."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelwright_plugins.artifacts import Checkpoint, Evaluation, Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One number of one phase; its 95 % interval, where it was measured on a sample."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    count: int | None = None
+    best: bool = False  # of its row; of equal ones, all are
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One number of all phases, in their order; None: it was not measured there."""
+
+    group: str  # the evaluator; "": held-out text
+    name: str
+    better: str  # "higher", "lower", or "" when neither is
+    cells: tuple[Cell | None, ...]
+
+    @property
+    def count(self) -> str:
+        """What it is measured on, where that is the same in every phase."""
+        counts = {cell.count for cell in self.cells if cell and cell.count}
+        return f"{counts.pop():,}" if len(counts) == 1 else ""
+
+
+def judged(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[Row]]:
+    """The phases that were evaluated, and a row for each score that one of them has."""
+    found = {name: told for name, manifest in manifests.items() if (told := _scores(folder / name, manifest))}
+    keys: dict[tuple[str, str], str] = {}
+    for told in found.values():
+        keys |= {(score["evaluator"], score["name"]): score["better"] for score in told.values()}
+    rows = [_row(group, name, better, [told.get((group, name)) for told in found.values()]) for (group, name), better in keys.items()]
+    return list(found), sorted(rows, key=lambda row: [group for group, _ in keys].index(row.group))
+
+
+def _scores(run: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """(evaluator, name) -> score, of a phase whose evaluation finished."""
+    stage = made_by(manifest, Evaluation.name)
+    if stage is None:
+        return {}
+    told = json.loads((run / stage / Evaluation.name).read_text(encoding="utf-8"))
+    return {(score["evaluator"], score["name"]): score for score in told.get("scores", [])}
+
+
+def _row(group: str, name: str, better: str, scores: Sequence[Mapping[str, Any] | None]) -> Row:
+    values = [score["value"] for score in scores if score]
+    best = max(values) if better == "higher" else min(values)
+    cells = [
+        Cell(**{key: score[key] for key in ("value", "low", "high", "count")}, best=len(values) > 1 and score["value"] == best)
+        if score
+        else None
+        for score in scores
+    ]
+    return Row(group=group, name=name, better=better, cells=tuple(cells))
+
+
+def made_by(manifest: Mapping[str, Any], artifact: str) -> str | None:
+    """The last stage of a run that made this."""
+    return next((stage for stage, record in reversed(manifest["stages"].items()) if artifact in record.get("artifacts", {})), None)
+
+
+def checkpoint_bytes(manifest: Mapping[str, Any]) -> int | None:
+    """Bytes of the checkpoint that a phase made, with what its optimizer keeps."""
+    stage = made_by(manifest, Checkpoint.name)
+    return None if stage is None else int(manifest["stages"][stage]["artifacts"][Checkpoint.name]["bytes"])
+
+
+def speed(run: Path, manifest: Mapping[str, Any]) -> float | None:
+    """Tokens a second in the training of a phase, the median of its steps."""
+    stage = made_by(manifest, Metrics.name)
+    if stage is None:
+        return None
+    lines = (json.loads(line) for line in (run / stage / Metrics.name).read_text(encoding="utf-8").splitlines())
+    speeds = [row["tokens_per_second"] for row in lines if row.get("tokens_per_second")]
+    return statistics.median(speeds) if speeds else None
