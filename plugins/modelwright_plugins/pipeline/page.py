@@ -35,7 +35,7 @@ def _said(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "recipe": record["recipe"],
         "headline": f"{len(names)} phases, one after another" if len(finished) == len(names) else f"{len(finished)} of {len(names)} phases",
         "lead": f"It ran {', then '.join(finished)}." if finished else "",
-        "numbers": _numbers(finished, names, manifests, rows, sum(seconds.values())),
+        "numbers": _numbers(f"{len(finished)} of {len(names)}", columns, rows, sum(seconds.values())),
         "phases": [_phase(folder, phase, manifests.get(phase["name"]), seconds.get(phase["name"])) for phase in record["phases"]],
         "columns": columns,
         "groups": _grouped(rows),
@@ -50,14 +50,12 @@ def _said(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _numbers(
-    finished: Sequence[str], names: Sequence[str], manifests: Mapping[str, Any], rows: Sequence[Row], seconds: float
-) -> list[tuple[str, str]]:
-    found = [(f"{len(finished)} of {len(names)}", "phases finished"), (duration(seconds), "in their stages")]
-    for row in rows:
-        last = next((cell for cell in reversed(row.cells) if cell), None)
-        if last and len(found) < 6:
-            found.append((_value(last.value), f"{row.name.replace('_', ' ')}, the last phase that has it"))
+def _numbers(finished: str, columns: Sequence[str], rows: Sequence[Row], seconds: float) -> list[tuple[str, str]]:
+    """What stands large above the tables: how far it came, and of the first scores what the last model has."""
+    found = [(finished, "phases finished"), (duration(seconds), "in their stages")]
+    for row in rows[:4]:
+        name, cell = next((name, cell) for name, cell in zip(reversed(columns), reversed(row.cells), strict=True) if cell)
+        found.append((_value(cell.value), f"{row.name.replace('_', ' ')}, {name}"))
     return found
 
 
