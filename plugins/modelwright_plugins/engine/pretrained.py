@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.engine import checkpoint
+from modelwright_plugins.engine import adapted, checkpoint
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.safe_load import SafeCommonLoad
 from modelwright_plugins.evaluator.shards import Seen
@@ -56,7 +56,8 @@ def carry_on(base: Path, card: ModelCard, folder: Path, *, template: str | None 
     """Put into the checkpoint folder `folder` what `base`, whose card this is, brings along; `template`: the chat template it is trained
     with now, None: that of `base`, where it has one."""
     known = Pretrained.read(base)
-    if known is None and (step := checkpoint.latest(base)) is not None:
+    further = (base / adapted.FILE).is_file()  # trained further, and nothing is told of before
+    if known is None and not further and (step := checkpoint.latest(base)) is not None:
         progress = SafeCommonLoad().load_common(checkpoint.step_folder(base, step)).get("progress", {})
         trained = int(progress.get("trained", progress.get("drawn", 0)))
         known = Pretrained(seen_of(card, progress), trained * card.sequence_length)

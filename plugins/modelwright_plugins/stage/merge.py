@@ -31,6 +31,7 @@ class Merge(Stage):
         from modelwright_plugins.engine import checkpoint, model
         from modelwright_plugins.engine.adapted import load
         from modelwright_plugins.engine.card import ModelCard
+        from modelwright_plugins.engine.pretrained import carry_on
         from modelwright_plugins.engine.start import started
         from modelwright_plugins.engine.trainer import how
 
@@ -46,5 +47,6 @@ class Merge(Stage):
             adapter.merge(chunks)
             if dist.get_rank() == 0:
                 card.write(out / "model.json", registry)
+                carry_on(source, card, out)
             checkpoint.save(out, progress["updates"], chunks, None, keep_last=1, progress=progress)
         return {}
