@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from modelwright.component import Parts
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.adapter import Adapter
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 class LoRA(Adapter):
     """LoRA (Hu et al. 2021, arXiv:2106.09685): a linear layer W becomes W + (alpha / rank) B A, and only A and B are trained.
 
-    A is drawn, B is 0: the model starts as it was. Of the fused layer of queries, keys and values they have one A.
+    A is drawn, B is 0: the model starts as it was. Of the fused layer of queries, keys and values they have one A. With `init_from` it
+    starts as that adapter.
     """
 
     rank: int = 8  # columns of B and rows of A
@@ -25,6 +28,7 @@ class LoRA(Adapter):
     dropout: float = 0.0  # of the update's inputs, while training
     rank_stabilized: bool = False  # scale by alpha / sqrt(rank) (rsLoRA, Kalajdzievski 2023, arXiv:2312.03732), which suits high ranks
     targets: list[str] = field(default_factory=lambda: ["qkv", "proj", "fc1", "fc2"])  # Megatron's linear layers, without linear_
+    init_from: Path | None = None  # a folder of Hugging Face's PEFT with the A and B to begin with; null: A is drawn, and B is 0
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -40,8 +44,16 @@ class LoRA(Adapter):
     def scale(self) -> float:
         return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
 
+    @property
+    def saved(self) -> Self:
+        return replace(self, init_from=None)
+
     def problems(self, parts: Parts) -> list[str]:
-        return plain_layers(parts)
+        found = plain_layers(parts)
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            if self.init_from is not None and not (self.init_from / name).is_file():
+                found.append(f"adapter.init_from: there is no {name} in {self.init_from}")
+        return found
 
     def apply(self, chunks: list[MegatronModule], *, seed: int) -> None:
         self._attach(chunks, seed, magnitude=False)
@@ -54,6 +66,20 @@ class LoRA(Adapter):
             return linear, LowRank(linear, lambda: linear.weight, **settings, magnitude=magnitude, gated=gated)  # type: ignore[arg-type]
 
         attach(chunks, self.targets, make, seed=seed)
+        self._begin(chunks, dora=magnitude)
+
+    def _begin(self, chunks: list[MegatronModule], *, dora: bool = False) -> None:
+        """With what `init_from` holds."""
+        if self.init_from is None:
+            return
+        from modelwright_plugins.adapter._peft import read, start_from
+        from modelwright_plugins.architecture.hugging_face import of_module
+
+        family, sizes = of_module(chunks[0])
+        if family is None:
+            raise ModelwrightError("adapter.init_from: Hugging Face's names for this architecture are not known (Llama's and GPT-2's are)")
+        found = read(self.init_from, self.targets, family, sizes, rank=self.rank, scale=self.scale, dora=dora)
+        start_from(chunks, found, self.init_from)
 
     def merge(self, chunks: list[MegatronModule]) -> None:
         from modelwright_plugins.adapter._low_rank import merge

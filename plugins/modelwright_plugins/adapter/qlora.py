@@ -38,6 +38,7 @@ class QLoRA(LoRA):
             return base, LowRank(linear, base.packed.weight, **settings, magnitude=False, gated=gated)
 
         attach(chunks, self.targets, make, seed=seed)
+        self._begin(chunks)
 
     def merge(self, chunks: list[MegatronModule]) -> None:
         from modelwright_plugins.adapter._low_rank import merge

@@ -79,6 +79,13 @@ class Checkpoint(Artifact):
         return " ".join(f"{file} {file.read_text()} {file.stat().st_mtime_ns}" for file in told if file.is_file())
 
 
+class PeftAdapter(Artifact):
+    """A folder with an adapter as Hugging Face's PEFT has it: `adapter_config.json` and `adapter_model.safetensors`."""
+
+    name: ClassVar[str] = "peft_adapter"
+    published: ClassVar[bool] = True
+
+
 class Metrics(Artifact):
     """A file with one JSON object a training step: step, tokens, loss, grad_norm, lr, tokens_per_second."""
 

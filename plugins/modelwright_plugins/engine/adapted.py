@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.distributed.checkpoint as torch_checkpoint
 from megatron.core.transformer.module import MegatronModule
 
 from modelwright.errors import ModelwrightError
@@ -18,6 +21,7 @@ from modelwright_plugins.adapter import Adapter
 from modelwright_plugins.engine import checkpoint, heads
 from modelwright_plugins.engine.card import Head, ModelCard
 from modelwright_plugins.engine.checkpoint_files import FILES
+from modelwright_plugins.engine.safe_load import SafeReader
 
 FILE = "adapter.json"
 
@@ -96,3 +100,24 @@ def refuse_adapter(folder: Path) -> None:
     """ModelwrightError if the checkpoint holds an adapter where weights to train further are wanted."""
     if (folder / FILE).is_file():
         raise ModelwrightError(f"{folder} holds an adapter; to train further on it, merge it into its model first (the stage merge)")
+
+
+def matrices(folder: Path) -> dict[tuple[str, int], dict[str, torch.Tensor]]:
+    """The newest whole step's low-rank matrices, whole, without a model: of each layer (its name without linear_) and its number, a
+    [rank, inputs], b [outputs, rank], and m [outputs] if there are lengths. ModelwrightError where there are none."""
+    if (step := checkpoint.latest(folder)) is None:
+        raise ModelwrightError(f"{folder} holds no whole checkpoint")
+    reader = SafeReader(checkpoint.step_folder(folder, step))
+    pattern = re.compile(r"decoder\.layers\.\w+\.linear_(\w+)\.adapter\.([abm])")
+    told = reader.index.state_dict_metadata
+    state = {name: torch.empty(told[name].size, dtype=told[name].properties.dtype) for name in told if pattern.fullmatch(name)}
+    if not state:
+        raise ModelwrightError(f"{folder} holds no low-rank matrices of layers that are all alike")
+    torch_checkpoint.load(state, storage_reader=reader, no_dist=True)
+    found: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+    for name, value in state.items():
+        match = pattern.fullmatch(name)
+        assert match is not None
+        for number, each in enumerate(value):  # layers lie one behind another
+            found.setdefault((match[1], number), {})[match[2]] = each
+    return found

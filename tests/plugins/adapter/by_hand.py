@@ -10,8 +10,10 @@ LLAMA = {"kv_heads": KV_HEADS, "feed_forward": FEED_FORWARD, "tied_embeddings": 
 GPT2 = {"norm": "layer", "activation": "gelu_tanh", "position": "learned", "bias": True, "positions": 32}
 
 
-def ours(**fields: Any) -> Any:
-    """Inside `started`. What begins at 0 or 1 does not stay so, which could hide a mistake."""
+def ours(layout: dict[str, Any] | None = None, **fields: Any) -> list[Any]:
+    """This rank's modules, inside `started`. What begins at 0 or 1 does not stay so, which could hide a mistake."""
+    import hashlib
+
     import torch
 
     from modelwright_plugins.architecture.decoder import CausalDecoder
@@ -22,19 +24,16 @@ def ours(**fields: Any) -> Any:
     from modelwright_plugins.precision.floats import FP32
 
     a = CausalDecoder(layers=LAYERS, width=WIDTH, heads=HEADS, initializer_std=0.08, **fields)
-    how = {
-        "parallel": Megatron(),
-        "precision": FP32(),
-        "kernel": Torch(),
-        "attention": Native(),
-    }
-    (gpt,) = model.build(a, **how, vocab_size=VOCAB, sequence_length=LENGTH)
-    model.initialise([gpt], a, seed=1, vocab_size=VOCAB)
-    numbers = torch.Generator().manual_seed(2)
-    for p in gpt.parameters():
-        if p.dim() == 1:
-            p.data += 0.1 * torch.randn(p.shape, generator=numbers)
-    return gpt.eval()
+    how = {"parallel": Megatron(**layout or {}), "precision": FP32(), "kernel": Torch(), "attention": Native()}
+    chunks = model.build(a, **how, vocab_size=VOCAB, sequence_length=LENGTH)
+    model.initialise(chunks, a, seed=1, vocab_size=VOCAB)
+    for name, data, whole, offset in model.named_parts(chunks):
+        if len(whole) == 1:
+            seed = hashlib.sha256(repr((name, offset[:-1])).encode()).digest()[0]
+            noise = 0.1 * torch.randn(whole, generator=torch.Generator().manual_seed(seed))
+            with torch.no_grad():
+                data += noise[offset[-1] : offset[-1] + len(data)]
+    return [chunk.eval() for chunk in chunks]
 
 
 def tokens(rows: int = 3, length: int = LENGTH, seed: int = 3) -> Any:

@@ -57,7 +57,7 @@ def compare(rank: int) -> dict[str, Any]:
         for name, adapter in adapters.items():
             for family, fields, made in (("llama", LLAMA, llama), ("gpt2", GPT2, gpt2), ("alibi", {"position": "alibi"}, None)):
                 told = found[f"{name}, {family}"] = {}
-                gpt = ours(**fields)
+                (gpt,) = ours(**fields)
                 before, theirs = asked(gpt, text).detach(), None if made is None else made(gpt)
                 adapter.apply([gpt], seed=7)
                 logits = asked(gpt, text)
