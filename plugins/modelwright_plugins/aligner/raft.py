@@ -37,7 +37,7 @@ class RAFT(OnPolicy):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        return ("entropy",)
+        return ("entropy", "reward/kept")
 
     def kept(self, drawn: Round) -> torch.Tensor:
         import torch
@@ -46,13 +46,16 @@ class RAFT(OnPolicy):
         return torch.arange(len(groups)) * drawn.samples + (groups == groups.amax(1, keepdim=True)).int().argmax(1)
 
     def prepared(self, drawn: Round) -> dict[str, torch.Tensor]:
-        return {}
+        return {"loss_kept": drawn.whole}
 
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         mask = inputs["loss_mask"]
         return (output.float() * mask).sum(), mask.sum().int()
 
     def metrics(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        import torch
+
         from modelwright_plugins.aligner._ratio import measured
 
-        return measured(output, inputs)
+        kept = inputs["loss_kept"]
+        return measured(output, inputs) | {"reward/kept": (kept.sum(), torch.tensor(len(kept), device=kept.device))}

@@ -233,9 +233,11 @@ class Drawing:
         self.number, self.coefficient = number, coefficient
         kept = aligner.kept(drawn)
         self.kept = np.arange(len(drawn.rewards)) if kept is None else kept.numpy()
-        self.prepared = dict(aligner.prepared(drawn))
-        self.prepared |= {"loss_reward": drawn.whole, "loss_finished": drawn.finished.float(), "loss_length": drawn.mask.sum(-1)}
-        self.prepared |= {f"loss_reward/{name}": torch.from_numpy(value) for name, value in self.replies.named.items()}
+        told = {"reward": drawn.whole, "finished": drawn.finished.float(), "length": drawn.mask.sum(-1)}
+        told |= {f"reward/{name}": torch.from_numpy(value) for name, value in self.replies.named.items()}
+        if kept is not None:  # what is told is of all replies to a prompt, also where few of them are learned from
+            told = {name: value.view(-1, aligner.samples).mean(1).repeat_interleave(aligner.samples) for name, value in told.items()}
+        self.prepared = {**aligner.prepared(drawn), **{f"loss_{name}": value for name, value in told.items()}}
 
     def _following(self, number: int) -> float:
         """The coefficient of this round, after what the one before it was."""

@@ -31,7 +31,11 @@ class Vowels(Reward):
         found = [sum(ord(letter) % 7 for letter in each.reply) / 10 for each in asked]
         if not self.parts:
             return list(found)
-        return [[(len(each.reply) // 2, score), (len(each.reply), -score / 3)] if len(each.reply) > 1 else 0.5 for each, score in zip(asked, found, strict=True)]  # fmt: skip
+        return [self._halves(len(each.reply), score) for each, score in zip(asked, found, strict=True)]
+
+    @staticmethod
+    def _halves(size: int, score: float) -> Score:
+        return [(size // 2, score), (size, -score / 3)] if size > 1 else 0.5
 
 
 @dataclass(frozen=True)
