@@ -35,11 +35,11 @@ def disturbed(chunks: list[Any]) -> None:
     from modelwright_plugins.adapter._frozen import draw
 
     kept = {name: data.clone() for name, data, *_ in _parts(chunks) if name.endswith(".m")}
-    draw(
-        chunks,
-        5,
-        lambda name, shape, numbers: torch.rand(shape, generator=numbers) - (0.5 if len(shape) > 1 else 0) if ".adapter." in name else None,
-    )
+
+    def drawn(name: str, shape: tuple[int, ...], numbers: torch.Generator) -> torch.Tensor | None:
+        return torch.rand(shape, generator=numbers) - (0.5 if len(shape) > 1 else 0) if ".adapter." in name else None
+
+    draw(chunks, 5, drawn)
     with torch.no_grad():
         for name, data, *_ in _parts(chunks):
             if name in kept:
@@ -155,7 +155,6 @@ def read(rank: int, out: str) -> list[dict[str, Any]]:
                     adapter.apply(chunks, seed=2)
                     told["ours"] = asked(chunks[0], tokens())
         joined(rank, 2, both)
-        torch.distributed.barrier() if torch.distributed.is_initialized() else None
         layout = {"tensor": 2, "sequence": True}
         with started(Megatron(**layout), seed=0), torch.no_grad():
             torch.distributed.barrier()  # the files are there
