@@ -9,6 +9,7 @@ from modelwright.compose import composed
 from modelwright.hooks import discover
 from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.source import summary
+from modelwright_plugins.pipeline.phases import is_pipeline
 
 REGISTRY = discover().registry
 PRESETS = [(kind, name) for kind in REGISTRY.picked for name in presets(kind)]
@@ -80,7 +81,7 @@ LEFT = {  # `…` in what a recipe says to try is left to its reader
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", recipes())
+@pytest.mark.parametrize("recipe", [name for name, path in recipes().items() if not is_pipeline(path)])  # tests/plugins/pipeline has those
 def test_a_recipe_plans_and_so_does_all_that_it_says_to_try(recipe):
     given = REQUIRED.get(f"recipe/{recipe}", [])
     foreseen = planned(f"recipe={recipe}", *given)

@@ -22,6 +22,8 @@ from modelwright.run import CONFIG
 from modelwright.schema import choices
 from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.source import file
+from modelwright_plugins.pipeline.phases import RECORD as PIPELINE
+from modelwright_plugins.pipeline.phases import asked
 from modelwright_plugins.sweep.record import RECORD
 
 SCRIPTS = {
@@ -121,7 +123,7 @@ def _arguments(command: str, before: list[str], word: str) -> Iterable[str]:
         kind = word.partition("/")[0]
         return [f"{kind}/{name}" for name in _named(kind)] if "/" in word else [f"{kind}/" for kind in kinds]
     if command in {"resume", "compare"}:
-        return _folders(word, CONFIG, RECORD)
+        return _folders(word, CONFIG, RECORD, PIPELINE)
     if command == "scaling":
         return _scaling(before, word)
     if command == "completion":
@@ -152,6 +154,13 @@ def _overrides(before: list[str], word: str) -> Iterator[str]:
     mark = word[: len(word) - len(word.lstrip("+~"))]
     key, equals, value = word[len(mark) :].partition("=")
     registry = discover().registry
+    phases = _phases(before)
+    if (name := key.partition(".")[0]) in phases and "." in key:
+        own = mark + word[len(mark) + len(name) + 1 :]
+        yield from (f"{mark}{name}.{each[len(mark) :]}" for each in _overrides([*phases[name], *_of_phase(name, before)], own))
+        return
+    if not equals and "." not in key:
+        yield from (f"{mark}{name}." for name in phases)
     if not equals:
         above, _, _ = key.rpartition(".")
         yield from (mark + each for each in (_keys(above, before) if above else _tops()))
@@ -159,6 +168,8 @@ def _overrides(before: list[str], word: str) -> Iterator[str]:
         *done, last = value.split(",")
         names = _paths(last, ".yaml") if last.startswith((".", "/", "~")) else [*_named("recipe"), "./"]
         yield from (f"{mark}recipe={''.join(f'{d},' for d in done)}{name}" for name in names)
+    elif key == "pipeline":
+        yield from (f"pipeline={name.removeprefix('pipeline/')}" for name in recipes() if name.startswith("pipeline/"))
     elif key == "from":
         yield from (f"{mark}from={folder}" for folder in _folders(value, CONFIG))
     elif key in registry.picked or key == "stages":
@@ -174,12 +185,25 @@ def _overrides(before: list[str], word: str) -> Iterator[str]:
         yield from (f"{mark}{key}={value[:start]}{each}" for each in _values(_hints(_owner(above, before)).get(name)))
 
 
+def _phases(before: list[str]) -> dict[str, list[str]]:
+    """Phase -> its overrides, of the pipeline that this line names; none when it names no pipeline, or one that is not right."""
+    try:
+        found = asked([word for word in before if "=" in word])
+    except ModelwrightError:
+        return {}
+    return {phase.name: list(phase.overrides) for phase in found.phases} if found else {}
+
+
+def _of_phase(name: str, before: list[str]) -> list[str]:
+    return [word.removeprefix(f"{name}.") for word in before if word.startswith(f"{name}.")]
+
+
 def _tops() -> Iterator[str]:
     registry = discover().registry
     for kind in registry.picked:
         yield from (f"{kind}=", f"{kind}.")
     yield from (f"{stage}." for stage in registry.names("stage"))
-    yield "recipe="
+    yield from ("recipe=", "pipeline=")
     yield from _of(Settings, "")
 
 

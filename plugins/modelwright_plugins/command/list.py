@@ -13,6 +13,7 @@ from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.source import summary
+from modelwright_plugins.pipeline.phases import is_pipeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ def listing(kind: str | None) -> Iterator[str]:
         raise ModelwrightError(f"no kind named {kind!r}{nearest(kind, known)}")
     for k in [kind] if kind else known[:-1]:  # what a kind promises is for who writes a plugin: modelwright list conformance
         if k == "recipe":
-            rows = [(name, about(path), "") for name, path in recipes().items()]
+            rows = [(f"{n} (pipeline)" if is_pipeline(path) else n, about(path), "") for n, path in recipes().items()]
             yield "recipe  What to run: modelwright run recipe=NAME"
         else:
             interface = registry.kinds[k]

@@ -11,6 +11,7 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.run import resume
 from modelwright_plugins.command.farewell import farewell
+from modelwright_plugins.pipeline.phases import RECORD as PIPELINE
 from modelwright_plugins.preemption import notice
 from modelwright_plugins.sweep import record
 
@@ -29,7 +30,7 @@ class Resume(Command):
         folder = Path(arguments[0])
         if (folder / record.RECORD).exists():
             return _sweep(folder.absolute())
-        if (folder / "pipeline.json").exists():
+        if (folder / PIPELINE).exists():
             from modelwright_plugins.pipeline import commands
 
             return commands.resume(folder)

@@ -15,6 +15,7 @@ from modelwright.hooks import discover
 from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.list import listing
 from modelwright_plugins.command.source import attributes, file
+from modelwright_plugins.pipeline.phases import is_pipeline, read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,9 @@ def page(what: str) -> Iterator[str]:
         if name not in found:
             raise ModelwrightError(f"no recipe named {name!r}{nearest(name, found)}")
         yield from (f"# {found[name]}", found[name].read_text(encoding="utf-8").rstrip())
+        if is_pipeline(found[name]):
+            yield "\nphases, in turn (override as PHASE.KEY=VALUE; KEY=VALUE is for all):"
+            yield from (f"  {phase.name}  from {phase.builds_on or 'nothing'}" for phase in read(found[name], name).phases)
         return
     if kind not in registry.kinds:
         everything = [f"{k}/{n}" for k, n in registry.entries] + [f"recipe/{r}" for r in recipes()]

@@ -11,8 +11,8 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.command.farewell import program, shown
 from modelwright_plugins.pipeline.composing import compose, troubles
 from modelwright_plugins.pipeline.farewell import farewell
-from modelwright_plugins.pipeline.phases import Pipeline, shared
-from modelwright_plugins.pipeline.running import RECORD, begin, go_on, read
+from modelwright_plugins.pipeline.phases import RECORD, Pipeline, shared
+from modelwright_plugins.pipeline.running import begin, go_on, read
 
 FLAGS = {"-m", "--multirun"}
 

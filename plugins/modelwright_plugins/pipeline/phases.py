@@ -15,6 +15,7 @@ from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright_plugins.catalogue import recipes
 
+RECORD = "pipeline.json"  # in a pipeline's folder
 SETTINGS = tuple(f.name.rstrip("_") for f in fields(Settings))
 KEYS, OF_A_PHASE = ("pipeline", "next"), ("name", "from", "overrides")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # a folder, and the beginning of an override

@@ -15,12 +15,12 @@ import yaml
 
 from modelwright.errors import ModelwrightError
 from modelwright.manifest import write_json, write_text
-from modelwright.run import CONFIG, MANIFEST, locked, read_config, read_manifest, resume, start
+from modelwright.run import CONFIG, MANIFEST, locked, read_config, resume, start
 from modelwright_plugins.pipeline.composing import Composed, compose, troubles
 from modelwright_plugins.pipeline.page import write_page
-from modelwright_plugins.pipeline.phases import NAME, Pipeline
+from modelwright_plugins.pipeline.phases import NAME, RECORD, Pipeline
 
-RECORD, LOCK = "pipeline.json", ".lock"
+LOCK = ".lock"
 
 
 def begin(pipeline: Pipeline, folder: Path, words: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -101,9 +101,3 @@ def _not_moved(phase: Mapping[str, Any], names: Sequence[str], folder: Path) -> 
     base = read_config(folder / phase["name"])["from"]
     if phase["from"] in names and base != str(folder.absolute() / phase["from"]):
         raise ModelwrightError(f"{folder} was moved: phase {phase['name']} builds on {base}; move it back, to go on with it")
-
-
-def manifests(folder: Path, record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The manifests of the phases that have begun."""
-    names = [phase["name"] for phase in record["phases"]]
-    return {name: read_manifest(folder / name) for name in names if (folder / name / MANIFEST).exists()}
