@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PPO(OnPolicy):
-    """Proximal policy optimization of language models (Schulman et al. 2017, arXiv:1707.06347; Ziegler et al. 2019, arXiv:1909.08593).
+    """Proximal policy optimization (Schulman et al. 2017, arXiv:1707.06347), as Ziegler et al. 2019 (1909.08593) have it.
 
     Each token has the reward -`beta` log(p/p0), where p0 is its probability under the first weights; the last also the reply's, and the
     end of a step that step's. Advantages are generalized (GAE) from the values of a head beside the tokens', whitened over the round. The
