@@ -1,7 +1,8 @@
-"""A value head beside the tokens learns the same in every layout, beside an adapter too, is saved with the model, and training goes on."""
+"""A value head, beside the tokens or in their place, learns the same in every layout and beside an adapter; training goes on with it."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from test_aligned_layouts import run, same
 from valued import TokensAndValues
 
 from modelwright_plugins.adapter.lora import LoRA
+from modelwright_plugins.aligner import Aligner
+from modelwright_plugins.aligner.process_reward import ProcessReward
+from modelwright_plugins.aligner.reward_model import RewardModel
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +41,23 @@ def test_both_with_an_adapter(tmp_path: Path) -> None:
         same(one[0], rank)
     names = saved(tmp_path / "out0" / "checkpoint")
     assert {name for name in names if ".adapter." not in name} == {"value_head.weight", "value_head.offset"}
+
+
+@pytest.mark.parametrize(("aligner", "kind"), [(RewardModel(), "preference"), (ProcessReward(), "steps")])
+def test_values_in_the_place_of_tokens(aligner: Aligner, kind: str, tmp_path: Path) -> None:
+    """Also of a model whose output matrix, which goes, is not the embedding's."""
+    own = {"model": {"tied_embeddings": False}}
+    layouts: list[dict[str, Any]] = [{"tensor": 2, "pipeline": 2}, {"tensor": 2, "context": 2, "sequence": True}]
+    cases = [Case(aligner, kind, **own), *(Case(aligner, kind, each, **own) for each in layouts)]
+    cases += [Case(aligner, kind, {"data": 2, "fully_sharded": True}, first_steps=2, **own)]
+    tied = [Case(aligner, kind), Case(aligner, kind, {"tensor": 2, "pipeline": 2, "virtual": 2}, first_steps=2)]
+    one, *others, embedding, other = run([*cases, *tied], tmp_path)
+    assert one[0][0]["loss"] == pytest.approx(math.log(2)) and one[0][-1]["loss"] < math.log(2) - 0.005
+    for rank in (rank for each in others for rank in each):
+        same(one[0], rank)
+    for rank in other:
+        same(embedding[0], rank)
+    assert not any("output_layer" in name for name in saved(tmp_path / "out0" / "checkpoint"))
 
 
 def saved(folder: Path) -> set[str]:
