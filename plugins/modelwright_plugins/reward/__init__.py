@@ -33,9 +33,8 @@ class Reward(Component, ABC):
 
     weight: float = 1.0  # of this reward in the sum of all; negative: the less, the better
 
-    collective: ClassVar[bool] = (
-        False  # it must be called on every rank of a model-parallel group; otherwise on one, which tells the others
-    )
+    collective: ClassVar[bool] = False  # it is called on every rank of a model-parallel group; otherwise on one, which tells the others
+    sample_answer: ClassVar[str] = "72"  # an answer such as it reads: its conformance gives it to every reply
 
     def __post_init__(self) -> None:
         """A component with checks of its own calls this one too."""

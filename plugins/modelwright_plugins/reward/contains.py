@@ -14,7 +14,7 @@ from modelwright_plugins.reward import Asked, Reward, Score
 class Contains(Reward):
     """Whether a reply has the words that it should have, and none that it should not."""
 
-    words: tuple[str, ...] = ()  # words or phrases that a reply should have
+    words: tuple[str, ...]  # words or phrases that a reply should have; may be empty where the others are not
     avoid: tuple[str, ...] = ()  # words or phrases that it should not have
     answer: bool = False  # the example's answer is one more that it should have
     mode: Literal["all", "any", "share"] = "all"  # 1 where all are found, where any is, or the share that is found

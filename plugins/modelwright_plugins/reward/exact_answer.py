@@ -14,12 +14,13 @@ from modelwright_plugins.reward import Asked, Reward, Score
 class ExactAnswer(Reward):
     """Whether a reply's last answer is the example's: equal as a number, or the same text.
 
-    Numbers are compared exactly: 1,080 and $1080.00 are one, so are 0.5 and 1/2; of texts, case, blanks, TeX's marks and a
-    full stop at the end don't matter. Of several answers in a reply the last counts; two in one place ("72 or 73") are wrong.
+    It is looked for after "####" (GSM8K), in \\boxed{} (MATH), in the last number, or is the whole reply; `any` takes the first of
+    these that a reply has, the whole reply only where the example's answer is no number. Numbers are compared exactly: 1,080
+    and $1080.00 are one, so are 0.5 and 1/2; of texts, case, blanks, TeX's marks and a full stop at the end don't matter. Of
+    several answers the last counts; two in one place ("72 or 73") are wrong.
     """
 
-    find: Literal["any", "hashes", "boxed", "last_number", "whole"] = "any"
-    # where: after "####" (GSM8K), in \boxed{} (MATH), its last number, all of it; any: the first of these that it has
+    find: Literal["any", "hashes", "boxed", "last_number", "whole"] = "any"  # after "####"; in \boxed{}; …; any: the first there is
     right: float = 1.0  # the score of a reply with the right answer
     wrong: float = 0.0  # of one with another
     missing: float = 0.0  # of one in which there is no answer where it should be

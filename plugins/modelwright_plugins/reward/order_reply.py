@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from modelwright_plugins.reward import Asked, Reward, Score
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderReply(Reward):
-    """1 where a reply of `source=order_dialogues` asks for just what is missing, or confirms a whole order to the letter; 0 elsewhere.
+    """1 where a reply in an ordering dialogue asks for just what is missing, or confirms the order to the letter; else 0.
+
+    The dialogues are those of `source=order_dialogues`.
 
     The answer is JSON: {"missing": [slots], "order": {slot: value}}, of the reply's turn.
     """
+
+    sample_answer: ClassVar[str] = '{"missing": ["size"], "order": {"item": "soup"}}'
 
     def scores(self, asked: Sequence[Asked]) -> list[Score]:
         from modelwright_plugins.source._order_replies import right

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from modelwright_plugins.reward import Asked, Reward, Score
 from modelwright_plugins.sandbox import Limits
@@ -29,6 +29,8 @@ class UnitTests(Reward):
     seconds: float = 5.0  # by the clock, for all asserts together, or for each input
     memory_mb: int = 512  # MiB that the program may have
     at_once: int | None = None  # replies examined at a time; null: as many as there are processor cores
+
+    sample_answer: ClassVar[str] = "assert f(1) == 1\nassert f(2) == 4"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -40,6 +40,8 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
     return {
         "source/text": {"paths": [str(tmp_path)], "piece_bytes": 30},
         "source/jsonl": {"paths": [str(tmp_path / "a.jsonl")]},
+        "reward/contains": {"words": ["please"], "avoid": ["sorry"]},
+        "reward/regex": {"pattern": ".*72"},
         "objective/multitask": {"weights": {"causal_lm": 0.7, "fill_in_the_middle": 0.3}},
         "objective/distillation": {"teacher": str(tmp_path / "teacher")},
         "mixture/fixed": {"weights": {"general": 3, "code": 1, "math": 0}},

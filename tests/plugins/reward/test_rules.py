@@ -47,12 +47,12 @@ def test_contains():
     assert one(Contains(words=("mill",), whole_words=False), "milling") == 1
     assert one(Contains(words=("Mill",), ignore_case=False), "mill") == 0
     assert one(Contains(words=("a", "b"), mode="any"), "b") == 1 and one(Contains(words=("a", "b")), "b") == 0
-    assert one(Contains(avoid=("sorry", "c++"), penalty=0.5), "Sorry, sorry: C++.") == -1
-    assert one(Contains(answer=True), "It is 72.", answer=" 72 ") == 1
+    assert one(Contains(words=(), avoid=("sorry", "c++"), penalty=0.5), "Sorry, sorry: C++.") == -1
+    assert one(Contains(words=(), answer=True), "It is 72.", answer=" 72 ") == 1
     with pytest.raises(ValueError, match="has no answer"):
-        one(Contains(answer=True), "x")
+        one(Contains(words=(), answer=True), "x")
     with pytest.raises(ValueError, match="all empty"):
-        Contains()
+        Contains(words=())
     with pytest.raises(ValueError, match="nothing to look for"):
         Contains(words=("",))
 

@@ -1,0 +1,1 @@
+"""A small reward to begin with."""
