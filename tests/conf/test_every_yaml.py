@@ -59,7 +59,7 @@ def paired(kind: str, preset: str) -> list[str]:
     """What the quickstart needs beside it: an objective of the architecture's family, or the other way round, or the stage that uses it."""
     if kind in ("mixture", "curriculum"):
         return ["stages=[curate,train_tokenizer,tokenize,mix,train]"]
-    if kind == "aligner":
+    if kind in ("aligner", "adapter"):
         return ["stages=[curate,train_tokenizer,tokenize,train,prepare,align]"]
     if kind not in ("architecture", "objective"):
         return []
