@@ -17,7 +17,7 @@ import torch.distributed as dist
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Documents, Tokenizer
-from modelwright_plugins.artifacts.documents import read
+from modelwright_plugins.artifacts.documents import read, split
 from modelwright_plugins.engine.inference import open_model
 from modelwright_plugins.engine.pretrained import template_of
 from modelwright_plugins.engine.rollout_scores import Scores
@@ -28,7 +28,7 @@ from modelwright_plugins.source._turns import made, readable
 if TYPE_CHECKING:
     from modelwright_plugins.stage.sample_pairs import SamplePairs
 
-ROUND = 512  # turns that are answered before their pairs are counted
+ROUND = 512  # turns that are answered at a time
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,11 @@ class Point:
 
 
 def points(documents: Documents) -> Iterator[Point]:
-    """Every turn of every conversation. ModelwrightError: a document holds no conversation."""
+    """Every turn of every conversation that is not held out. ModelwrightError: a document holds no conversation."""
+    held_out = frozenset(split(documents)["held_out"])
     for document in read(documents):
+        if document["metadata"]["group"] in held_out:
+            continue
         example = document["metadata"].get("example", {})
         if example.get("kind") != "conversation":
             raise ModelwrightError(f"{document['id']}: sample_pairs wants conversations, as source=examples reads them")
@@ -74,8 +77,8 @@ def sampled(stage: SamplePairs, job: Job) -> Mapping[str, float] | None:
         model = Model(trained, tokenizer, job.parts["generator"], template=template_of(taken.path), seed=job.seed, batch=stage.batch)
         scores = stack.enter_context(closing(Scores(job.parts["reward"], how)))
         log = stack.enter_context((job.out / "replies.jsonl").open("w", encoding="utf-8")) if model.first else None
-        found = points(job.take(Documents))
-        while (some := list(islice(found, ROUND))) and (stage.most is None or len(pairs) < stage.most):
+        found = islice(points(job.take(Documents)), stage.turns)
+        while some := list(islice(found, ROUND)):
             model.seed = job.seed + asked * stage.samples  # other random numbers for each
             drawn = model.reply([one.prompt for one in some for _ in range(stage.samples)])
             each = [drawn[begin : begin + stage.samples] for begin in range(0, len(drawn), stage.samples)]
@@ -93,7 +96,6 @@ def sampled(stage: SamplePairs, job: Job) -> Mapping[str, float] | None:
         raise ModelwrightError(f"{asked:,} turns were answered {stage.samples} times each, and no reply scores lower than the one there")
     if not first:
         return None
-    pairs = pairs[: stage.most]
     _write(job.make(Documents).path, pairs)
     share = wrong / (asked * stage.samples)
     print(f"  {len(pairs):,} pairs; of {asked * stage.samples:,} replies to {asked:,} turns {share:.1%} scored lower", flush=True)

@@ -14,7 +14,7 @@ from modelwright_plugins.artifacts import Checkpoint, Documents, Tokenizer
 class SamplePairs(Stage):
     """Has a model answer in conversations whose right replies are known; where its reply is worth less, the two are a preference.
 
-    Of each of the assistant's turns the model draws `samples` replies (the generator says how), the rewards score them and the reply that
+    Of each of the assistant's turns in training documents the model draws `samples` replies (the generator says how), the rewards score them and the reply that
     stands there, and the first sample whose score is lower by `margin` is rejected against that one. An answer that is a JSON list holds
     one for each of the assistant's turns. Pairs of this kind are what a model gets wrong by itself, so that what preferences teach is not
     what it does anyway (Tajwar et al. 2024, arXiv:2404.14367). `replies.jsonl` has all samples and their scores.
@@ -26,11 +26,11 @@ class SamplePairs(Stage):
 
     samples: int = 2  # replies drawn at each turn
     margin: float = 0.5  # how much lower a rejected reply scores
-    most: int | None = None  # pairs; the first so many; null: all
+    turns: int | None = None  # of the assistant's that are answered, the first so many; null: all
     batch: int = 64  # likelihoods asked at a time: memory and speed
 
     def __post_init__(self) -> None:
-        for name in ("samples", "most", "batch"):
+        for name in ("samples", "turns", "batch"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
         if not self.margin > 0:

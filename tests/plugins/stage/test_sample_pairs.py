@@ -100,9 +100,17 @@ def test_only_wrong_replies_are_rejected_and_the_first_of_them(sampled):
     _, pairs, numbers, _ = sampled(says, count=10, samples=3)
     assert len(pairs) == len(right) // 2 and numbers["lower"] == pytest.approx(2 * len(pairs) / (3 * len(right)))
     assert [pair["metadata"]["example"]["replies"][1][0]["content"] for pair in pairs] == [f"wrong {n}" for n in range(1, len(right), 2)]
-    assert len(sampled(says, "some", count=10, samples=3, most=4)[1]) == 4
+    assert len(sampled(says, "some", count=10, samples=3, turns=8)[1]) == 4
     with pytest.raises(ModelwrightError, match="no reply scores lower"):
         sampled(lambda messages, _: right[json.dumps(messages)], "none", count=10)
+
+
+def test_what_is_held_out_is_not_answered(sampled, monkeypatch):
+    monkeypatch.setattr(_sample_pairs, "split", lambda documents: {"held_out": [document["metadata"]["group"] for document in aside]})
+    aside = [next(OrderDialogues(dialogues=1).read(OrderDialogues(dialogues=1).files()[0])).__dict__]
+    documents, pairs, _, _ = sampled(lambda messages, _: "wrong", count=5)
+    assert documents[0]["metadata"]["group"] == aside[0]["metadata"]["group"]
+    assert {pair["id"].partition("#")[0] for pair in pairs} == {one["id"] for one in documents[1:]}
 
 
 def test_an_answer_for_all_turns_or_for_each():
@@ -117,6 +125,6 @@ def test_other_documents_and_values_are_refused(tmp_path):
     _sample_pairs._write(tmp_path / "documents", [{"text": "x", "id": "1", "metadata": {"group": "g"}}])
     with pytest.raises(ModelwrightError, match="wants conversations"):
         list(_sample_pairs.points(Documents(tmp_path / "documents")))
-    for bad in ({"samples": 0}, {"margin": 0.0}, {"most": 0}, {"batch": 0}):
+    for bad in ({"samples": 0}, {"margin": 0.0}, {"turns": 0}, {"batch": 0}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             SamplePairs(**bad)

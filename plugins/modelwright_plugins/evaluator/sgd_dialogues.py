@@ -1,0 +1,47 @@
+"""Whether an assistant asks for what it lacks, in held-out schema-guided dialogues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from modelwright_plugins.evaluator import Evaluator, Score
+
+if TYPE_CHECKING:
+    from modelwright_plugins.evaluator.model import Model
+
+TO_READ = 10  # whole dialogues
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGDDialogues(Evaluator):
+    """Held-out dialogues of `source=sgd_dialogues`: the acts of each reply beside those of the system.
+
+    correctness: of turns where the system requests slots, those where the reply requests just these; appropriateness: of turns where it
+    requests or confirms, those where the reply does so where it does, and requests nothing that the user has said; exact_confirmation: of
+    turns where it confirms, those where the reply confirms just these slots and says their values. What came before each turn is the
+    dialogue's. BLEU, ROUGE-L and METEOR are of the same replies. `replies.jsonl` has all of them, `dialogues.txt` ten dialogues to read.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("conversation",)
+
+    turns: int | None = None  # at most so many are judged, the first; None: all
+    similarity: bool = True  # BLEU, ROUGE-L and METEOR too
+
+    def __post_init__(self) -> None:
+        if self.turns is not None and self.turns < 1:
+            raise ValueError(f"turns is {self.turns}; it is 1 or more, or null")
+
+    def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
+        from modelwright_plugins.evaluator import text_metrics
+        from modelwright_plugins.evaluator._sgd_judged import judged, scores, turns, write
+
+        asked = turns(model, self.turns)
+        replies = model.replies([turn.prompt for turn in asked])
+        verdicts = [judged(turn, reply) for turn, reply in zip(asked, replies, strict=True)]
+        if model.first:
+            write(out, model, asked, replies, verdicts, TO_READ)
+        found = scores(asked, verdicts)
+        references: Any = [turn.reference for turn in asked]
+        return found + [text_metrics.METRICS[name](replies, references) for name in ("bleu", "rouge_l", "meteor") if self.similarity]
