@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,42 +14,53 @@ from modelwright_plugins.conformance.promise import hold, promised
 if TYPE_CHECKING:
     import torch
 
-VOCABULARY, END, CONTEXT, NEW = 29, 0, 8, 12
+VOCABULARY, END, NEW = 29, 0, 12
 PROMPTS = [[3], [5, 9, 1, 4], [7, 7], [11, 2, 8, 6, 5, 4, 3, 2, 1, 9, 10, 12]]
+Plain = tuple[list[int], bool, list[float]]
+"""Tokens, whether it is finished, and log-probabilities."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generators(Conformance):
-    """A generator: the same seed gives the same tokens, whatever other prompts follow, and it stops where it should."""
+    """A generator: a prompt's seed alone decides what is drawn for it, and it stops where it should."""
 
     example = "modelwright_plugins.conformance.examples.generator"
 
     def check(self, component: Any, folder: Path) -> None:
         short = replace(component, max_new_tokens=NEW)
-        _Model.lengths.clear()
-        with promised(component, "each prompt gets a continuation: token ids, without the prompt and without the end"):
-            found = generated(short, seed=1)
+        with promised(component, "each prompt gets a continuation: token ids, without the prompt"):
+            found = generated(short, 1)
             hold(len(found) == len(PROMPTS), f"{len(PROMPTS)} prompts got {len(found)}")
-            for text in found:
-                hold(all(isinstance(token, int) and 0 < token < VOCABULARY for token in text), f"one is {text}")
+            for tokens, _, _ in found:
+                hold(tokens and all(isinstance(token, int) and 0 <= token < VOCABULARY for token in tokens), f"one is {tokens}")
+        with promised(component, "each token has its log-probability under the plain softmax of the model's logits"):
+            table = _Model("by chance").table.log_softmax(-1)
+            for prompt, (tokens, _, logps) in zip(PROMPTS, found, strict=True):
+                wanted = [float(table[before, token]) for before, token in zip([prompt[-1], *tokens], tokens, strict=False)]
+                near = len(logps) == len(wanted) and all(abs(a - b) < 1e-4 for a, b in zip(logps, wanted, strict=True))
+                hold(near, f"those of {tokens} after {prompt} are {wanted}, not {logps}")
         with promised(component, "it keeps no state, and the same seed gives the same tokens, in another process too"):
-            hold(generated(short, seed=1) == found, "the second time there were others")
+            hold(generated(short, 1) == found, "the second time there were others")
             hold(elsewhere(generated, short, 1, folder=folder) == found, "there, there were others")
-        with promised(component, "a prompt's continuation does not depend on the prompts after it"):
+        with promised(component, "a prompt's continuation does not depend on the prompts beside it"):
             for count in (1, 2, 3):
                 few = generated(short, 1, PROMPTS[:count])
                 hold(few == found[:count], f"of the first {count} prompts alone it is {few}, not {found[:count]}")
         with promised(component, f"it draws max_new_tokens at most, and as many of a model that never ends (here {NEW})"):
-            lengths = [len(text) for text in generated(short, 1, ending="never")]
+            endless = generated(short, 1, ending="never")
+            lengths = [len(tokens) for tokens, _, _ in endless]
             hold(lengths == [NEW] * len(PROMPTS), f"it drew {lengths}")
-        with promised(component, "it stops at the end token"):
-            hold((texts := generated(short, 1, ending="at once")) == [[]] * len(PROMPTS), f"of a model that ends at once it drew {texts}")
-            texts = generated(short, 1, ending="after 20")
-            for prompt, text in zip(PROMPTS, texts, strict=True):
-                wanted = _until_20(prompt)
-                hold(text == wanted, f"after {prompt}, of a model that counts up to 20 and ends, it drew {text}, not {wanted}")
-        with promised(component, f"the model is never shown more than `context` tokens (here {CONTEXT})"):
-            hold((most := max(_Model.lengths)) <= CONTEXT, f"it was shown {most}")
+            hold(not any(finished for _, finished, _ in endless), "it called one finished")
+        with promised(component, "it stops after the end token, which is the last"):
+            texts = [(tokens, finished) for tokens, finished, _ in generated(short, 1, ending="at once")]
+            hold(texts == [([END], True)] * len(PROMPTS), f"of a model that ends at once it drew {texts}")
+            for prompt, (tokens, finished, _) in zip(PROMPTS, generated(short, 1, ending="after 20"), strict=True):
+                wanted = [*range(prompt[-1] + 1, 21), END][:NEW]
+                hold(tokens == wanted, f"after {prompt}, of a model that counts up to 20 and ends, it drew {tokens}, not {wanted}")
+                hold(finished is (tokens[-1] == END), f"after {prompt} it says finished={finished} of {tokens}")
+        with promised(component, "it stops where it is told to"):
+            for tokens, finished, _ in generated(short, 1, ending="never", stop=3):
+                hold(len(tokens) == 3 and finished, f"of a reply that stops after 3 tokens it drew {tokens}, finished={finished}")
         with promised(component, "no prompts are no error"):
             hold(generated(short, 1, []) == [], "they gave something")
 
@@ -56,19 +68,29 @@ class Generators(Conformance):
 class _Model:
     """The next token's distribution depends on the last token, and on how the text ends."""
 
-    lengths: list[int] = []  # noqa: RUF012
-
     def __init__(self, ending: str) -> None:
         import torch
 
         self.ending = ending
         self.table = torch.randn(VOCABULARY, VOCABULARY, generator=torch.Generator().manual_seed(5)) * 2
+        self.texts: list[list[int]] = []
 
-    def __call__(self, tokens: torch.Tensor, at: torch.Tensor | None = None) -> torch.Tensor:
+    def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        self.texts = [list(prompt) for prompt in prompts]
+        return self._logits()
+
+    def step(self, tokens: Sequence[int], rows: Sequence[int] | None = None) -> torch.Tensor:
+        rows = range(len(self.texts)) if rows is None else rows
+        self.texts = [[*self.texts[row], token] for row, token in zip(rows, tokens, strict=True)]
+        return self._logits()
+
+    def states(self) -> list[torch.Tensor]:
+        return [self.table[text] for text in self.texts]
+
+    def _logits(self) -> torch.Tensor:
         import torch
 
-        _Model.lengths.append(tokens.shape[1])
-        last = tokens[:, -1] if at is None else tokens[torch.arange(len(tokens)), at]
+        last = torch.tensor([text[-1] for text in self.texts])
         logits = self.table[last].clone()
         if self.ending == "never":
             logits[:, END] = -torch.inf
@@ -80,11 +102,9 @@ class _Model:
         return logits
 
 
-def generated(component: Any, seed: int, prompts: list[list[int]] | None = None, ending: str = "by chance") -> list[list[int]]:
+def generated(component: Any, seed: int, prompts: list[list[int]] | None = None, ending: str = "by chance", stop: int = 0) -> list[Plain]:
     asked = PROMPTS if prompts is None else prompts
-    found: list[list[int]] = component.generate(_Model(ending), asked, end=END, context=CONTEXT, seed=seed)
-    return found
-
-
-def _until_20(prompt: list[int]) -> list[int]:
-    return list(range(prompt[-1] + 1, 21))[:NEW]
+    seeds = [seed + number for number in range(len(asked))]
+    stops = (lambda tokens: len(tokens) >= stop) if stop else None
+    found = component.generate(_Model(ending), asked, end={END}, seeds=seeds, stop=stops)
+    return [(list(each.tokens), each.finished, each.logps.tolist()) for each in found]

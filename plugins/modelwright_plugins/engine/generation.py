@@ -56,7 +56,7 @@ def generate(
     with asked(chunks) as modules:
         for begin in range(0, len(order), batch):
             some = order[begin : begin + batch]
-            stepping = Stepping(modules, context=context, vocab_size=vocab_size)
+            stepping = Stepping(modules, context=context, vocab_size=vocab_size, states=generator.states)
             texts, numbers = [every[i][0] for i in some], [every[i][1] for i in some]
             led = Led(stepping, team)
             drawn = led.all(partial(generator.generate, led, texts, end=ends, seeds=numbers, stop=stop))
@@ -138,6 +138,10 @@ class Led:
         rows = range(len(tokens)) if rows is None else rows
         self._tell(STEP, [*tokens, *rows])
         return _there(self.stepping.step(tokens, rows))
+
+    def states(self) -> list[torch.Tensor]:
+        assert self.stepping.states is not None, "a generator that asks for states says so"
+        return self.stepping.states
 
     def _tell(self, what: int, numbers: Sequence[int] = ()) -> None:
         if self.team.group is None:

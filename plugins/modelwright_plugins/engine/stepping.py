@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
 from megatron.core.distributed import DistributedDataParallel
+from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 
 from modelwright_plugins.engine import context as sequence
 from modelwright_plugins.engine.fully_sharded import FullySharded
@@ -37,8 +38,10 @@ def asked(chunks: Sequence[Any]) -> Iterator[list[Any]]:
 class Stepping:
     """Texts that grow by a token a step. `start` and `step` give FP32 [rows, vocab_size] on the CPU, on a last pipeline stage."""
 
-    def __init__(self, modules: Sequence[Any], *, context: int, vocab_size: int) -> None:
-        """`modules`: as `asked` gives them. `context`: how many tokens are seen at most; of longer texts the last ones are."""
+    def __init__(self, modules: Sequence[Any], *, context: int, vocab_size: int, states: bool = False) -> None:
+        """`modules`: as `asked` gives them. `context`: how many tokens are seen at most; of longer texts the last ones are. `states`: keep
+        the last layer's states, FP32 [tokens that are seen, width] of each text, on a last pipeline stage, on the CPU."""
+        self.states: list[torch.Tensor] | None = [] if states else None
         self.modules, self.context, self.vocab_size = modules, context, vocab_size
         self.device = next(modules[0].parameters()).device
         self.texts: list[list[int]] = []
@@ -86,6 +89,8 @@ class Stepping:
 
     def _take(self, rows: Sequence[int]) -> None:
         self.texts = [list(self.texts[row]) for row in rows]
+        if self.states:
+            self.states = [self.states[row] for row in rows]
         if self.cache is not None:
             self.cache.take(rows)
             self.first = self.first[torch.tensor(rows, device=self.device)]
@@ -102,9 +107,17 @@ class Stepping:
         else:  # filler before a prompt sees itself
             visible = torch.where((slot < begin)[..., None], torch.stack([slot, slot + 1], -1), visible)
         places = (slot - begin).clamp(min=0)
-        with self.cache.filled(self.modules, new), self.places.at(places), self._last_alone():
+        with self.cache.filled(self.modules, new), self.places.at(places), self._output(last=True) as hidden:
             out = through(self.modules, tokens.shape, lambda chunk: chunk(tokens, places, visible, runtime_gather_output=True))
-        return None if out is None else out[:, -1, : self.vocab_size].float().cpu()
+        if out is None:
+            return None
+        if self.states is not None:
+            fresh = hidden[0].transpose(0, 1).float().cpu()
+            if start:
+                self.states = [torch.cat([old, each[-1:]]) for old, each in zip(self.states, fresh, strict=True)]
+            else:
+                self.states = [each[-len(text) :] for each, text in zip(fresh, self.texts, strict=True)]
+        return out[:, -1, : self.vocab_size].float().cpu()
 
     def _whole(self) -> torch.Tensor | None:
         """Of whole texts, or of as much of their ends as is seen."""
@@ -114,21 +127,32 @@ class Stepping:
         place = torch.arange(length, device=self.device)
         visible = torch.stack([torch.zeros_like(place), place + 1], -1).expand(len(seen), -1, -1)
         places = place.expand(len(seen), -1)
-        out = through(self.modules, tokens.shape, lambda chunk: chunk(tokens, places, visible, runtime_gather_output=True))
+        with self._output(last=False) as hidden:
+            out = through(self.modules, tokens.shape, lambda chunk: chunk(tokens, places, visible, runtime_gather_output=True))
         if out is None:
             return None
+        if self.states is not None:
+            self.states = [each[: len(text)] for each, text in zip(hidden[0].transpose(0, 1).float().cpu(), seen, strict=True)]
         rows = torch.arange(len(seen), device=out.device)
         return out[rows, torch.tensor([len(text) - 1 for text in seen], device=out.device), : self.vocab_size].float().cpu()
 
     @contextmanager
-    def _last_alone(self) -> Iterator[None]:
-        """Inside, logits are of each tensor rank's last position alone: a prompt's others are many numbers that nobody reads."""
+    def _output(self, *, last: bool) -> Iterator[list[torch.Tensor]]:
+        """Inside, what the output layer is given, [length, rows, width], is put into the list, if states are kept. `last`: logits are of
+        each tensor rank's last position alone, as a prompt's others are many numbers that nobody reads."""
+        found: list[torch.Tensor] = []
+
+        def given(_: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            hidden, *others = inputs
+            if self.states is not None:
+                found.append(gather_from_sequence_parallel_region(hidden) if self._splits() > 1 else hidden)
+            return (hidden[-1:] if last else hidden, *others)
+
         with ExitStack() as hooks:
             for module in self.modules:
                 if module.post_process:
-                    hook = module.output_layer.register_forward_pre_hook(lambda _, given: (given[0][-1:], *given[1:]))
-                    hooks.callback(hook.remove)
-            yield
+                    hooks.callback(module.output_layer.register_forward_pre_hook(given).remove)
+            yield found
 
 
 def through(modules: Sequence[Any], shape: Sequence[int], call: Callable[[Any], torch.Tensor]) -> torch.Tensor | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from modelwright.component import Component
 
@@ -26,6 +26,9 @@ class Model(Protocol):
         """Logits after one token more, FP32 [rows, vocab]: row i goes on from what was row `rows[i]` (None: from row i), with `tokens[i]`.
         A row may go on several times, or not at all."""
 
+    def states(self) -> list[torch.Tensor]:
+        """Of each row, the last layer's states of its tokens so far, FP32 [tokens, width] on the CPU; for generators that want `states`."""
+
 
 @dataclass(frozen=True)
 class Generated:
@@ -43,6 +46,7 @@ class Generated:
 class Generator(Component, ABC):
     """How text is drawn from a model. It keeps no state, and a prompt's seed alone decides what is drawn for it."""
 
+    states: ClassVar[bool] = False  # it asks for the model's states
     max_new_tokens: int = 96  # tokens at most, a prompt
 
     @abstractmethod
@@ -50,6 +54,14 @@ class Generator(Component, ABC):
         self, model: Model, prompts: Sequence[Sequence[int]], *, end: Collection[int], seeds: Sequence[int], stop: Stop | None = None
     ) -> list[Generated]:
         """What each prompt (token ids, at least one) goes on with. `end`: tokens that end a text; `seeds`: a number a prompt."""
+
+    def stopping(self, decode: Callable[[Sequence[int]], str]) -> Stop | None:
+        """Where a reply stops because of its text, which `decode` gives of its tokens; None: nowhere."""
+        return None
+
+    def cut(self, reply: str) -> str:
+        """A reply without the text that stopped it, and what follows."""
+        return reply
 
 
 class TokenByToken(Generator):

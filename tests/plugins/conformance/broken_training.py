@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,9 +16,10 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.attention.cores import Native
 from modelwright_plugins.conformance.examples.aligner.aligner import SLiC
-from modelwright_plugins.conformance.examples.generator.generator import MinP
+from modelwright_plugins.conformance.examples.generator.generator import Epsilon
 from modelwright_plugins.conformance.examples.stage.stage import CountWords, WordCounts
 from modelwright_plugins.conformance.examples.tracker.tracker import Table
+from modelwright_plugins.generator import Generated
 from modelwright_plugins.kernel.local import Torch
 from modelwright_plugins.objective.causal_lm import CausalLM
 from modelwright_plugins.optimizer.adam import AdamW
@@ -527,72 +529,89 @@ class Straying(Changed):
 # ---- generators
 
 
-class Drawn(MinP):
-    def changed(self, found: list[list[int]], prompts: Any, end: int) -> Any:
+class Drawn(Epsilon):
+    def changed(self, found: list[Generated]) -> Any:
         return found
 
-    def generate(self, model: Any, prompts: Any, *, end: int, context: int, seed: int) -> Any:
-        return self.changed(super().generate(model, prompts, end=end, context=context, seed=seed), prompts, end)
+    def generate(self, model: Any, prompts: Any, **how: Any) -> Any:
+        return self.changed(super().generate(model, prompts, **how))
 
 
 @breaks("generator", "4 prompts got 3")
 class Skipping(Drawn):
-    def changed(self, found: Any, prompts: Any, end: int) -> Any:
+    def changed(self, found: Any) -> Any:
         return found[:-1]
 
 
-@breaks("generator", "one is [0")
-class Ending(Drawn):
-    def changed(self, found: Any, prompts: Any, end: int) -> Any:
-        return [[end, *text] for text in found]
+@breaks("generator", "one is [-1")
+class Negative(Drawn):
+    def changed(self, found: Any) -> Any:
+        return [replace(each, tokens=[-1, *each.tokens]) for each in found]
+
+
+@breaks("generator", "those of [")
+class Sharpened(Drawn):
+    def changed(self, found: Any) -> Any:
+        return [replace(each, logps=each.logps * 0.9) for each in found]
 
 
 @breaks("generator", "the second time there were others")
 class Stateful(Drawn):
-    def generate(self, model: Any, prompts: Any, *, seed: int, **how: Any) -> Any:
-        return super().generate(model, prompts, seed=seed + next(COUNT), **how)
+    def generate(self, model: Any, prompts: Any, *, seeds: Any, **how: Any) -> Any:
+        return super().generate(model, prompts, seeds=[seed + next(COUNT) for seed in seeds], **how)
 
 
 @breaks("generator", "there, there were others")
 class HashSeeded(Drawn):
-    def generate(self, model: Any, prompts: Any, *, seed: int, **how: Any) -> Any:
-        return super().generate(model, prompts, seed=abs(hash("seed")) % 1000, **how)
+    def generate(self, model: Any, prompts: Any, *, seeds: Any, **how: Any) -> Any:
+        return super().generate(model, prompts, seeds=[abs(hash("seed")) % 1000 for _ in seeds], **how)
 
 
 @breaks("generator", "of the first 1 prompts alone")
 class Crowded(Drawn):
-    def generate(self, model: Any, prompts: Any, *, seed: int, **how: Any) -> Any:
-        return super().generate(model, prompts, seed=seed + len(prompts), **how)
+    def generate(self, model: Any, prompts: Any, *, seeds: Any, **how: Any) -> Any:
+        return super().generate(model, prompts, seeds=[seed + len(prompts) for seed in seeds], **how)
 
 
 @breaks("generator", "it drew [11, 11, 11, 11]")
 class Short(Drawn):
-    def changed(self, found: Any, prompts: Any, end: int) -> Any:
-        return [text[:11] for text in found]
+    def changed(self, found: Any) -> Any:
+        return [replace(each, tokens=each.tokens[:11], logps=each.logps[:11]) for each in found]
+
+
+@breaks("generator", "it called one finished")
+class Overdone(Drawn):
+    def changed(self, found: Any) -> Any:
+        return [replace(each, finished=True) for each in found]
 
 
 @breaks("generator", "of a model that ends at once it drew")
 class Unending(Drawn):
-    def changed(self, found: Any, prompts: Any, end: int) -> Any:
-        return [text or [1] for text in found]
+    def generate(self, model: Any, prompts: Any, *, end: Any, **how: Any) -> Any:
+        return super().generate(model, prompts, end=(), **how)
 
 
 @breaks("generator", "that counts up to 20 and ends")
 class Clipped(Drawn):
-    def changed(self, found: Any, prompts: Any, end: int) -> Any:
-        return [text[:-1] if text[-1:] == [20] and text == sorted(text) else text for text in found]
+    def changed(self, found: Any) -> Any:
+        return [
+            replace(each, tokens=each.tokens[:-1])
+            if 20 in each.tokens[-2:-1] and len(each.tokens) > 2 and each.tokens[:-1] == sorted(each.tokens[:-1])
+            else each
+            for each in found
+        ]
 
 
-@breaks("generator", "it was shown")
-class Farsighted(Drawn):
-    def generate(self, model: Any, prompts: Any, *, context: int, **how: Any) -> Any:
-        return super().generate(model, prompts, context=context + 5, **how)
+@breaks("generator", "of a reply that stops after 3 tokens it drew")
+class Unstopped(Drawn):
+    def generate(self, model: Any, prompts: Any, *, stop: Any, **how: Any) -> Any:
+        return super().generate(model, prompts, **how)
 
 
 @breaks("generator", "no prompts are no error")
 class Needy(Drawn):
-    def changed(self, found: Any, prompts: Any, end: int) -> Any:
-        assert prompts
+    def changed(self, found: Any) -> Any:
+        assert found
         return found
 
 
