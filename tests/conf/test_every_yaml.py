@@ -60,7 +60,9 @@ def paired(kind: str, preset: str) -> list[str]:
     if kind in ("mixture", "curriculum"):
         return ["stages=[curate,train_tokenizer,tokenize,mix,train]"]
     if kind in ("aligner", "adapter"):
-        return ["stages=[curate,train_tokenizer,tokenize,train,prepare,align]"]
+        return ["stages=[curate,train_tokenizer,tokenize,train,prepare,align]", *(["aligner=sft"] if kind == "adapter" else [])]
+    if kind == "reward":
+        return ["stages=[curate,train_tokenizer,tokenize,train,prepare,align]", "aligner=grpo", "generator=policy"]
     if kind not in ("architecture", "objective"):
         return []
     own = REGISTRY.load(kind, composed(["recipe=pretrain/quickstart", picked(kind, preset)])[kind]["name"])
