@@ -22,7 +22,9 @@ Texts = Sequence[str]
 def bleu(hypotheses: Texts, references: Texts) -> Score:
     """Corpus BLEU, sacreBLEU's (13a tokens, exponential smoothing); its interval resamples segments (Koehn 2004, section 3)."""
     made = _library("sacrebleu").BLEU()
-    statistics = made._extract_corpus_statistics(list(hypotheses), [list(references)])
+    if len(hypotheses) != len(references):  # sacreBLEU fills up
+        raise ValueError(f"there are {len(hypotheses)} hypotheses and {len(references)} references; one is shorter")
+    statistics = made._extract_corpus_statistics(list(hypotheses), [list(references)]) if hypotheses else []
     return bootstrap("bleu", statistics, lambda sums: made._compute_score_from_stats([round(each) for each in sums]).score)
 
 

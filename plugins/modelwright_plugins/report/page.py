@@ -41,20 +41,18 @@ def _said(found: Findings) -> dict[str, Any]:
     import yaml
     from markupsafe import Markup
 
-    evaluation = found.evaluation
+    evaluation, measured = found.evaluation, "model" in found.evaluation  # of a model that gives no likelihood there is none
     plain = {key: value for key, value in found.manifest.items() if key in {"versions", "plugins", "git"} and value}
     return {
         "recipe": found.config.get("recipe") or "a run without a recipe",
-        "headline": _headline(evaluation),
-        "against": _against(evaluation),
+        "headline": _headline(evaluation) if measured else "A model that was asked for no likelihood",
+        "against": _against(evaluation) if measured else "",
         "numbers": _numbers(found),
-        "model": evaluation["model"],
-        "held_out": evaluation["held_out"],
-        "baselines": evaluation["baselines"],
-        "context": evaluation["context"],
-        "groups": evaluation["groups"],
-        "better": sum(_better(group) for group in evaluation["groups"]),
+        **{key: evaluation.get(key) for key in ("model", "held_out", "baselines", "context")},
+        "groups": evaluation.get("groups", ()),
+        "better": sum(_better(group) for group in evaluation.get("groups", ())),
         "samples": evaluation["samples"],
+        "scores": [_score(score) for score in evaluation.get("scores", ())],
         "sampling": _sampling(found.config.get("generator") or {}),
         "training": _training(found),
         "data": _data(found),
@@ -68,8 +66,8 @@ def _said(found: Findings) -> dict[str, Any]:
         "stages": [(name, record["seconds"]) for name, record in found.manifest.get("stages", {}).items() if "seconds" in record],
         "modelwright": modelwright.__version__,
         "figures": {
-            "comparison": Markup(figures.comparison(evaluation)),
-            "groups": Markup(figures.by_group(evaluation["groups"])),
+            "comparison": Markup(figures.comparison(evaluation)) if measured else "",
+            "groups": Markup(figures.by_group(evaluation["groups"])) if measured else "",
             "training": [(title, told, Markup(svg)) for title, told, svg in _curves(found)],
         },
     }  # fmt: skip
@@ -102,12 +100,12 @@ def _against(evaluation: Mapping[str, Any]) -> str:
 
 
 def _numbers(found: Findings) -> list[tuple[str, str]]:
-    model, train = found.evaluation["model"], found.shards["train"]
+    model, train = found.evaluation.get("model"), found.shards["train"]
     speeds = sorted(row["tokens_per_second"] for row in found.metrics if row.get("tokens_per_second"))
     numbers = [
-        (f"{model['perplexity']:,.1f}", "perplexity, a token"),
+        *([(f"{model['perplexity']:,.1f}", "perplexity, a token")] if model else []),
         (short(found.parameters), "parameters, all that are trained"),
-        (short(model["tokens_trained"]), f"tokens trained on, of {short(train['tokens'])} there are"),
+        (short(_trained(found)), f"tokens trained on, of {short(train['tokens'])} there are"),
         (megabytes(found.funnel[-1]["bytes_out"]), f"of text kept, of {megabytes(found.funnel[0]['bytes_out'])} read"),
     ]
     if speeds:
@@ -115,6 +113,18 @@ def _numbers(found: Findings) -> list[tuple[str, str]]:
     if seconds := sum(record.get("seconds", 0) for record in found.manifest.get("stages", {}).values()):
         numbers.append((duration(seconds), "from the first stage to this page"))
     return numbers
+
+
+def _trained(found: Findings) -> int:
+    """Targets that the model was pretrained on, or else trained on here."""
+    return int(found.evaluation["model"]["tokens_trained"] if "model" in found.evaluation else found.metrics[-1]["tokens"])
+
+
+def _score(score: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the table of scores."""
+    named = f"{score['evaluator']}/{score['name']}".lstrip("/")
+    told = {key: f"{score[key]:.4g}" for key in ("value", "low", "high")}
+    return {"name": named, **told, "count": f"{score['count']:,}", "better": score["better"]}
 
 
 def _better(group: Mapping[str, Any]) -> bool:
@@ -132,8 +142,10 @@ def _sampling(generator: Mapping[str, Any]) -> str:
 
 
 def _training(found: Findings) -> str:
-    last = found.metrics[-1]
-    trained, seen = found.evaluation["model"]["tokens_trained"], found.evaluation["model"]["tokens_seen"]
+    last, trained = found.metrics[-1], _trained(found)
+    seen = found.evaluation["model"]["tokens_seen"] if "model" in found.evaluation else trained
+    if "model" in found.evaluation and found.evaluation["model"].get("trained_further"):
+        return f"{last['step']:,} updates on {short(last['tokens'])} tokens of examples, after a pretraining on {short(trained)} tokens."
     epochs = trained / found.shards["train"]["tokens"]
     again = (
         f"{short(seen)} of them different, so it read the text {epochs:.1f} times"
@@ -167,8 +179,10 @@ def _data(found: Findings) -> str:
 
 
 def _curves(found: Findings) -> list[tuple[str, str, str]]:
-    trigram = next(b for b in found.evaluation["baselines"] if b["fitted_on"] == "seen" and b["name"] == "trigram")
-    marks = {"held-out": found.evaluation["model"]["loss"], "trigram, held-out": trigram["loss"]}
+    marks = None
+    if "model" in found.evaluation:
+        trigram = next(b for b in found.evaluation["baselines"] if b["fitted_on"] == "seen" and b["name"] == "trigram")
+        marks = {"held-out": found.evaluation["model"]["loss"], "trigram, held-out": trigram["loss"]}
     every = [
         ("Loss", "nats a token, on the batch of each step", "loss", marks),
         ("Learning rate", "of the optimizer, as the schedule scales it", "lr", None),

@@ -43,6 +43,7 @@ class HeldOutText:
             self.nats = stream_losses(model.token_losses, self.stream, **how)
         # a model that was trained further still saw what pretraining showed it
         earlier = Pretrained.read(job.take(Checkpoint).path)
+        self.further = earlier is not None
         self.seen, self.trained = (earlier.seen, earlier.tokens) if earlier else (model.seen, tokens_trained(job.take(Metrics)))
 
     def scores(self) -> list[Score]:
@@ -70,7 +71,7 @@ class HeldOutText:
                     baselines.append(row | _numbers(losses.sum(), held))
                     bar.update(1)
         model: dict[str, Any] = {"tokens_trained": self.trained, "tokens_seen": sum(map(len, seen))}
-        model |= _numbers(bits["model"].sum(), held)
+        model |= {"trained_further": self.further} | _numbers(bits["model"].sum(), held)
         beaten = [b["name"] for b in baselines if b["fitted_on"] == "seen" and b["bits_per_token"] > model["bits_per_token"]]
         return {
             "held_out": {"documents": len(held.groups), "tokens": len(held.tokens), "bytes": int(held.bytes.sum())},

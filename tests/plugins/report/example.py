@@ -55,6 +55,11 @@ def evaluation(model: float = 1.573) -> dict[str, Any]:
         "beats": {"unigram", "bigram", "trigram"} <= set(beaten),
         "beaten": beaten,
         "groups": groups,
+        "scores": [
+            {"evaluator": "", "name": "bits_per_byte", "value": model, "low": model - 0.04, "high": model + 0.05, "count": 61,
+             "better": "lower"},
+            {"evaluator": "reply", "name": "bleu", "value": 31.4159, "low": 28.9, "high": 34.25, "count": 1200, "better": "higher"},
+        ],
         "samples": [
             {"prompt": "def read_lines(path", "text": ", mode=None):\n    if mode is None:\n        mode = self.mode\n    return None"},
             {"prompt": "import os\nimport", "text": " sys\nimport re\n\nfrom test import support\n\nclass TestCase(unittest.TestCase):\n"},

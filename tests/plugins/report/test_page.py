@@ -184,3 +184,23 @@ def test_what_training_read_of_each_domain() -> None:
     assert f'<th scope="row">&lt;b&gt;</th>{row}' in text
     assert "for 8,000 tokens; this training read 1,179,648" in text
     assert len(re.findall(r"<tr><td>(?:one|two|in all)</td>", text)) == 6
+
+
+def test_scores_stand_in_a_table_with_their_intervals() -> None:
+    text = " ".join(" ".join(Reader(page(findings())).text).split())
+    assert "reply/bleu 31.42 28.9 to 34.25 1,200 higher" in text
+    assert "bits_per_byte 1.573 1.533 to 1.623 61 lower" in text
+    old = {key: value for key, value in evaluation().items() if key != "scores"}  # written before there were any
+    assert 'aria-label="Scores"' not in page(findings(evaluation=old))
+
+
+def test_a_model_that_gives_no_likelihood_has_a_page() -> None:
+    found = page(findings(evaluation={"samples": [], "scores": []}))
+    assert "A model that was asked for no likelihood" in found and "On text that it never saw" not in found
+
+
+def test_a_model_that_was_trained_further_is_said_to_be() -> None:
+    one = evaluation()
+    one["model"]["trained_further"] = True
+    said = page(findings(evaluation=one)).replace("\N{NO-BREAK SPACE}", " ")
+    assert "576 updates on 1.18 M tokens of examples, after a pretraining on 1.18 M tokens." in said
