@@ -14,10 +14,10 @@ from modelwright_plugins.artifacts import Checkpoint, Documents, Tokenizer
 class SamplePairs(Stage):
     """Has a model answer in conversations whose right replies are known; where its reply is worth less, the two are a preference.
 
-    Of each of the assistant's turns in training documents the model draws `samples` replies (the generator says how), the rewards score them and the reply that
-    stands there, and the first sample whose score is lower by `margin` is rejected against that one. An answer that is a JSON list holds
-    one for each of the assistant's turns. Pairs of this kind are what a model gets wrong by itself, so that what preferences teach is not
-    what it does anyway (Tajwar et al. 2024, arXiv:2404.14367). `replies.jsonl` has all samples and their scores.
+    Of each of the assistant's turns in training documents the model draws `samples` replies (the generator says how), the rewards score
+    them and the reply that stands there, and the first sample whose score is lower by `margin` is rejected against that one. An answer
+    that is a JSON list holds one for each of the assistant's turns. Such pairs are of what a model gets wrong by itself, and not of what
+    it would never say (Tajwar et al. 2024, arXiv:2404.14367). `replies.jsonl` has all samples and their scores.
     """
 
     uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "attention", "generator", "reward")

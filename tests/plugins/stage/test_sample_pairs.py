@@ -106,11 +106,11 @@ def test_only_wrong_replies_are_rejected_and_the_first_of_them(sampled):
 
 
 def test_what_is_held_out_is_not_answered(sampled, monkeypatch):
-    monkeypatch.setattr(_sample_pairs, "split", lambda documents: {"held_out": [document["metadata"]["group"] for document in aside]})
-    aside = [next(OrderDialogues(dialogues=1).read(OrderDialogues(dialogues=1).files()[0])).__dict__]
+    source = OrderDialogues(dialogues=1)
+    (first,) = source.read(source.files()[0])
+    monkeypatch.setattr(_sample_pairs, "split", lambda _: {"held_out": [first.metadata["group"]]})
     documents, pairs, _, _ = sampled(lambda messages, _: "wrong", count=5)
-    assert documents[0]["metadata"]["group"] == aside[0]["metadata"]["group"]
-    assert {pair["id"].partition("#")[0] for pair in pairs} == {one["id"] for one in documents[1:]}
+    assert documents[0]["id"] == first.id and {pair["id"].partition("#")[0] for pair in pairs} == {one["id"] for one in documents[1:]}
 
 
 def test_an_answer_for_all_turns_or_for_each():
