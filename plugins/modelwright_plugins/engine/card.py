@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.registry import Registry
@@ -29,6 +29,8 @@ class ModelCard:
     special_tokens: dict[str, int] = dataclasses.field(default_factory=dict)  # the objective's, by name
     spans: tuple[int, ...] = ()  # tokens of the stretches of text that a sequence was made of; none: sequence_length + 1
     head: Head = "tokens"  # value: a reward at each position, and no tokens; both: a value beside tokens, which PPO learns from
+    per_step: bool = False  # of a reward model: it was trained on the steps of replies, and not on whole ones
+    ending: tuple[int, ...] = ()  # of a reward model: tokens that all replies it was trained on end with
 
     @classmethod
     def of(cls, architecture: Architecture, vocabulary: Vocabulary, sequence_length: int, seed: int, spans: tuple[int, ...]) -> ModelCard:
@@ -73,7 +75,10 @@ class ModelCard:
             spans = tuple(int(length) for length in card.pop("spans", ()))
             if (head := card.pop("head", "tokens")) not in get_args(Head):
                 raise ValueError(head)
-            others = ("architecture", "special_tokens", "spans", "head")
+            if (per_step := card.pop("per_step", False)) not in (False, True):
+                raise ValueError(per_step)
+            ending = tuple(int(token) for token in card.pop("ending", ()))
+            others = ("architecture", "special_tokens", "spans", "head", "per_step", "ending")
             numbers = {f.name: card.pop(f.name) for f in dataclasses.fields(cls) if f.name not in others}
             fields = dict(fields)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as e:
@@ -83,4 +88,5 @@ class ModelCard:
                 hint = "" if number in numbers else nearest(number, numbers)
                 raise ModelwrightError(f"{file}: {number} is {value!r:.60}; expected an int{hint}")
         architecture = conform(fields, registry.load("architecture", str(name)), f"{file}: architecture")
-        return cls(architecture, **numbers, special_tokens=special, spans=spans, head=cast(Head, head))
+        more: dict[str, Any] = {"special_tokens": special, "spans": spans, "head": head, "per_step": bool(per_step), "ending": ending}
+        return cls(architecture, **numbers, **more)

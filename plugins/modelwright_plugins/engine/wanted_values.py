@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from modelwright_plugins.artifacts.examples import StoredExamples
+
+ENDING = 8  # tokens that a template may put behind a reply
 
 
 def wanted_values(examples: StoredExamples, rows: Sequence[int], before: Sequence[int], shape: tuple[int, ...]) -> dict[str, torch.Tensor]:
@@ -30,3 +33,22 @@ def wanted_values(examples: StoredExamples, rows: Sequence[int], before: Sequenc
         labels[place, begin : begin + length][ends] = values[ends]
     thumbs = torch.full((len(rows),), examples.kind == "unpaired")
     return {"loss_mask": torch.from_numpy(mask), "loss_labels": torch.from_numpy(labels), "loss_thumbs": thumbs}
+
+
+def read_so(examples: StoredExamples) -> dict[str, Any]:
+    """What a model's card says of how it was taught to read replies."""
+    last, shortest = examples.begins[1:], int(examples.lengths.min()) if len(examples.scores) else 0
+    ending: list[int] = []
+    for back in range(1, 1 + min(ENDING, shortest)):
+        tokens = np.unique(examples.tokens[last - back])
+        if len(tokens) > 1:
+            break
+        ending.insert(0, int(tokens[0]))
+    return {"per_step": examples.kind == "steps", "ending": tuple(ending)}
+
+
+def completed(tokens: Sequence[int], ending: Sequence[int], begin: int = 0) -> list[int]:
+    """A prompt and from `begin` on its reply, which is finished, with all that the template puts behind replies: a model that draws them
+    stops at the first of it."""
+    done = ending.index(tokens[-1]) + 1 if len(tokens) > begin and tokens[-1] in ending else 0
+    return [*tokens, *ending[done:]]

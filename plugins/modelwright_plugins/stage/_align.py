@@ -27,6 +27,7 @@ from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.mixed_examples import mixed
 from modelwright_plugins.engine.position import Position
 from modelwright_plugins.engine.trainer import assembled
+from modelwright_plugins.engine.wanted_values import read_so
 from modelwright_plugins.objective.loss import Loss
 from modelwright_plugins.stage._training import Training
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
@@ -60,7 +61,8 @@ class Alignment(Training):
                 f"{examples.end_of_document}, and the model has {base.vocab_size} and {base.end_of_document}"
             )
         examples.check_tokenizer(tokenizer)
-        self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length), head=aligner.head)
+        read = read_so(examples) if aligner.head == "value" else {}
+        self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length), head=aligner.head, **read)
         batches = self._batches(examples, vocabulary, tokenizer)
         known = self._known(examples) if aligner.needs_reference else None
         refuse_adapter(self.first_weights.path)
