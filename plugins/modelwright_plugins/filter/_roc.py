@@ -7,21 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modelwright_plugins.filter._logistic import roc
-from modelwright_plugins.report.svg import BASELINE, INK, MODEL, MUTED, figure
+from modelwright_plugins.report.svg import BASELINE, INK, MODEL, MUTED, figure, standalone
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from modelwright_plugins.filter._classifier import Model
-
-# Colours of a file that is no part of a page: those of the report's pages, in the light and in the dark
-COLOURS = """<style>
-svg { --paper: #fbfaf7; --ink: #1c2023; --muted: #5b636a; --rule: #e2ded6; --model: #0a6b4d; --baseline: #767d84;
-  background: var(--paper); font-family: system-ui, sans-serif; }
-@media (prefers-color-scheme: dark) {
-  svg { --paper: #14171a; --ink: #e8e6e1; --muted: #a2a9b0; --rule: #31373d; --model: #62d2a6; --baseline: #9199a1; }
-}
-</style>"""
 
 
 def at(model: Model, threshold: float) -> tuple[float, float]:
@@ -51,6 +42,4 @@ def drawn(model: Model, threshold: float) -> str:
         f"ROC curve on {len(model.held_out[0]):,} {first} and {len(model.held_out[1]):,} {second} texts that were held out: area "
         f"{model.auc():.3f}; at a threshold of {threshold:g} {true:.0%} and {false:.0%} are taken for {first}"
     )
-    svg = figure("roc", 4.4, told, draw)
-    head = svg.index(">") + 1
-    return f"{svg[:head]}{COLOURS}{svg[head:]}\n"
+    return standalone(figure("roc", 4.4, told, draw))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwright_plugins.report.svg import figure
+from modelwright_plugins.report.svg import figure, standalone
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,11 +24,6 @@ LAST = 10  # losses are means over the last tenth of the steps
 # Okabe and Ito's, which colour-blind people tell apart; from the sixth line on they come again, broken
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"]
 LINES = ["-", "--", ":", "-."]
-STYLE = """<style>
-:root { --ink: #1c2023; --muted: #5b636a; --rule: #e2ded6; --paper: #fbfaf7; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e6e1; --muted: #a2a9b0; --rule: #31373d; --paper: #14171a; } }
-svg { background: var(--paper); font-family: system-ui, sans-serif; }
-</style>"""
 
 
 @dataclass(frozen=True)
@@ -100,6 +95,4 @@ def drawn(names: list[str], found: Found) -> str:
 
     told = "; ".join(f"{name} {mean:.3f}" for name, mean in zip(names, found.weights, strict=True))
     height = max(3.4, 0.8 + 0.22 * len(names))
-    svg = figure("doremi", height, f"Weights of domains over the steps of DoReMi's proxy model, on average {told}.", draw, 8.6)
-    head = svg.index(">") + 1
-    return svg[:head] + STYLE + svg[head:]
+    return standalone(figure("doremi", height, f"Weights of domains over the steps of DoReMi's proxy model, on average {told}.", draw, 8.6))

@@ -71,3 +71,19 @@ def _inlined(svg: str, name: str, told: str) -> str:
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     return re.sub(r"font: [^;\"]*?(\d+(?:\.\d+)?)px[^;\"]*", r"font-size: \1px", svg)
+
+
+def standalone(svg: str) -> str:
+    """A figure as a file of its own, which brings the colours of the pages' style: in the light, and in the dark."""
+    from importlib.resources import files
+
+    style = files("modelwright_plugins.report").joinpath("style.html").read_text(encoding="utf-8")
+    light, dark = (_colours(block) for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2])
+    rules = f"svg {{ {light} background: var(--paper); font-family: system-ui, sans-serif; }}"
+    head = svg.index(">") + 1
+    return f"{svg[:head]}<style>{rules} @media (prefers-color-scheme: dark) {{ svg {{ {dark} }} }}</style>{svg[head:]}\n"
+
+
+def _colours(block: str) -> str:
+    """Of the declarations in a block of the style, those of colours that figures are drawn in."""
+    return " ".join(f"{name}: {value};" for name, value in re.findall(r"(--[\w-]+): ([^;]+);", block) if name in VARIABLES.values())

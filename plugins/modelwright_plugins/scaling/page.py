@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import modelwright
+from modelwright_plugins.report.template import template
 from modelwright_plugins.scaling import figures
 from modelwright_plugins.scaling.backtest import Backtest
 from modelwright_plugins.scaling.fit import Fit, interval
@@ -76,15 +77,9 @@ class Findings:
 
 def page(found: Findings) -> str:
     """The whole file; every value is escaped."""
-    from importlib.resources import files
-
-    from jinja2 import DictLoader, Environment, StrictUndefined
     from markupsafe import Markup
 
-    style = files("modelwright_plugins.report").joinpath("style.html").read_text(encoding="utf-8")
-    ours = files("modelwright_plugins.scaling").joinpath("page.html").read_text(encoding="utf-8")
-    environment = Environment(loader=DictLoader({"page.html": ours, "style.html": style}), autoescape=True, undefined=StrictUndefined)
-    environment.globals |= {"short": short, "power": power, "three": "{:.3f}".format, "four": "{:.4g}".format}
+    words = {"short": short, "power": power, "three": "{:.3f}".format, "four": "{:.4g}".format}
     drawn = {
         "fitted": figures.fitted(found.fit),
         "residuals": figures.residuals(found.fit),
@@ -93,7 +88,8 @@ def page(found: Findings) -> str:
         drawn |= {
             name: draw(found.fit, found.allocations) for name, draw in (("frontier", figures.frontier), ("isoflops", figures.isoflops))
         }
-    return environment.get_template("page.html").render(**_said(found), figures={name: Markup(svg) for name, svg in drawn.items()})
+    figured = {name: Markup(svg) for name, svg in drawn.items()}
+    return template("page.html", "scaling").render(**_said(found), **words, figures=figured)
 
 
 def _headline(found: Findings) -> tuple[str, str]:
