@@ -26,7 +26,7 @@ class OrderDialogues(Source):
     "order": {slot: value}}. None has a pair of known values, a phrase or an invented name that `evaluator=order_dialogues` asks with.
     """
 
-    dialogues: int = 10_000  # how many
+    dialogues: int = 16_000  # how many
     first: int = 0  # the number of the first: ranges that don't overlap share no dialogue but by chance
     draw: int = 1  # which dialogues a number stands for
 
