@@ -58,7 +58,7 @@ class OnPolicyAlignment(Alignment):
         trainer = super()._trainer(done)
         job, stage, rollouts = self.job, self.stage, trainer.batches
         assert isinstance(rollouts, Rollouts)
-        self.scores = Scores(job.parts["reward"], {**how(job.parts), "seed": job.seed})
+        self.scores = Scores(job.parts["reward"], {**how(job.parts), "seed": job.seed, "tokenizer": job.take(Tokenizer).path})
         drawing = Drawing(
             rollouts,
             trainer.chunks,

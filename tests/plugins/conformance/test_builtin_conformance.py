@@ -12,6 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "objective"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "source"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "filter"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "reward"))
+from reward_models import drawn
 from small_filters import small_filters
 from small_sources import small_sources
 from teacher import made
@@ -36,12 +38,15 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
     """What has no default, by component."""
     (tmp_path / "a.txt").write_text("Grüße\n\nund mehr\n" * 50)
     (tmp_path / "b.txt").write_text("The mill turns.\n")
+    (tmp_path / "q.jsonl").write_text('{"question": "Soup?", "choices": ["Yes", "No"], "answer": 0}\n')
     (tmp_path / "a.jsonl").write_text('{"text": "one", "id": "x", "source": {"n": 1}}\n{"text": "two"}\n')
     return {
         "source/text": {"paths": [str(tmp_path)], "piece_bytes": 30},
         "source/jsonl": {"paths": [str(tmp_path / "a.jsonl")]},
         "reward/contains": {"words": ["please"], "avoid": ["sorry"]},
         "reward/regex": {"pattern": ".*72"},
+        "reward/model": {"checkpoint": str(tmp_path / "reward_model")},
+        "evaluator/multiple_choice": {"path": str(tmp_path / "q.jsonl")},
         "objective/multitask": {"weights": {"causal_lm": 0.7, "fill_in_the_middle": 0.3}},
         "objective/distillation": {"teacher": str(tmp_path / "teacher")},
         "mixture/fixed": {"weights": {"general": 3, "code": 1, "math": 0}},
@@ -54,6 +59,8 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
 def test_a_built_in_component_conforms(what: str, needed: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     if what == "objective/distillation":
         made(tmp_path)
+    if what == "reward/model":
+        drawn(tmp_path)
     if what.startswith("source/"):
         needed |= small_sources(tmp_path)
     if what.startswith("filter/"):

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "aligner"))
 import aligned
 from aligned import SEED, Case
 
-from modelwright_plugins.conformance.ranks import joined
+from modelwright_plugins.conformance.ranks import joined, on_ranks
 from modelwright_plugins.reward import Asked
 
 PROMPTS = [[5, 6, 7], [100, 101], [5, 6, 7, 8, 9, 10]]
@@ -35,6 +35,33 @@ def trained(rank: int, out: str, adapter: Any) -> None:
     ):
         joined(rank, 1, 1 + number)
         aligned.aligned(case, 4, Path(out), number)
+
+
+def drawn(folder: Path) -> Path:
+    """A checkpoint of drawn weights, in `folder`."""
+    on_ranks(_drawn, 1, folder / "made", out=folder / "reward_model")
+    return folder / "reward_model"
+
+
+def _drawn(rank: int, out: Path) -> None:
+    import torch
+
+    from modelwright.hooks import discover
+    from modelwright_plugins.conformance.training import built_in, small_decoder
+    from modelwright_plugins.engine import checkpoint, heads, model
+    from modelwright_plugins.engine.card import ModelCard
+    from modelwright_plugins.engine.start import started
+    from modelwright_plugins.engine.trainer import how
+
+    parts = built_in()
+    joined(rank, 1)
+    with started(parts["parallel"], seed=SEED):
+        chunks: list[Any] = model.build(small_decoder(), **how(parts), vocab_size=100, sequence_length=64)
+        model.initialise(chunks, small_decoder(), seed=SEED, vocab_size=100)
+        heads.attach(chunks, "value")
+        torch.nn.init.normal_(chunks[0].value_head.weight)
+        ModelCard(small_decoder(), 100, 64, 0, SEED, head="value", ending=(0,)).write(out / "model.json", discover().registry)
+        checkpoint.save(out, 1, chunks, None, keep_last=None)
 
 
 def asked(
