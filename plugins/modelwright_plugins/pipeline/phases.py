@@ -121,14 +121,16 @@ def _known(node: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
 
 
 def _words(given: Any, where: str) -> list[str]:
+    """The overrides of a list, in order; a list within it (YAML's `*alias` of another phase's, say) stands for what it holds."""
     if given is None:
         return []
-    if not isinstance(given, list) or any(not isinstance(word, str) for word in given):
+    if not isinstance(given, list) or any(not isinstance(word, str | list) for word in given):
         raise ValueError(f"{where}: {given!r:.80}; it is a list of words such as train.steps=10 (quote one that holds ': ' or a #)")
-    for word in given:
+    found = [each for word in given for each in (_words(word, where) if isinstance(word, list) else [word])]
+    for word in found:
         if "=" not in word and not word.startswith("~"):
             raise ValueError(f"{where}: {word!r} is not of the form key=value")
-    return given
+    return found
 
 
 def shared(pipeline: Pipeline, words: Sequence[str]) -> Pipeline:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from toy_pipelines import THREE, Home
+
+from modelwright_plugins.catalogue import recipes
+from modelwright_plugins.pipeline.phases import is_pipeline
 
 
 @pytest.fixture
@@ -180,3 +185,48 @@ def test_a_moved_pipeline_does_not_build_on_what_is_at_the_old_place(home):
     Path(home.folder / "out").rename(home.folder / "moved")
     code, _, errors = home.modelwright("resume", "moved")
     assert code == 2 and "was moved" in errors
+
+
+def test_lists_within_lists_of_overrides_are_what_they_hold(tmp_path, toy_alone):
+    from modelwright_plugins.pipeline.phases import read
+
+    (tmp_path / "mine.yaml").write_text(
+        "pipeline:\n- {name: a, overrides: &a [x=1, y=2]}\n- {name: b, from: null, overrides: [*a, [[y=3]], '~z']}"
+    )
+    found = read(tmp_path / "mine.yaml", "mine")
+    assert [(p.builds_on, p.overrides) for p in found.phases] == [(None, ("x=1", "y=2")), (None, ("x=1", "y=2", "y=3", "~z"))]
+
+
+def test_marks_stand_before_the_phase(tmp_path, toy_alone):
+    from modelwright_plugins.pipeline.phases import read, shared
+
+    (tmp_path / "three.yaml").write_text(THREE)
+    found = shared(read(tmp_path / "three.yaml", "three"), ["++first.draw.lines=2", "~second.color", "from=earlier", "second.from=first"])
+    sketch, first, second = found.phases
+    assert first.overrides[-1] == "++draw.lines=2" and second.overrides[-1] == "~color"
+    assert [p.builds_on for p in found.phases] == [str(Path("earlier").absolute()), "sketch", "first"]
+    assert not {"++draw.lines=2", "~color"} & {*sketch.overrides}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [name for name, path in recipes().items() if is_pipeline(path)])
+def test_a_pipeline_of_ours_plans_and_so_does_what_it_says_to_try(recipe, tmp_path):
+    from modelwright_plugins.pipeline.composing import compose, troubles
+    from modelwright_plugins.pipeline.phases import asked, shared
+
+    found = asked([f"recipe={recipe}"])
+    for words in ("", *found.next):
+        assert troubles(compose(shared(found, words.split()), tmp_path)) == []
+
+
+@pytest.mark.slow
+def test_processes_that_torchrun_started_join_every_phase(home):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29713", "-m", "modelwright"]
+    words = ["run", "recipe=./three.yaml", "first.paint.workers=2", "second.paint.workers=2"]
+    done = subprocess.run([*torchrun, *words, "run.dir=out"], cwd=home.folder, env=home.env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert home.manifest("out/second")["stages"]["paint"]["ranks"] == 2
+    assert (home.folder / "out/second/paint/painted/1.txt").exists() and done.stdout.count("phase 3/3: second") == 1
+    words[-1] = "second.paint.workers=1"
+    done = subprocess.run([*torchrun, *words, "run.dir=not"], cwd=home.folder, env=home.env, capture_output=True, text=True, timeout=300)
+    assert "phase second: stage 'paint' needs 1 ranks, and 2 were started" in done.stderr and not (home.folder / "not").exists()

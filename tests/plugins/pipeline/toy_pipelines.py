@@ -42,18 +42,22 @@ class Home:
     def modelwright(self, *words: str, **env: str) -> tuple[int, str, str]:
         """(exit code, output, errors)"""
         process = self.start(*words, **env)
-        said, errors = process.communicate(timeout=200)
+        try:
+            said, errors = process.communicate(timeout=600)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
         return process.returncode, said, errors
 
     def end_when(self, file: str, sign: signal.Signals, *words: str, **env: str) -> tuple[int, str, str]:
         """Start the command, wait until `file` is there, and send it the signal; with SIGKILL, all that it started dies with it."""
         process = self.start(*words, **env)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not (self.folder / file).exists():
             assert process.poll() is None and time.monotonic() < deadline, process.communicate()
             time.sleep(0.01)
         (os.killpg if sign == signal.SIGKILL else os.kill)(process.pid, sign)
-        said, errors = process.communicate(timeout=120)
+        said, errors = process.communicate(timeout=300)
         return process.returncode, said, errors
 
     def manifest(self, run: str) -> dict:
