@@ -173,6 +173,7 @@ def modelwright_register(registry: Registry) -> None:
     add("reward", "sgd_reply", sgd_reply="SGDReply")
     add("evaluator", "reply", reply="Reply")
     add("evaluator", "preferences", preferences="Preferences")
+    add("evaluator", "multiple_choice", multiple_choice="MultipleChoice")
     add("evaluator", "order_dialogues", order_dialogues="OrderDialogues")
     add("evaluator", "sgd_dialogues", sgd_dialogues="SGDDialogues")
     add("stage", "curate", curate="Curate")

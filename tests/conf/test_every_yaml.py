@@ -27,6 +27,7 @@ REQUIRED = {  # what has no default
     "source/conversations": ["source.paths=[x.jsonl]"],
     "source/examples": ["source.paths=[x.jsonl]"],
     "source/mixture": ["source.parts={jsonl: {paths: [x.jsonl]}}"],
+    "evaluator/multiple_choice": ["evaluator.multiple_choice.path=x.jsonl"],
     "objective/distillation": ["objective.teacher=x"],
     "objective/multitask": ["objective.weights={causal_lm: 1}"],
     "mixture/fixed": ["mixture.weights={x: 1}"],
@@ -61,6 +62,8 @@ def paired(kind: str, preset: str) -> list[str]:
         return ["stages=[curate,train_tokenizer,tokenize,mix,train]"]
     if kind in ("aligner", "adapter"):
         return ["stages=[curate,train_tokenizer,tokenize,train,prepare,align]", *(["aligner=sft"] if kind == "adapter" else [])]
+    if kind == "evaluator":
+        return ["stages=[curate,train_tokenizer,tokenize,train,prepare,evaluate]", "evaluate.examples=true"]
     if kind == "reward":
         return ["stages=[curate,train_tokenizer,tokenize,train,prepare,align]", "aligner=grpo", "generator=policy"]
     if kind not in ("architecture", "objective"):

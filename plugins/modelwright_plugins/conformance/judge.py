@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,23 +61,19 @@ class Chances:
         return generator.generate(self, prompts, end=ends, seeds=[seed + number for number in range(len(prompts))], stop=stop)
 
 
-def judge(kind: str, *, first: bool) -> Model:
-    """A model of a rank that is first or not; `kind`: of the examples held out, or none."""
-    with tempfile.TemporaryDirectory() as name:
-        tokenizer = Path(name)
-        ByteLevelBPE(vocab_size=259).train(iter(["x"]), tokenizer)  # a token a byte
-        template = find_template("chatml", tokenizer)
-        examples = _examples(kind, tokenizer, template) if kind else None
-        trained: Any = Chances(259, 0 if first else 1)
-        return Model(trained, tokenizer, Sampling(max_new_tokens=12), template=template, examples=examples, seed=SEED)
+def judge(kind: str, folder: Path, *, first: bool) -> Model:
+    """A model of a rank that is first or not; `kind`: of the examples held out, or none. Its tokenizer and examples lie in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ByteLevelBPE(vocab_size=259).train(iter(["x"]), folder)  # a token a byte
+    template = find_template("chatml", folder)
+    examples = _examples(kind, folder, template) if kind else None
+    trained: Any = Chances(259, 0 if first else 1)
+    return Model(trained, folder, Sampling(max_new_tokens=12), template=template, examples=examples, seed=SEED)
 
 
 def _examples(kind: str, tokenizer: Path, template: str) -> StoredExamples:
-    """In memory once they are read: their folder may go."""
-    import json
-
     encoder, folder = ChatEncoder(tokenizer, template), tokenizer / "examples"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     writers = {part: ExamplesWriter(folder, part, kind) for part in PARTS}
     for number in range(COUNT):
         prompt = [{"role": "user", "content": f"Is there soup number {number}?"}]

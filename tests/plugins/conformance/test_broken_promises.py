@@ -8,6 +8,7 @@ from typing import Any
 
 import broken_adapters  # noqa: F401 - it adds to BROKEN
 import broken_data
+import broken_evaluators  # noqa: F401 - it adds to BROKEN
 import broken_mixtures  # noqa: F401 - it adds to BROKEN
 import broken_rewards  # noqa: F401 - it adds to BROKEN
 import broken_training

@@ -85,7 +85,7 @@ def test_a_likelihood_is_that_of_the_continuations_tokens(tmp_path: Path) -> Non
 
 
 def test_preferences_by_hand(tmp_path: Path) -> None:
-    asked = judge("preference", first=True)
+    asked = judge("preference", tmp_path / "model", first=True)
     assert asked.examples is not None
     logs, won, per_token, margins = asked.trained.table.double().log_softmax(-1), 0, 0, []  # type: ignore[attr-defined]
     for example in range(len(asked.examples)):
@@ -104,7 +104,7 @@ def test_preferences_by_hand(tmp_path: Path) -> None:
 
 
 def test_replies_are_compared_with_what_stands_there(tmp_path: Path) -> None:
-    asked = judge("conversation", first=True)
+    asked = judge("conversation", tmp_path / "model", first=True)
     assert asked.examples is not None
     wanted = ["Yes, there is soup.", "No.", "Which size of soup would you like?"] * 2
     asked.replies = lambda prompts, generator=None: ["Yes, there is soup."] * len(prompts)  # type: ignore[method-assign]
@@ -124,7 +124,8 @@ def test_replies_are_compared_with_what_stands_there(tmp_path: Path) -> None:
 
 
 def test_one_metric_alone_and_unknown_ones(tmp_path: Path) -> None:
-    (score,) = Reply(metrics=["f1"], perplexity=False, replies=2).evaluate(judge("preference", first=False), tmp_path / "x", seed=1)
+    asked = judge("preference", tmp_path / "model", first=False)
+    (score,) = Reply(metrics=["f1"], perplexity=False, replies=2).evaluate(asked, tmp_path / "x", seed=1)
     assert (score.name, score.count) == ("f1", 2) and not (tmp_path / "x").exists()
     with pytest.raises(ValueError, match="there is no rouge; did you mean 'rouge_"):
         Reply(metrics=["rouge"])
