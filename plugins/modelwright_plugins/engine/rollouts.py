@@ -278,7 +278,7 @@ class Drawing:
         return encoder.hugging_face.decode(tokens[:begin].tolist(), skip_special_tokens=False), self._reply(tokens[begin:].tolist())
 
     def _reply(self, tokens: Sequence[int]) -> str:
-        return self.turn_end.cut(self.chat.encoder.decode(tokens))
+        return self.generator.cut(self.turn_end.cut(self.chat.encoder.decode(tokens)))
 
     def _drawn(self, number: int) -> Replies:
         """A new round, the same on every rank."""
@@ -322,7 +322,8 @@ class Drawing:
     def _generated(self, prompts: list[list[int]], seeds: list[int]) -> list[Any]:
         """The model's replies; how many at a time changes none of them."""
         end = {self.rollouts.vocabulary.end_of_document, *self.turn_end.tokens}
-        how = {"end": end, "context": self.rollouts.length, "vocab_size": self.rollouts.vocabulary.size}
+        stop = self.generator.stopping(self.chat.encoder.decode)
+        how = {"end": end, "stop": stop, "context": self.rollouts.length, "vocab_size": self.rollouts.vocabulary.size}
         with progress("replies", len(prompts), "reply") if dist.get_rank() == 0 else nullcontext() as bar:
             return generate(self.chunks, prompts, self.generator, seeds=seeds, bar=bar, batch=self.at_once, **how)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelwright.component import Artifact, Job, Parts
@@ -58,7 +58,8 @@ class Align(TrainingStage):
         found, generator = list[str](), parts["generator"]
         if not parts["reward"]:
             found.append(f"{name} learns from rewards of its replies, and there is none; such as reward=exact_answer")
-        plain = isinstance(generator, Sampling) and (generator.temperature, generator.top_k, generator.top_p) == (1, None, 1)
+        own = Sampling(temperature=1.0, top_p=1.0)
+        plain = isinstance(generator, Sampling) and replace(generator, max_new_tokens=own.max_new_tokens, stop=own.stop) == own
         if aligner.untempered and not plain:
             found.append(f"{name} learns from replies drawn from the model's own distribution; generator=policy draws from it")
         if self.batch_ramp is not None:
