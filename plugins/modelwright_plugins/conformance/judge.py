@@ -26,7 +26,7 @@ SAID = ("Yes, there is soup.", "No.", "Which size of soup would you like?")
 class Chances:
     """What the engine's model promises, of a table: the next token's chances depend on the last one alone."""
 
-    sequence_length, end_of_document = LENGTH, 0
+    sequence_length, end_of_document, head = LENGTH, 0, "tokens"
 
     def __init__(self, vocab_size: int, rank: int) -> None:
         self.vocab_size, self.rank = vocab_size, rank

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.attention import Attention
-from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.card import Head, ModelCard
 from modelwright_plugins.engine.start import started
 from modelwright_plugins.evaluator.likelihood import without_likelihood
 from modelwright_plugins.evaluator.shards import Seen
@@ -59,6 +60,8 @@ class TrainedModel:
     """Each rank calls each method, with the same tokens, and gets the same answer. They raise ModelwrightError if the model doesn't
     predict the next token."""
 
+    head: Head = "tokens"
+
     def __init__(
         self, chunks: list[Any], card: ModelCard, device: torch.device, progress: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
@@ -66,7 +69,7 @@ class TrainedModel:
         self.chunks, self.device = chunks, device
         self.sequence_length, self.vocab_size, self.end_of_document = card.sequence_length, card.vocab_size, card.end_of_document
         self.rank = dist.get_rank()
-        self._architecture = card.architecture
+        self._architecture, self.head, self._card = card.architecture, card.head, card
         skipped = tuple((each["first"], each["sequences"]) for each in progress.get("skipped", ()))
         self.seen = Seen(card.seed, card.spans or (card.sequence_length + 1,), progress.get("drawn"), skipped, card.sequence_length)
 
@@ -105,7 +108,7 @@ class TrainedModel:
 
         from modelwright_plugins.engine.generation import generate
 
-        if why := without_likelihood(self._architecture):
+        if why := without_likelihood(self._architecture, self.head):
             raise ModelwrightError(why)
         if max_new_tokens is not None:
             generator = replace(generator, max_new_tokens=max_new_tokens)  # type: ignore[type-var]
@@ -126,6 +129,14 @@ class TrainedModel:
         dist.all_gather_object(every, found, group=group)
         return [every[number % group.size()][number // group.size()] for number in range(len(prompts))]
 
+    def values(self, rows: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """What a reward model says at each token of each row, with those before it: [its tokens]. ModelwrightError: it is none."""
+        from modelwright_plugins.engine.value_model import ValueModel
+
+        if self.head != "value":
+            raise ModelwrightError("it is a model of tokens, and no reward model: it gives no values")
+        return ValueModel(self.chunks, self._card, self.device).values(rows)
+
     @torch.no_grad()
     def _ask(
         self, tokens: torch.Tensor, read: Any, shape: tuple[int, ...], apart: bool, labels: torch.Tensor | None = None
@@ -135,7 +146,7 @@ class TrainedModel:
         from megatron.core import parallel_state
         from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 
-        if why := without_likelihood(self._architecture):
+        if why := without_likelihood(self._architecture, self.head):
             raise ModelwrightError(why)
         ranks = self.chunks[0].config.tensor_model_parallel_size if self.chunks[0].config.sequence_parallel else 1
         length = -(-tokens.shape[1] // ranks) * ranks  # sequence parallelism splits it evenly; what comes later is never seen

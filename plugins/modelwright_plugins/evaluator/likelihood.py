@@ -11,8 +11,10 @@ FAMILIES = ("decoder", "prefix_decoder")
 """Of architectures (`Architecture.family`). Others would give numbers too, of tokens that they see or of inputs that they don't know."""
 
 
-def without_likelihood(architecture: Architecture) -> str | None:
-    """Why this model can't be asked for the next token, in one line; None: it can."""
+def without_likelihood(architecture: Architecture, head: str = "tokens") -> str | None:
+    """Why a model with this head can't be asked for the next token, in one line; None: it can."""
+    if head == "value":
+        return "a reward model values replies: it writes none, and gives no likelihood of text"
     if architecture.family in FAMILIES:
         return None
     from modelwright.hooks import discover

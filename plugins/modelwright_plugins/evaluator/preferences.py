@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences(Evaluator):
-    """The share of held-out pairs whose chosen reply the model finds likelier than the rejected one.
+    """The share of held-out pairs whose chosen reply the model finds likelier, or a reward model better, than the rejected one.
 
-    By the whole reply's log-probability, which favours short replies, and by its mean a token, which does not (as SimPO compares,
-    Meng et al. 2024, section 2.2). Equal ones count as lost.
+    Of a model of tokens by the whole reply's log-probability, which favours short replies, and by its mean a token, which does not (as
+    SimPO compares, Meng et al. 2024, section 2.2). Equal ones count as lost.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("preference",)
@@ -30,12 +30,17 @@ class Preferences(Evaluator):
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator.interval import mean, proportion
-        from modelwright_plugins.evaluator.rows import targets
+        from modelwright_plugins.evaluator.rows import targets, values
 
         examples = model.examples
         assert examples is not None
         count = min(len(examples), self.pairs or len(examples))
-        found = targets(model, [row for example in range(count) for row in examples.rows_of(example)])
+        rows = [row for example in range(count) for row in examples.rows_of(example)]
+        if model.trained.head == "value":
+            said = values(model, rows)
+            margins = [chosen - rejected for chosen, rejected in zip(said[0::2], said[1::2], strict=True)]
+            return [proportion("accuracy", [margin > 0 for margin in margins]), mean("margin", margins)]
+        found = targets(model, rows)
         pairs = list(zip(found[0::2], found[1::2], strict=True))
         return [
             proportion("accuracy", [chosen.nats < rejected.nats for chosen, rejected in pairs]),

@@ -22,6 +22,12 @@ def targets(model: Model, rows: Sequence[int]) -> list[Likelihood]:
     return [Likelihood(float(each[mask[1:] == 1].sum()), int(mask[1:].sum())) for each, (_, mask) in zip(nats, stored, strict=True)]
 
 
+def values(model: Model, rows: Sequence[int]) -> list[float]:
+    """What a reward model says of each row, which is read to its end."""
+    assert model.examples is not None
+    return [float(each[-1]) for each in model.trained.values([model.examples.row(row)[0].tolist() for row in rows])]
+
+
 def last_reply(examples: StoredExamples, row: int) -> int | None:
     """The place of the first token of what the assistant says last in a row; None: its last turn is no target."""
     _, mask = examples.row(row)

@@ -26,10 +26,8 @@ def judged(stage: Evaluate, job: Job) -> dict[str, Any] | None:
     """What evaluation.json holds; on rank 0 alone, though all ranks do the work."""
     taken = job.take(Checkpoint)
     card = ModelCard.read(taken.path / "model.json", job.hooks.registry)
-    if getattr(card, "head", "tokens") == "value":
-        raise ModelwrightError(f"{taken.path} is a reward model: it values replies and writes none, so there is nothing to evaluate")
     where = {kind: job.parts[kind] for kind in ("parallel", "precision", "kernel", "attention")}
-    why = without_likelihood(card.architecture)
+    why = without_likelihood(card.architecture, card.head)
     with inference.open_model(taken, **where, seed=job.seed) as trained:
         held = text.HeldOutText(stage, job, trained) if stage.text and not why else None
         model = _model(stage, job, trained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "aligner"))
@@ -85,10 +86,37 @@ def asked(
         with started(parallel, seed=SEED) if number else nullcontext(), reward.opened(how) as scores:  # also beside another model
             found.append(scores(replies))
     found.append([])
+    if rank == 0:
+        found.append(_evaluated(by_hand[0]))
     for number, folder in enumerate(by_hand if rank == 0 else ()):
         joined(rank, 1, 4 + number)
-        found[-1].append(_by_hand(folder, rows))
+        found[len(found) - 2].append(_by_hand(folder, rows))
     return found
+
+
+def _evaluated(folder: Path) -> dict[str, Any]:
+    """What the evaluator of preferences says of held-out pairs, and why a reward model is not asked for anything else."""
+    import torch
+
+    from modelwright.errors import ModelwrightError
+    from modelwright_plugins.artifacts import Checkpoint
+    from modelwright_plugins.artifacts.examples import StoredExamples
+    from modelwright_plugins.conformance.training import built_in
+    from modelwright_plugins.engine.inference import open_model
+    from modelwright_plugins.evaluator.preferences import Preferences
+
+    examples = StoredExamples(folder.parents[1] / "examples0", "held_out")
+    how = {kind: built_in()[kind] for kind in ("parallel", "precision", "kernel", "attention")}
+    joined(0, 1, 7)
+    with open_model(Checkpoint(folder), **how, seed=SEED) as trained:
+        scores = Preferences().evaluate(SimpleNamespace(examples=examples, trained=trained), folder, seed=0)  # type: ignore[arg-type]
+        rows = [examples.row(row)[0].tolist() for row in range(len(examples.scores))]
+        alone = [float(trained.values([row])[0][-1]) for row in rows]
+        try:
+            trained.token_losses(torch.tensor(rows[:1]))
+        except ModelwrightError as error:
+            why = str(error)
+    return {"scores": [(score.name, score.value, score.count) for score in scores], "alone": alone, "why": why}
 
 
 def _by_hand(folder: Path, rows: list[list[int]]) -> list[list[float]]:

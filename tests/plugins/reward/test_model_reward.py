@@ -31,7 +31,12 @@ def test_it_says_what_was_trained_in_every_layout(tmp_path: Path) -> None:
     rows = [completed([*prompt, *reply], (0,)) for prompt, reply in zip(PROMPTS, REPLIES, strict=True)]
     assert [row[-1] for row in rows] == [0, 0, 0] and len(rows[0]) == 6
     asked = {folder: LAYOUTS if number == 0 else LAYOUTS[:1] for number, folder in enumerate(folders[:2])}
-    ranks = on_ranks(reward_models.asked, 4, tmp_path / "asked", groups=7, asked=asked, by_hand=folders, rows=rows)
+    ranks = on_ranks(reward_models.asked, 4, tmp_path / "asked", groups=8, asked=asked, by_hand=folders, rows=rows)
+    held_out = ranks[0].pop()
+    margins = [a - b for a, b in zip(held_out["alone"][0::2], held_out["alone"][1::2], strict=True)]
+    accuracy = sum(margin > 0 for margin in margins) / 24
+    assert held_out["scores"] == [("accuracy", accuracy, 24), ("margin", pytest.approx(sum(margins) / 24, rel=1e-5), 24)]
+    assert held_out["why"] == "a reward model values replies: it writes none, and gives no likelihood of text"
     alone = ranks[0][-1]
     assert len({round(values[-1], 6) for each in alone[:2] for values in each}) == 6
     for rank in ranks:
