@@ -62,7 +62,7 @@ def asked(words: Sequence[str]) -> Pipeline | None:
 
 def is_pipeline(file: Path) -> bool:
     """Whether this recipe is a list of phases."""
-    return file.is_file() and re.search(r"^pipeline\s*:", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    return file.is_file() and re.search(r"^pipeline\s*:", file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE) is not None
 
 
 def read(file: Path, recipe: str) -> Pipeline:

@@ -63,7 +63,7 @@ def _freeze(phases: Sequence[Composed], pipeline: Pipeline, folder: Path, words:
     """Write every phase's config and then, as the last, `pipeline.json`."""
     ours = {each.phase.name for each in phases}
     for path in folder.iterdir():
-        begun = path.name in ours and path.is_dir() and {p.name for p in path.iterdir()} <= {CONFIG}  # it was killed in this function
+        begun = path.name in ours and path.is_dir() and all(CONFIG in p.name for p in path.iterdir())  # it was killed in this function
         if path.name != LOCK and not path.name.endswith(".tmp") and not begun:
             raise ModelwrightError(f"run.dir: {folder} is not empty and is not a pipeline; name another folder", "run.dir")
     for each in phases:
