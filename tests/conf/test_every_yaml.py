@@ -26,6 +26,7 @@ REQUIRED = {  # what has no default
     "source/hugging_face": ["source.paths=[x]"],
     "source/conversations": ["source.paths=[x.jsonl]"],
     "source/examples": ["source.paths=[x.jsonl]"],
+    "source/sgd_dialogues": ["source.path=x"],
     "source/mixture": ["source.parts={jsonl: {paths: [x.jsonl]}}"],
     "evaluator/multiple_choice": ["evaluator.multiple_choice.path=x.jsonl"],
     "objective/distillation": ["objective.teacher=x"],

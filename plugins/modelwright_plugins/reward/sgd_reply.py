@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from modelwright_plugins.reward import Asked, Reward, Score
 
 
 @dataclass(frozen=True, kw_only=True)
 class SGDReply(Reward):
-    """1 where a reply of `source=sgd_dialogues` requests and confirms the slots that it should, with their values; 0 elsewhere.
+    """1 where a reply of `source=sgd_dialogues` requests and confirms the slots that it should, with values; 0 elsewhere.
 
     The answer is JSON: {"request": [slots], "confirm": {slot: value}}, of the reply's turn.
     """
+
+    sample_answer: ClassVar[str] = '{"request": ["date"], "confirm": {}}'
 
     def scores(self, asked: Sequence[Asked]) -> list[Score]:
         from modelwright_plugins.source._sgd_acts import right

@@ -56,6 +56,7 @@ class OrderDialogues(Source):
         from modelwright_plugins.source._order_grammar import dialogue
         from modelwright_plugins.source._turns import made, readable
 
+        file.path.stat()  # the grammar's own module: without it there is nothing to draw
         begin, size = (int(number) for number in file.name.rpartition("/")[2].split(":"))
         for number in range(begin, begin + size):
             one = dialogue("train", number, self.draw)

@@ -43,6 +43,8 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
     return {
         "source/text": {"paths": [str(tmp_path)], "piece_bytes": 30},
         "source/jsonl": {"paths": [str(tmp_path / "a.jsonl")]},
+        "evaluator/order_dialogues": {"dialogues": 3, "similarity": False},
+        "evaluator/sgd_dialogues": {"similarity": False},
         "reward/contains": {"words": ["please"], "avoid": ["sorry"]},
         "reward/regex": {"pattern": ".*72"},
         "reward/model": {"checkpoint": str(tmp_path / "reward_model")},

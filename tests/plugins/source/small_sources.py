@@ -35,6 +35,21 @@ def pages(count: int) -> list[tuple[str, str, str, bytes]]:
     return [(f"http://mill{i % 3}.example/{i}", "200 OK", "text/html; charset=utf-8", page(i).encode()) for i in range(count)]
 
 
+def schema_guided(number: int) -> dict[str, Any]:
+    """A dialogue in the form of Schema-Guided Dialogue."""
+    date, city = {"act": "REQUEST", "slot": "date", "values": []}, {"act": "CONFIRM", "slot": "city", "values": [f"Mill {number}"]}
+    state = {"active_intent": "FindBus", "requested_slots": [], "slot_values": {"city": [f"Mill {number}"]}}
+    turns = [
+        ("USER", f"A bus to Mill {number}, please.", [{"act": "INFORM", "slot": "city", "values": [f"Mill {number}"]}], {"state": state}),
+        ("SYSTEM", "On which day?", [date], {}),
+        ("USER", "Tomorrow.", [{"act": "INFORM", "slot": "date", "values": ["Tomorrow"]}], {"state": state}),
+        ("SYSTEM", f"To Mill {number} then, is that right?", [city], {}),
+    ]
+    frames = [{"frames": [{"actions": acts, "service": "Buses_1", "slots": [], **more}]} for _, _, acts, more in turns]
+    told = [{"speaker": who, "utterance": said, **frame} for (who, said, _, _), frame in zip(turns, frames, strict=True)]
+    return {"dialogue_id": f"1_{number:05}", "services": ["Buses_1"], "turns": told}
+
+
 def small_sources(folder: Path) -> dict[str, dict[str, Any]]:
     """The parameters of each source, and in `folder` the files that they name."""
     import datasets
@@ -53,7 +68,10 @@ def small_sources(folder: Path) -> dict[str, dict[str, Any]]:
         (folder / "code" / name).write_text(f"# {name}\nx = 1\n")
     pairs = [{"prompt": f"How does mill {i} turn?", "chosen": SENTENCES.format(i), "rejected": "No." if i % 7 else ""} for i in range(20)]
     (folder / "pairs.json").write_text(json.dumps(pairs, indent=1))
+    (folder / "sgd").mkdir()
+    (folder / "sgd" / "dialogues_001.json").write_text(json.dumps([schema_guided(i) for i in range(4)] + [{"dialogue_id": "x"}], indent=1))
     found: dict[str, dict[str, Any]] = {
+        "source/sgd_dialogues": {"path": str(folder / "sgd")},
         "source/warc": {"paths": [str(folder / "small.warc.gz")], "extractor": "resiliparse"},
         "source/parquet": {"paths": [str(folder / "small.parquet")]},
         "source/hugging_face": {"paths": [str(folder / "dataset")]},

@@ -1,0 +1,137 @@
+"""Schema-Guided Dialogue: what the system does is told before what it says, and judges find it there."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_sources import schema_guided
+
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.evaluator._sgd_judged import Turn, judged, scores
+from modelwright_plugins.reward import Asked
+from modelwright_plugins.reward.sgd_reply import SGDReply
+from modelwright_plugins.source import BadRecord
+from modelwright_plugins.source._sgd_acts import content, facts, read, right, says
+from modelwright_plugins.source.sgd_dialogues import SGDDialogues
+
+REAL = Path("/work/shared/data/sgd-dialogues")
+CONFIRMING = {  # as dialogue 1_00000 of the set has it, shortened
+    "speaker": "SYSTEM",
+    "utterance": "Confirming: a table for 2 people at Sino. At which time, and on which day?",
+    "frames": [
+        {
+            "actions": [
+                {"act": "CONFIRM", "slot": "restaurant_name", "values": ["Sino"]},
+                {"act": "CONFIRM", "slot": "number_of_seats", "values": ["2"]},
+                {"act": "REQUEST", "slot": "time", "values": []},
+                {"act": "REQUEST", "slot": "date", "values": []},
+                {"act": "OFFER", "slot": "city", "values": ["San Jose"]},
+            ]
+        }
+    ],
+}
+BEFORE = {"frames": [{"state": {"slot_values": {"restaurant_name": ["Sino"], "number_of_seats": ["2"]}}}]}
+TOLD = {
+    "request": ["date", "time"],
+    "confirm": {"number_of_seats": "2", "restaurant_name": "Sino"},
+    "given": ["number_of_seats", "restaurant_name"],
+}
+ACTS = "[confirm number_of_seats restaurant_name; offer; request date time]"
+SAID = f"{ACTS} Confirming: a table for 2 people at Sino. At which time, and on which day?"
+
+
+def test_acts_stand_before_the_words():
+    assert content(CONFIRMING) == SAID
+    assert facts(CONFIRMING, BEFORE) == TOLD
+    assert read(SAID).request == {"date", "time"} and read(SAID).confirm == {"number_of_seats", "restaurant_name"}
+
+
+# reply -> (requests, appropriate, confirms, right)
+REPLIES = {
+    SAID: (True, True, True, True),
+    "[request time date; confirm restaurant_name number_of_seats] sino for 2?": (True, True, True, True),  # other words
+    "[confirm number_of_seats restaurant_name; request time] A table for 2 at Sino. When?": (False, True, True, False),
+    "[confirm number_of_seats restaurant_name; request date time] A table for 4 at Sino.": (True, True, False, False),  # another value
+    "[confirm restaurant_name; request date time] A table for 2 at Sino.": (True, True, False, False),
+    "[confirm number_of_seats restaurant_name] A table for 2 at Sino.": (False, False, True, False),  # asks nothing
+    "[request date restaurant_name] Where?": (False, False, False, False),  # asks what was given
+    "[request date time] When?": (True, False, False, False),  # confirms nothing
+    "A table for 2 at Sino. When, and on which day?": (False, False, False, False),
+    "": (False, False, False, False),
+    "[request date": (False, False, False, False),
+}
+
+
+def test_replies_that_people_wrote():
+    turn = Turn(0, [1], SAID, TOLD)
+    for reply, (requests, appropriate, confirms, all_right) in REPLIES.items():
+        found = judged(turn, reply)
+        assert (found.requests, found.appropriate, found.confirms) == (requests, appropriate, confirms), reply
+        assert right(reply, TOLD) is all_right, reply
+        assert SGDReply().scores([Asked(prompt=(), reply=reply, answer=json.dumps(TOLD))]) == [float(all_right)]
+    with pytest.raises(ValueError, match="expected an answer"):
+        SGDReply().scores([Asked(prompt=(), reply="x", answer="4")])
+    assert says("[confirm city] To  san jose.", {"city": "San Jose"}) and not says("[confirm San Jose] To it.", {"city": "San Jose"})
+
+
+def test_each_score_counts_the_turns_that_it_is_about():
+    only = {"request": [], "confirm": {"city": "Mill"}, "given": []}
+    neither = {"request": [], "confirm": {}, "given": []}
+    asked = [Turn(0, [1], "", each) for each in (TOLD, only, neither)]
+    found = {score.name: (score.value, score.count) for score in scores(asked, [judged(turn, "[confirm city] Mill") for turn in asked])}
+    assert found == {"correctness": (0.0, 1), "appropriateness": (0.5, 2), "exact_confirmation": (0.5, 2)}
+
+
+def test_a_file_becomes_conversations_and_what_is_none_is_quarantined(tmp_path):
+    good = schema_guided(7)
+    bad = [{"dialogue_id": "1"}, 3, {**good, "turns": good["turns"][1:]}, {**good, "turns": good["turns"][:3]}]
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "dialogues_001.json").write_text(json.dumps([good, *bad]))
+    (tmp_path / "train" / "dialogues_002.json").write_text(json.dumps([schema_guided(8), schema_guided(9)]))
+    (tmp_path / "schema.json").write_text("[]")
+    source = SGDDialogues(path=tmp_path)
+    assert [file.name for file in source.files()] == ["train/dialogues_001.json", "train/dialogues_002.json"]
+    first, *rest = source.read(source.files()[0])
+    assert first.id == first.metadata["group"] == "train/dialogues_001.json:1_00007"
+    example = first.metadata["example"]
+    assert [message["content"] for message in example["replies"][0]] == [
+        "A bus to Mill 7, please.",
+        "[request date] On which day?",
+        "Tomorrow.",
+        "[confirm city] To Mill 7 then, is that right?",
+    ]
+    assert json.loads(example["answer"]) == [
+        {"request": ["date"], "confirm": {}, "given": ["city"]},
+        {"request": [], "confirm": {"city": "Mill 7"}, "given": ["city"]},
+    ]
+    assert len(rest) == 4 and all(isinstance(one, BadRecord) and one.row == 2 + row for row, one in enumerate(rest))
+    few = SGDDialogues(path=tmp_path, dialogues=6)
+    assert [len(list(few.read(file))) for file in few.files()] == [5, 1]
+    with pytest.raises(ModelwrightError, match=r"no dialogues_\*"):
+        SGDDialogues(path=tmp_path / "nowhere").files()
+    with pytest.raises(ValueError, match="dialogues is 0"):
+        SGDDialogues(path=tmp_path, dialogues=0)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the data set is not on this machine")
+def test_the_set_itself():
+    source = SGDDialogues(path=REAL)
+    documents = [one for file in source.files() for one in source.read(file)]
+    assert len(documents) == 384 and not [one for one in documents if isinstance(one, BadRecord)]
+    turns = [turn for one in documents for turn in json.loads(one.metadata["example"]["answer"])]
+    replies = [m["content"] for one in documents for m in one.metadata["example"]["replies"][0] if m["role"] == "assistant"]
+    requesting = [turn for turn in turns if turn["request"]]
+    assert len(turns) == len(replies) and len(requesting) == 619
+    wrong = [
+        reply
+        for turn, reply in zip(turns, replies, strict=True)
+        if not right(reply, turn | {"confirm": dict.fromkeys(turn["confirm"], "")})
+    ]
+    assert not wrong, "what a turn's own words do is right"
+    confirmed = [says(reply, turn["confirm"]) for turn, reply in zip(turns, replies, strict=True) if turn["confirm"]]
+    assert sum(confirmed) / len(confirmed) > 0.95, "values are said in the words that the set tells"
+    assert SimpleNamespace(**turns[0]).request == ["location", "restaurant_name"]
