@@ -46,7 +46,7 @@ class Stepping:
         self.device = next(modules[0].parameters()).device
         self.texts: list[list[int]] = []
         self.cache = KeyValues() if cacheable(modules) else None
-        self.places = Places(modules, context) if self.cache is not None else None
+        self.places = Places(modules, context)
 
     def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor | None:
         """Of the token after each prompt. The same prompt several times is read once."""
@@ -97,7 +97,7 @@ class Stepping:
 
     def _new(self, tokens: torch.Tensor, new: int) -> torch.Tensor | None:
         """`tokens` [rows, length], the last `new` of which are new and the others filler, after what is kept."""
-        assert self.cache is not None and self.places is not None
+        assert self.cache is not None
         start = self.cache.length
         slot = torch.arange(start + new - tokens.shape[1], start + new, device=self.device)
         begin = self.first[:, None]
@@ -126,8 +126,8 @@ class Stepping:
         tokens = torch.tensor([text + [0] * (length - len(text)) for text in seen], device=self.device)  # nothing sees it
         place = torch.arange(length, device=self.device)
         visible = torch.stack([torch.zeros_like(place), place + 1], -1).expand(len(seen), -1, -1)
-        places = place.expand(len(seen), -1)
-        with self._output(last=False) as hidden:
+        places = place.clamp(max=self.context - 1).expand(len(seen), -1)  # what fills up has no place of its own
+        with self._output(last=False) as hidden, self.places.at(places):
             out = through(self.modules, tokens.shape, lambda chunk: chunk(tokens, places, visible, runtime_gather_output=True))
         if out is None:
             return None
