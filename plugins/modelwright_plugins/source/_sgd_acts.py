@@ -21,9 +21,13 @@ def content(turn: Mapping[str, Any]) -> str:
 
 
 def facts(turn: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """What a judge needs of a system's turn, and the user's before it: {"request": [slots], "confirm": {slot: value}, "given": [slots]}."""
+    """What a judge needs of a system's turn, and the user's before it: {"request": [slots], "confirm": {slot: value}, "given": [slots]}.
+
+    A value that the system says in other words ("True", "dontcare") is "": nothing tells it in a reply.
+    """
     request = sorted({action["slot"] for action in _actions(turn) if action["act"] == "REQUEST"})
     confirm = {action["slot"]: action["values"][0] for action in _actions(turn) if action["act"] == "CONFIRM" and action["values"]}
+    confirm = {slot: value if says(turn["utterance"], {slot: value}) else "" for slot, value in confirm.items()}
     given = sorted({slot for frame in before["frames"] for slot in frame.get("state", {}).get("slot_values", {})})
     return {"request": request, "confirm": dict(sorted(confirm.items())), "given": given}
 
