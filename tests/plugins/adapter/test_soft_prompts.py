@@ -90,3 +90,41 @@ def test_they_are_what_transformers_computes(tmp_path: Path) -> None:
         assert told.get("logits", 0) < 1e-5 and told.get("gradient", 0) < 1e-5, (name, told)
         assert told["packed"] < 1e-5, (name, told)
         assert told["generated"], name
+
+
+LAYOUTS: list[dict[str, Any]] = [{}, {"tensor": 2, "sequence": True}, {"pipeline": 2}]
+
+
+def drawn(rank: int) -> list[Any]:
+    """What is generated in each layout: of two prompts, and of one whose length tensor ranks don't divide."""
+    from modelwright_plugins.engine.generation import generate
+    from modelwright_plugins.engine.start import started
+    from modelwright_plugins.generator.sampling import Sampling
+    from modelwright_plugins.parallel.megatron import Megatron
+
+    found: list[Any] = []
+    for number, layout in enumerate(LAYOUTS):
+        if rank >= (count := Megatron(**layout).ranks(None)):
+            found.append(None)
+            continue
+        joined(rank, count, number)
+        with started(Megatron(**layout), seed=0):
+            told = []
+            for adapter in (PrefixTuning(length=4, hidden=None, std=1.0), PromptTuning(length=4)):
+                chunks = ours(layout, **LLAMA)
+                adapter.apply(chunks, seed=7)
+                for prompts in ([[1, 2, 3], [4, 5, 6, 7, 8]], [[9, 8, 7]]):
+                    how: dict[str, Any] = {"end": (), "context": 12, "seeds": range(len(prompts)), "vocab_size": 203}
+                    each = generate(chunks, prompts, Sampling(temperature=0.0, max_new_tokens=4), **how)
+                    told.append([(one.tokens, one.logps) for one in each])
+            found.append(told)
+    return found
+
+
+@pytest.mark.slow
+def test_every_layout_generates_the_same(tmp_path: Path) -> None:
+    one, *others = on_ranks(drawn, 2, tmp_path, groups=len(LAYOUTS))[0]
+    for other in others:
+        for mine, theirs in zip(one, other, strict=True):
+            for (expected, logps), (found, chances) in zip(mine, theirs, strict=True):
+                assert expected == found and [float(p) for p in logps] == pytest.approx([float(p) for p in chances], abs=1e-5)
