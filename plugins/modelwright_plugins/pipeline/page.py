@@ -10,7 +10,7 @@ import modelwright
 from modelwright.manifest import write_text
 from modelwright.run import MANIFEST, read_manifest
 from modelwright_plugins.command.farewell import headline
-from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, judged, speed
+from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, judged, speed, to_read
 from modelwright_plugins.report.template import GAP, duration, megabytes, short, template
 
 PAGE = "report.html"
@@ -40,6 +40,7 @@ def _said(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "columns": columns,
         "groups": _grouped(rows),
         "rows": rows,
+        "texts": to_read(folder, manifests),
         "models": [_model(folder / name, name, manifest) for name, manifest in manifests.items() if checkpoint_bytes(manifest) is not None],
         "returned": [(key, [_written(found.get(key)) for found in numbers.values()]) for key in keys],
         "begun": list(numbers),

@@ -11,6 +11,8 @@ from typing import Any
 
 from modelwright_plugins.artifacts import Checkpoint, Evaluation, Metrics
 
+LONGEST = 20_000  # characters of a text on the page
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -73,6 +75,18 @@ def _row(group: str, name: str, better: str, scores: Sequence[Mapping[str, Any] 
 def made_by(manifest: Mapping[str, Any], artifact: str) -> str | None:
     """The last stage of a run that made this."""
     return next((stage for stage, record in reversed(manifest["stages"].items()) if artifact in record.get("artifacts", {})), None)
+
+
+def to_read(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """(phase, evaluator/file, text) of each text that evaluators wrote for people, as far as LONGEST."""
+    found = []
+    for name, manifest in manifests.items():
+        if stage := made_by(manifest, Evaluation.name):
+            for file in sorted((folder / name / stage).glob("*/*.txt")):
+                text = file.read_text(encoding="utf-8", errors="replace")
+                cut = f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} characters more in {name}/{stage}/{file.parent.name}/{file.name}"
+                found.append((name, f"{file.parent.name}/{file.name}", text if len(text) <= LONGEST else cut))
+    return found
 
 
 def checkpoint_bytes(manifest: Mapping[str, Any]) -> int | None:

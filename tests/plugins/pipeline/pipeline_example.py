@@ -31,6 +31,9 @@ def written(folder: Path) -> Path:
     for number, (name, scores) in enumerate(SCORES.items()):
         _phase(folder / name, scores, running=name == "dpo", bytes_=10_000_000 * (number + 1))
     (folder / "sft" / "report.html").write_text("a page")
+    for name in ("sft", "dpo"):
+        (folder / name / "evaluate" / "orders").mkdir()
+        (folder / name / "evaluate" / "orders" / "dialogues.txt").write_text(f"{name}: <i>a pizza</i>\n" * (2000 if name == "dpo" else 1))
     return folder
 
 

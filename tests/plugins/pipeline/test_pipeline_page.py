@@ -79,3 +79,10 @@ def test_the_page_needs_nothing_from_outside_and_what_a_file_says_is_escaped(pag
     assert "<script" not in page and not re.search(r'(?:src|href)="(?:https?:)?//', page)
     for link in re.findall(r'href="([^"]+)"', page):
         assert (Path(tmp_path / "out") / link).exists()
+
+
+def test_what_evaluators_wrote_for_people_is_there_as_far_as_it_is_short(page):
+    texts = re.findall(r"<details( open)?><summary>(\w+): orders/dialogues.txt</summary><pre>(.*?)</pre>", page, re.DOTALL)
+    assert [(opened.strip(), name) for opened, name, _ in texts] == [("", "sft"), ("open", "dpo")]
+    assert texts[0][2].strip() == "sft: &lt;i&gt;a pizza&lt;/i&gt;"
+    assert texts[1][2].endswith("… 20,000 characters more in dpo/evaluate/orders/dialogues.txt")
