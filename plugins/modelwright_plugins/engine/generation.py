@@ -82,7 +82,7 @@ class Team:
 def _team(chunks: Sequence[Any]) -> Team:
     config = chunks[0].config
     world = config.expert_model_parallel_size > 1 or isinstance(chunks[0], FullySharded)
-    group = dist.group.WORLD if world else parallel_state.get_model_parallel_group()
+    group: Any = dist.group.WORLD if world else parallel_state.get_model_parallel_group()
     last = parallel_state.get_pipeline_model_parallel_world_size() - 1
     stage = parallel_state.get_pipeline_model_parallel_rank()
     leads = stage == last and parallel_state.get_tensor_model_parallel_rank() == 0

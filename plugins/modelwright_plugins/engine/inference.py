@@ -111,7 +111,7 @@ class TrainedModel:
         if why := without_likelihood(self._architecture, self.head):
             raise ModelwrightError(why)
         if max_new_tokens is not None:
-            generator = replace(generator, max_new_tokens=max_new_tokens)  # type: ignore[type-var]
+            generator = replace(generator, max_new_tokens=max_new_tokens)  # type: ignore[call-arg]
         group = parallel_state.get_data_parallel_group()
         mine = range(group.rank(), len(prompts), group.size())
         found = generate(
