@@ -1,0 +1,146 @@
+"""Who wins how often: win rates, and strengths on Elo's scale, of comparisons of two at a time."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modelwright_plugins.evaluator import Score
+from modelwright_plugins.evaluator.interval import DRAWS, mean, proportion
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+SCALE = 400 / math.log(10)  # Elo's: 400 points more are odds of 10 to 1
+STEPS, CLOSE = 100, 1e-10  # of Newton's method, and the largest step that ends it
+FAINT = 0.01  # draws against an average player that a sample gets, so that one without a loss has a strength in it
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two replies to one prompt, say, and which was found better."""
+
+    first: str
+    second: str
+    score: float  # 1: the first won; 0: the second; 0.5: a tie
+
+    def __post_init__(self) -> None:
+        if self.first == self.second:
+            raise ValueError(f"{self.first!r} is compared with itself")
+        if self.score not in (0, 0.5, 1):
+            raise ValueError(f"score is {self.score}; it is 1 where the first won, 0 where the second did, 0.5 for a tie")
+
+
+def win_rates(comparisons: Sequence[Comparison]) -> list[Score]:
+    """For each player the share of its comparisons that it won, ties as halves, best first: `win_rate/PLAYER`.
+
+    The interval is Wilson's, where there are ties a bootstrap's. It is over the opponents that a player had.
+    """
+    found = []
+    for player in _players(comparisons):
+        own = [c.score if c.first == player else 1 - c.score for c in comparisons if player in (c.first, c.second)]
+        name = f"win_rate/{player}"
+        found.append(mean(name, own) if 0.5 in own else proportion(name, own))
+    return sorted(found, key=lambda score: -score.value)
+
+
+def elo(comparisons: Sequence[Comparison], *, average: float = 1000.0, prior: float = 0.0, draws: int = DRAWS) -> list[Score]:
+    """Each player's strength, best first: `elo/PLAYER`, by maximum likelihood of Bradley & Terry (1952), ties as half a win each.
+
+    P(i beats j) = 1 / (1 + 10^((e_j - e_i) / 400)); the mean of all is `average`. Unlike Elo's own updates this does not depend on
+    the order of the comparisons. The interval is the percentile bootstrap's, over comparisons. `prior` draws of each player with an
+    average one may be added. ValueError, in one line: without them there are players whose strengths can't be compared.
+    """
+    import numpy as np
+
+    if not 0 <= prior < math.inf:
+        raise ValueError(f"prior is {prior}; it is 0 or more")
+    players = _players(comparisons)
+    place = {player: number for number, player in enumerate(players)}
+    cells = Counter((place[c.first], place[c.second], c.score) for c in comparisons)
+    kinds, counts = list(cells), np.array(list(cells.values()), np.float64)
+    won = _won(kinds, counts, len(players))
+    if not prior:
+        _check_connected(won, players)
+    best = _fitted(won, prior, np.zeros(len(players)))
+    rng = np.random.default_rng(len(comparisons))
+    samples = rng.multinomial(len(comparisons), counts / counts.sum(), draws)
+    drawn = np.array([_fitted(_won(kinds, sample, len(players)), max(prior, FAINT), best) for sample in samples])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0) if draws else (best, best)
+    played = won.sum(0) + won.sum(1)
+    on_scale = [[average + SCALE * float(x) for x in each] for each in (best, np.minimum(low, best), np.maximum(high, best))]
+    found = [
+        Score(f"elo/{player}", value, least, most, round(float(count)))
+        for player, value, least, most, count in zip(players, *on_scale, played, strict=True)
+    ]
+    return sorted(found, key=lambda score: -score.value)
+
+
+def _players(comparisons: Sequence[Comparison]) -> list[str]:
+    if not comparisons:
+        raise ValueError("there are no comparisons")
+    return sorted({player for c in comparisons for player in (c.first, c.second)})
+
+
+def _won(kinds: Sequence[tuple[int, int, float]], counts: Floats, players: int) -> Floats:
+    """How often the row's player has beaten the column's; a tie is half a win of each."""
+    import numpy as np
+
+    won = np.zeros((players, players))
+    for (first, second, score), count in zip(kinds, counts, strict=True):
+        won[first, second] += score * count
+        won[second, first] += (1 - score) * count
+    return won
+
+
+def _fitted(won: Floats, prior: float, start: Floats) -> Floats:
+    """The strengths (natural logarithm of odds, mean 0) that make `won` likeliest, by Newton's method with halved steps."""
+    import numpy as np
+
+    strengths, games = start.copy(), won + won.T
+    worth = _likelihood(won, prior, strengths)
+    for _ in range(STEPS):
+        chance = 1 / (1 + np.exp(strengths[None, :] - strengths[:, None]))
+        middle = 1 / (1 + np.exp(-strengths))
+        slope = won.sum(1) - (games * chance).sum(1) + prior * (0.5 - middle)
+        bend = games * chance * (1 - chance)
+        curve = np.diag(bend.sum(1) + prior * middle * (1 - middle)) - bend
+        step = np.linalg.solve(curve + (0 if prior else 1.0), slope)  # without a prior only differences count: the mean stays
+        for _ in range(60):
+            if (better := _likelihood(won, prior, strengths + step)) >= worth - 1e-12 * abs(worth):
+                break
+            step /= 2
+        strengths, worth = strengths + step, better
+        if np.abs(step).max() < CLOSE:
+            break
+    return strengths - strengths.mean()
+
+
+def _likelihood(won: Floats, prior: float, strengths: Floats) -> float:
+    import numpy as np
+
+    differences = strengths[:, None] - strengths[None, :]
+    faint = prior / 2 * (np.logaddexp(0, strengths) + np.logaddexp(0, -strengths)).sum()
+    return -float((won * np.logaddexp(0, -differences)).sum() + faint)
+
+
+def _check_connected(won: Floats, players: Sequence[str]) -> None:
+    """There are strengths only where nobody wins, or loses, against all the others together (Ford 1957): from each to each by wins."""
+    from scipy.sparse.csgraph import connected_components
+
+    groups, group = connected_components(won > 0, directed=True, connection="strong")
+    if groups > 1:
+        names = sorted(
+            (sorted(p for p, own in zip(players, group, strict=True) if own == g) for g in range(groups)), key=lambda own: (len(own), own)
+        )
+        shown = "; ".join(", ".join(names_of[:5]) + (" …" if len(names_of) > 5 else "") for names_of in names[:5])
+        raise ValueError(
+            f"strengths can't be compared between these groups, as one never lost to, or never met, the others: {shown}; "
+            "give prior=1, or more comparisons"
+        )
