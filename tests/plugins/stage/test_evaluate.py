@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer as Fast
 from tokenizers import decoders, models, pre_tokenizers
 
 from modelwright.component import Job
+from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.architecture.encoder import Encoder
@@ -23,6 +25,7 @@ from modelwright_plugins.artifacts import Checkpoint, Evaluation, Examples, Metr
 from modelwright_plugins.attention.cores import Native
 from modelwright_plugins.engine import inference
 from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.pretrained import Pretrained, carry_on, template_of
 from modelwright_plugins.evaluator.ngram import NGrams
 from modelwright_plugins.evaluator.preferences import Preferences
 from modelwright_plugins.evaluator.shards import Seen, seen_spans
@@ -200,14 +203,39 @@ def test_a_model_that_saw_everything_twice_saw_each_token_once(job: Job, monkeyp
     assert found["model"]["tokens_trained"] == 100000
 
 
+def test_a_model_that_was_trained_further_saw_what_its_pretraining_showed_it(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own checkpoint and metrics count examples, not sequences of the shards."""
+    plain = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
+    Pretrained(Seen(SEED, (LENGTH + 1,), 20, ((3, 4),), LENGTH), 16 * LENGTH).write(job.run / "checkpoint")
+    found = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
+    assert (found["model"]["tokens_trained"], found["model"]["trained_further"]) == (16 * LENGTH, True)
+    expected = seen_spans(job.take(TokenShards), Seen(SEED, (LENGTH + 1,), 20, ((3, 4),), LENGTH), trained=0)
+    assert found["model"]["tokens_seen"] == sum(map(len, expected)) < plain["model"]["tokens_seen"]
+    (job.run / "checkpoint/pretrained.json").write_text('{"seed": 1}')
+    with pytest.raises(ModelwrightError, match=r"pretrained\.json does not say what a model saw"):
+        evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch)
+
+
+def test_each_score_has_the_interval_of_drawing_documents_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = evaluated(job, Trigram(NGrams([np.concatenate(documents(60, 1))], 3, VOCAB)), monkeypatch)
+    bits, perplexity = found["scores"]
+    assert (bits["value"], perplexity["value"]) == pytest.approx((found["model"]["bits_per_byte"], found["model"]["perplexity"]))
+    held, stream = documents(4, 2), np.concatenate([[0], *documents(4, 2)])
+    nats = -NGrams([np.concatenate(documents(60, 1))], 3, VOCAB).log2_probabilities(stream, 3, start=1)
+    each = np.array([[part.sum(), 3 * (len(part) - 1)] for part in np.split(nats, np.cumsum([len(doc) for doc in held])[:-1])])
+    drawn = [each[list(places)].sum(0) for places in itertools.product(range(4), repeat=4)]  # every sample that there is
+    low, high = np.quantile([total / size for total, size in drawn], [0.025, 0.975])
+    wide = high - low
+    assert bits["low"] == pytest.approx(low, abs=0.1 * wide) and bits["high"] == pytest.approx(high, abs=0.1 * wide)
+    assert (bits["count"], bits["better"], bits["evaluator"]) == (4, "lower", "")
+
+
 def test_baselines_can_be_kept_small(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     found = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch, baseline_tokens=500)
     assert {row["tokens"] for row in found["baselines"]} == {500}
 
 
 def test_documents_that_are_not_the_shards_are_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    from modelwright.errors import ModelwrightError
-
     file = job.take(TokenShards).path / "held_out.jsonl"
     file.write_text(file.read_text().splitlines(keepends=True)[0])
     with pytest.raises(ModelwrightError, match=r"held_out\.jsonl: 1 documents, where held_out\.idx has 4"):
@@ -244,6 +272,12 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
         files = [file.name for file in out.iterdir()]
         assert files == (["evaluation.json"] if rank == 0 else [])
         found.append(json.loads((out / "evaluation.json").read_text()) if rank == 0 else None)
+    if rank == 0:  # what a training further would bring along, and one after that
+        one, (further, again) = home / "checkpoint", [home / "further", home / "again"]
+        card = ModelCard.read(one / "model.json", hooks.registry)
+        for base, folder, template in ((one, further, "T"), (further, again, None)):
+            folder.mkdir()
+            carry_on(base, card, folder, template=template)
     return found
 
 
@@ -255,6 +289,10 @@ def test_a_trained_model_scores_the_same_in_every_layout(job: Job) -> None:
     unigram = next(b for b in one["baselines"] if b["name"] == "unigram" and b["fitted_on"] == "seen")
     assert one["model"]["bits_per_token"] < unigram["bits_per_token"]  # it did learn
     assert one["model"]["tokens_trained"] == 30 * 4 * LENGTH
+    for folder in (job.run / "further", job.run / "again"):
+        known = Pretrained.read(folder)
+        assert known is not None and known.tokens == 30 * 4 * LENGTH and template_of(folder) == "T"
+        assert sum(map(len, seen_spans(job.take(TokenShards), known.seen, trained=0))) == one["model"]["tokens_seen"]
     for other in (tensor, pipeline):
         assert other["model"]["bits_per_token"] == pytest.approx(one["model"]["bits_per_token"], rel=1e-5)
         assert other["samples"] == one["samples"]
