@@ -26,6 +26,7 @@ from modelwright_plugins.engine.log_probabilities import Divergence, of_all
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.mixed_examples import mixed
 from modelwright_plugins.engine.position import Position
+from modelwright_plugins.engine.pretrained import carry_on
 from modelwright_plugins.engine.trainer import assembled
 from modelwright_plugins.engine.wanted_values import read_so
 from modelwright_plugins.objective.loss import Loss
@@ -70,6 +71,7 @@ class Alignment(Training):
             raise ModelwrightError(f"{self.first_weights.path} holds no whole checkpoint")
         if self.first and not done:
             self.card.write(self.folder / "model.json", job.hooks.registry)
+            carry_on(self.first_weights.path, base, self.folder, template=examples.about["template"])
             if adapter.adapts:
                 AdapterCard.of(adapter, self.first_weights.path, step).write(self.folder, job.hooks.registry)
 
