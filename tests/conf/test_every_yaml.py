@@ -18,6 +18,7 @@ REQUIRED = {  # what has no default
     "recipe/curate/code": ["source.paths=[tests/conf]"],
     "reward/contains": ["reward.contains.words=[x]"],
     "reward/regex": ["reward.regex.pattern=x"],
+    "reward/model": ["reward.model.checkpoint=x"],
     "source/jsonl": ["source.paths=[x.jsonl]"],
     "source/text": ["source.paths=[x.txt]"],
     "source/parquet": ["source.paths=[x.parquet]"],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences(Evaluator):
-    """The share of held-out pairs whose chosen reply the model finds likelier, or a reward model better, than the rejected one.
+    """The share of held-out pairs whose chosen reply the model finds likelier, or a reward model better, than the other.
 
     Of a model of tokens by the whole reply's log-probability, which favours short replies, and by its mean a token, which does not (as
     SimPO compares, Meng et al. 2024, section 2.2). Equal ones count as lost.

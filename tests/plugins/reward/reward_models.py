@@ -20,9 +20,14 @@ REPLIES = [[8, 9, 0], [102, 103, 104, 105, 106, 107], [11]]
 
 
 def trained(rank: int, out: str, adapter: Any) -> None:
-    """In `out`, three checkpoints: of replies (`out0`), with an adapter (`out1`), and of steps (`out2`)."""
+    """In `out`, checkpoints: of replies (`out0`), with an adapter (`out1`), and of steps (`out2`); and the second merged."""
+    from modelwright.component import Job
+    from modelwright.hooks import discover
     from modelwright_plugins.aligner.process_reward import ProcessReward
     from modelwright_plugins.aligner.reward_model import RewardModel
+    from modelwright_plugins.artifacts import Checkpoint
+    from modelwright_plugins.conformance.training import built_in
+    from modelwright_plugins.stage.merge import Merge
 
     joined(rank, 1, 0)
     aligned.base(Path(out) / "base0")
@@ -36,6 +41,10 @@ def trained(rank: int, out: str, adapter: Any) -> None:
     ):
         joined(rank, 1, 1 + number)
         aligned.aligned(case, 4, Path(out), number)
+    joined(rank, 1, 4)
+    (merged := Path(out) / "merged").mkdir()
+    whole = Checkpoint(Path(out) / "out1" / "checkpoint")
+    Merge().run(Job(Path(out), merged, SEED, built_in(), {Checkpoint: whole}, discover(), {}))
 
 
 def drawn(folder: Path) -> Path:
@@ -107,7 +116,7 @@ def _evaluated(folder: Path) -> dict[str, Any]:
 
     examples = StoredExamples(folder.parents[1] / "examples0", "held_out")
     how = {kind: built_in()[kind] for kind in ("parallel", "precision", "kernel", "attention")}
-    joined(0, 1, 7)
+    joined(0, 1, 8)
     with open_model(Checkpoint(folder), **how, seed=SEED) as trained:
         scores = Preferences().evaluate(SimpleNamespace(examples=examples, trained=trained), folder, seed=0)  # type: ignore[arg-type]
         rows = [examples.row(row)[0].tolist() for row in range(len(examples.scores))]

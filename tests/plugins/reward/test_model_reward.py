@@ -23,7 +23,7 @@ LAYOUTS = [{}, {"tensor": 2, "pipeline": 2}, {"tensor": 2, "context": 2, "sequen
 
 @pytest.mark.slow
 def test_it_says_what_was_trained_in_every_layout(tmp_path: Path) -> None:
-    on_ranks(reward_models.trained, 1, tmp_path / "ranks", groups=4, out=str(tmp_path), adapter=LoRA(rank=2))
+    on_ranks(reward_models.trained, 1, tmp_path / "ranks", groups=5, out=str(tmp_path), adapter=LoRA(rank=2))
     folders = [tmp_path / f"out{number}" / "checkpoint" for number in range(3)]
     card = ModelCard.read(folders[0] / "model.json", discover().registry)
     assert card.head == "value" and card.ending == (0,) and not card.per_step
@@ -31,7 +31,9 @@ def test_it_says_what_was_trained_in_every_layout(tmp_path: Path) -> None:
     rows = [completed([*prompt, *reply], (0,)) for prompt, reply in zip(PROMPTS, REPLIES, strict=True)]
     assert [row[-1] for row in rows] == [0, 0, 0] and len(rows[0]) == 6
     asked = {folder: LAYOUTS if number == 0 else LAYOUTS[:1] for number, folder in enumerate(folders[:2])}
-    ranks = on_ranks(reward_models.asked, 4, tmp_path / "asked", groups=8, asked=asked, by_hand=folders, rows=rows)
+    ranks = on_ranks(
+        reward_models.asked, 4, tmp_path / "asked", groups=9, asked=asked, by_hand=[*folders, tmp_path / "merged" / "checkpoint"], rows=rows
+    )
     held_out = ranks[0].pop()
     margins = [a - b for a, b in zip(held_out["alone"][0::2], held_out["alone"][1::2], strict=True)]
     accuracy = sum(margin > 0 for margin in margins) / 24
@@ -42,6 +44,8 @@ def test_it_says_what_was_trained_in_every_layout(tmp_path: Path) -> None:
     for rank in ranks:
         for scores, wanted in zip(rank[:-1], [alone[0], alone[0], alone[0], alone[1]], strict=True):
             assert scores is None or scores == pytest.approx([values[-1] for values in wanted], rel=1e-5, abs=1e-6)
+    for values, merged in zip(alone[1], alone[3], strict=True):
+        assert merged == pytest.approx(values, rel=1e-4, abs=1e-6)
     stepwise(tmp_path, folders[2], alone[2])
 
 
