@@ -57,16 +57,24 @@ def carry_on(base: Path, card: ModelCard, folder: Path, *, template: str | None 
     with now, None: that of `base`, where it has one."""
     known = Pretrained.read(base)
     further = (base / adapted.FILE).is_file()  # trained further, and nothing is told of before
-    if known is None and not further and (step := checkpoint.latest(base)) is not None:
+    if known is None and not further and (step := _named(base)) is not None:
         progress = SafeCommonLoad().load_common(checkpoint.step_folder(base, step)).get("progress", {})
-        trained = int(progress.get("trained", progress.get("drawn", 0)))
-        known = Pretrained(seen_of(card, progress), trained * card.sequence_length)
+        if "drawn" in progress:  # older checkpoints don't say it
+            known = Pretrained(seen_of(card, progress), int(progress["trained"]) * card.sequence_length)
     if known is not None:
         known.write(folder)
     if template is not None:
         (folder / TEMPLATE).write_text(template, encoding="utf-8")
     elif (base / TEMPLATE).is_file():
         shutil.copyfile(base / TEMPLATE, folder / TEMPLATE)
+
+
+def _named(base: Path) -> int | None:
+    """The step that a checkpoint folder names as its last whole one. `checkpoint.latest` is for all ranks together, and one alone asks."""
+    try:
+        return int(json.loads((base / "latest.json").read_text(encoding="utf-8"))["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def template_of(folder: Path) -> str | None:
