@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,7 @@ def adapt() -> None:
     _tensor_types()
     _streams()
     _collectives()
+    _alone()
 
 
 def keep_memory() -> None:
@@ -125,6 +127,37 @@ def _streams() -> None:
     cuda.Event, cuda.Stream = Event, Stream
     cuda.current_stream = cuda.default_stream = lambda *_: Stream()
     cuda.stream = lambda _: contextlib.nullcontext()
+
+
+class _Done:
+    """The handle of a collective that is over."""
+
+    def wait(self, *_: Any) -> bool:
+        return True
+
+    is_completed = wait
+
+
+def _alone() -> None:
+    """Sums and broadcasts among one rank change nothing, and gloo takes 3 ms of a core for each: a fifth of a small model's step."""
+    torch_dist: Any = dist
+    coalescing = dist.distributed_c10d._world.pg_coalesce_state
+
+    def unless_alone(collective: Callable[..., Any]) -> Callable[..., Any]:
+        takes = inspect.signature(collective)
+
+        @functools.wraps(collective)
+        def called(*args: Any, **options: Any) -> Any:
+            given = takes.bind(*args, **options).arguments
+            group = given.get("group") or dist.group.WORLD
+            if group in coalescing or not isinstance(group, dist.ProcessGroup) or group.size() > 1:
+                return collective(*args, **options)
+            return _Done() if given.get("async_op") else None
+
+        return called
+
+    for name in ("all_reduce", "broadcast"):
+        setattr(torch_dist, name, unless_alone(getattr(torch_dist, name)))
 
 
 def _collectives() -> None:

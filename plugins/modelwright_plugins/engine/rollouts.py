@@ -338,7 +338,8 @@ class Drawing:
         assert self.replies is not None
         device, lengths = next(self.chunks[0].parameters()).device, self.replies.lengths
         found = [np.zeros((kinds, int(n)), np.float32) for n in lengths]
-        several = self.micro_batch * 4 * parallel_state.get_pipeline_model_parallel_world_size()  # micro-batches that fill a pipeline
+        filling = self.micro_batch * parallel_state.get_pipeline_model_parallel_world_size()
+        several = min(4, -(-len(lengths) // filling)) * filling  # micro-batches that fill a pipeline, and no more than there are rows for
         order = np.argsort(lengths, kind="stable")  # as long as their neighbours
         for begin in range(0, len(order), several):
             rows = order[np.minimum(np.arange(begin, begin + several), len(order) - 1)]  # the last one again and again

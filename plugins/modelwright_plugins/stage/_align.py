@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,6 @@ from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from modelwright_plugins.architecture import Architecture
-    from modelwright_plugins.parallel import Parallel
     from modelwright_plugins.stage.align import Align
 
 REFERENCE = "reference.npy"
@@ -111,7 +111,7 @@ class Alignment(Training):
             global_batch=stage.global_batch,
             seed=job.seed,
             pack=stage.pack,
-            multiple=_multiple(job.parts["parallel"]),
+            multiple=multiple(job.parts),
             before=_conditions(aligner, examples, tokenizer),
         )
         draws = Position.after(stage.steps, stage.ramp()).trained
@@ -164,9 +164,14 @@ class Alignment(Training):
         return found
 
 
-def _multiple(layout: Parallel) -> int:
-    """Positions that can be shared out over a layout's ranks, and that FP8 takes, in blocks of 32."""
-    return math.lcm(32, layout.tensor * 2 * layout.context)
+def multiple(parts: Mapping[str, Any]) -> int:
+    """Of which a batch's positions are one: what a layout can share out over its ranks, and a number format computes well with."""
+    from modelwright_plugins.precision.floats import FP32
+    from modelwright_plugins.precision.fp8 import FP8
+
+    layout, precision = parts["parallel"], parts["precision"]
+    blocks = 32 if isinstance(precision, FP8) else 1 if isinstance(precision, FP32) else 8  # FP8's; of NVIDIA's matrix units
+    return math.lcm(blocks, layout.tensor * 2 * layout.context)
 
 
 def _epochs(drawn: int, batches: ExampleBatches) -> str:

@@ -16,7 +16,7 @@ from modelwright_plugins.engine.rollout_scores import Scores
 from modelwright_plugins.engine.rollouts import Drawing, OnRollouts, Rollouts
 from modelwright_plugins.engine.trainer import how
 from modelwright_plugins.objective.loss import Loss
-from modelwright_plugins.stage._align import Alignment, _multiple
+from modelwright_plugins.stage._align import Alignment, multiple
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class OnPolicyAlignment(Alignment):
             length=stage.sequence_length,
             global_batch=stage.global_batch,
             seed=self.job.seed,
-            multiple=_multiple(self.job.parts["parallel"]),
+            multiple=multiple(self.job.parts),
             most=generator.max_new_tokens,
         )
         if self.first:
