@@ -17,18 +17,19 @@ PACK = 1000  # problems that one task draws at least
 
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic(Source):
-    """Distinct additions of two numbers, in an order drawn once: as conversations, or as prompts with their answer.
+    """Additions of two numbers, each once in an order drawn once: as conversations, or as prompts with their answer.
 
     What is asked is "17+25". The reply is "42", or with `style=mixed` for every other problem, by chance, "The sum is 42.". Each has
     `metadata["example"]` with the "answer" 42; its text is both turns. Both orders of the two numbers are one group.
     """
 
-    problems: int = 2000  # how many
-    first: int = 0  # the number of the first: ranges that don't overlap share no problem
+    problems: int = 2000  # how many; beyond 100 ** digits they come again, in the same order
+    first: int = 0  # the number of the first: ranges that don't overlap, up to 100 ** digits, share no problem
     draw: int = 1  # which order the problems are in, and which replies are sentences
     digits: int = 2  # of a number at most; there are 100 ** digits problems
     holds: Literal["conversations", "prompts"] = "conversations"  # with replies, to pretrain on and for SFT, or without, for rewards
     style: Literal["number", "mixed"] = "number"  # how replies are worded
+    careless: float = 0.0  # share of problems, by chance, whose reply is one too many or too few; the answer beside it is right
 
     def __post_init__(self) -> None:
         if not 1 <= self.digits <= 3:
@@ -37,8 +38,8 @@ class Arithmetic(Source):
             raise ValueError(f"problems is {self.problems}; it is 1 or more")
         if self.first < 0:
             raise ValueError(f"first is {self.first}; it is 0 or more")
-        if (end := self.first + self.problems) > (most := 100**self.digits):
-            raise ValueError(f"problems is {self.problems}; with first={self.first} that is up to {end}, and there are {most}")
+        if not 0 <= self.careless <= 1:
+            raise ValueError(f"careless is {self.careless}; it is a share from 0 to 1")
 
     def files(self) -> list[SourceFile]:
         packs = range(self.first, self.first + self.problems, PACK)
@@ -59,9 +60,10 @@ class Arithmetic(Source):
         order = np.random.default_rng([self.draw, self.digits]).permutation(most * most)
         begin, size = (int(number) for number in file.name.rpartition("/")[2].split(":"))
         for number in range(begin, begin + size):
-            one, other = divmod(int(order[number]), most)
-            sentence = self.style == "mixed" and np.random.default_rng([self.draw, number]).random() < 0.5
-            reply = f"The sum is {one + other}." if sentence else f"{one + other}"
+            one, other = divmod(int(order[number % len(order)]), most)
+            chance = np.random.default_rng([self.draw, number]).random(3)
+            said = one + other + (0 if chance[1] >= self.careless else 1 if chance[2] < 0.5 else -1)
+            reply = f"The sum is {said}." if self.style == "mixed" and chance[0] < 0.5 else f"{said}"
             asked = [{"role": "user", "content": f"{one}+{other}"}]
             if self.holds == "conversations":
                 example = made("conversation", [], [[*asked, {"role": "assistant", "content": reply}]], answer=str(one + other))
