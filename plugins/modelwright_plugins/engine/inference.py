@@ -19,9 +19,9 @@ from modelwright.hooks import discover
 from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.attention import Attention
 from modelwright_plugins.engine.card import Head, ModelCard
+from modelwright_plugins.engine.pretrained import seen_of
 from modelwright_plugins.engine.start import started
 from modelwright_plugins.evaluator.likelihood import without_likelihood
-from modelwright_plugins.evaluator.shards import Seen
 from modelwright_plugins.generator import Generated, Generator, Stop
 from modelwright_plugins.kernel import Kernel
 from modelwright_plugins.objective.visible import documents, seen
@@ -70,8 +70,7 @@ class TrainedModel:
         self.sequence_length, self.vocab_size, self.end_of_document = card.sequence_length, card.vocab_size, card.end_of_document
         self.rank = dist.get_rank()
         self._architecture, self.head, self._card = card.architecture, card.head, card
-        skipped = tuple((each["first"], each["sequences"]) for each in progress.get("skipped", ()))
-        self.seen = Seen(card.seed, card.spans or (card.sequence_length + 1,), progress.get("drawn"), skipped, card.sequence_length)
+        self.seen = seen_of(card, progress)
 
     def token_losses(self, tokens: torch.Tensor, *, apart: bool = True) -> torch.Tensor:
         """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length].

@@ -27,7 +27,8 @@ class Question:
     @classmethod
     def of(cls, told: Any) -> Question:
         """ValueError: what is wrong with it."""
-        text = next((told[key] for key in ("question", "context", "query", "prompt") if isinstance(told, dict) and key in told), None)
+        told = told if isinstance(told, dict) else {}
+        text = next((told[key] for key in ("question", "context", "query", "prompt") if key in told), None)
         if not isinstance(text, str):
             raise ValueError("no question: expected a text as question, context, query or prompt")
         choices, labels = told.get("choices"), None
