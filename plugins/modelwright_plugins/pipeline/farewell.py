@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwright_plugins.command.farewell import headline, program, shown
-
-PAGE = "report.html"
+from modelwright_plugins.pipeline.page import PAGE
 
 
 def table(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

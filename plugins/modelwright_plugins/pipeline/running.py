@@ -7,6 +7,7 @@ are, so that a pipeline which is killed at any moment can go on: what is not fin
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.manifest import write_json, write_text
 from modelwright.run import CONFIG, MANIFEST, locked, read_config, resume, start
 from modelwright_plugins.pipeline.composing import Composed, compose, troubles
-from modelwright_plugins.pipeline.page import write_page
+from modelwright_plugins.pipeline.page import PAGE, write_page
 from modelwright_plugins.pipeline.phases import NAME, RECORD, Pipeline
 
 LOCK = ".lock"
@@ -92,7 +93,10 @@ def _go_on(folder: Path) -> dict[str, dict[str, Any]]:
         _not_moved(phase, [p["name"] for p in record["phases"]], folder)
         again = (run / MANIFEST).exists()
         ended[name] = resume(run) if again else start(read_config(run), run, phase["overrides"])
-        write_page(folder, record)
+        try:
+            write_page(folder, record)
+        except Exception as e:  # a page can be written again, by resume; hours of training can't
+            warnings.warn(f"{folder / PAGE} could not be written: {type(e).__name__}: {e}", stacklevel=1)
     return ended
 
 

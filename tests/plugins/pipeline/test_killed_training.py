@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 
 import pytest
@@ -13,8 +12,9 @@ pytestmark = pytest.mark.slow
 SMALL = (
     "source.max_bytes=400_000", "filter=[]", "deduper=[]", "curate.min_bytes=0", "tokenizer.vocab_size=300", "architecture.layers=2",
     "train.steps=12", "train.checkpoint_every=3", "train.sequence_length=64", "train.global_batch=4", "evaluate.prompts=['def f(']",
+    "muon.stages=[train]", "adamw.stages=[train,evaluate]",
 )  # fmt: skip
-TIMED = ("metrics.jsonl", "report.html", "curation.html")  # these tell how long things took
+TIMED = ("metrics.jsonl", "curation.html")  # these tell how long things took
 
 
 def test_a_pipeline_killed_in_every_phase_ends_with_the_same_bits(tmp_path):
@@ -33,7 +33,7 @@ def test_a_pipeline_killed_in_every_phase_ends_with_the_same_bits(tmp_path):
         return {key: value for key, value in home.hashes(pipeline).items() if not key.endswith(TIMED)}
 
     whole, killed = lasting("whole"), lasting("killed")
-    assert len(whole) >= 8 and killed == whole
+    assert len(whole) >= 7 and killed == whole
     for model in ("muon", "adamw"):
         steps = [
             [(row["step"], row["loss"]) for row in map(json.loads, (tmp_path / f"{p}/{model}/metrics.jsonl").read_text().splitlines())]
@@ -41,4 +41,4 @@ def test_a_pipeline_killed_in_every_phase_ends_with_the_same_bits(tmp_path):
         ]
         assert steps[0] == steps[1] and len(steps[0]) == 12
     page = (tmp_path / "killed" / "report.html").read_text()
-    assert "bits_" in page and 'href="muon/report.html"' in page and len(re.findall("<strong>", page)) >= 2
+    assert "bits_" in page and 'href="adamw/evaluation.json"' in page

@@ -230,3 +230,12 @@ def test_processes_that_torchrun_started_join_every_phase(home):
     words[-1] = "second.paint.workers=1"
     done = subprocess.run([*torchrun, *words, "run.dir=not"], cwd=home.folder, env=home.env, capture_output=True, text=True, timeout=300)
     assert "phase second: stage 'paint' needs 1 ranks, and 2 were started" in done.stderr and not (home.folder / "not").exists()
+
+
+def test_a_page_that_can_not_be_written_does_not_end_a_pipeline(home):
+    (home.folder / "out").mkdir()
+    assert home.modelwright(*RUN)[0] == 0
+    (home.folder / "out/report.html").unlink()
+    (home.folder / "out/report.html").mkdir()
+    code, said, errors = home.modelwright("resume", "out")
+    assert code == 0 and "phase 3/3" in said and "report.html could not be written" in errors
