@@ -6,22 +6,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelwright_plugins.evaluator import Score
 from modelwright_plugins.evaluator.interval import proportion
+from modelwright_plugins.source import BadRecord
 from modelwright_plugins.source._sgd_acts import read, says
-
-if TYPE_CHECKING:
-    from modelwright_plugins.evaluator.model import Model
+from modelwright_plugins.source.sgd_dialogues import SGDDialogues
 
 
 @dataclass(frozen=True)
 class Turn:
     """A dialogue up to where the assistant is to speak."""
 
-    dialogue: int
-    prompt: list[int]  # tokens
+    dialogue: str  # its id
+    messages: tuple[dict[str, str], ...]
     reference: str
     facts: Mapping[str, Any]  # {"request", "confirm", "given"}, as source=sgd_dialogues tells them
 
@@ -35,24 +34,18 @@ class Verdict:
     confirms: bool  # just the slots that the system confirms, with their values
 
 
-def turns(model: Model, most: int | None) -> list[Turn]:
-    """Every turn of the assistant's in the model's held-out examples, up to `most`; what the system requests in one without facts is told
-    by its acts."""
-    import numpy as np
-
-    examples = model.examples
-    assert examples is not None
+def turns(path: Path, most: int | None) -> list[Turn]:
+    """Every turn of the assistant's in the dialogues in `path` that are held out, up to `most`."""
+    source = SGDDialogues(path=path, part="held_out")
     found: list[Turn] = []
-    for number, line in enumerate(examples.lines()):
-        tokens, mask = examples.row(examples.rows_of(number)[0])
-        edges = np.diff(np.concatenate([[0], np.asarray(mask, np.int8)]))
-        begins = np.flatnonzero(edges == 1)
-        told = json.loads(line["answer"]) if "answer" in line else []
-        for place, begin in enumerate(begins):
-            stop = begin + int(np.argmin(np.append(mask[begin:], 0)))
-            reference = model.turn_end.cut(model.encoder.decode(tokens[begin:stop].tolist()))
-            facts = told[place] if len(told) == len(begins) else {"request": sorted(read(reference).request), "confirm": {}, "given": []}
-            found.append(Turn(number, tokens[:begin].tolist(), reference, facts))
+    for document in (one for file in source.files() for one in source.read(file)):
+        if isinstance(document, BadRecord):
+            continue
+        example = document.metadata["example"]
+        said = example["replies"][0]
+        places = [place for place, message in enumerate(said) if message["role"] == "assistant"]
+        for place, facts in zip(places, json.loads(example["answer"]), strict=True):
+            found.append(Turn(document.id, tuple(said[:place]), said[place]["content"], facts))
     return found[:most]
 
 
@@ -78,18 +71,13 @@ def scores(asked: Sequence[Turn], verdicts: Sequence[Verdict]) -> list[Score]:
     return [proportion(name, each) for name, each in hits.items() if each]
 
 
-def write(out: Path, model: Model, asked: Sequence[Turn], replies: Sequence[str], verdicts: Sequence[Verdict], shown: int) -> None:
+def write(out: Path, asked: Sequence[Turn], replies: Sequence[str], verdicts: Sequence[Verdict], shown: int) -> None:
     """`replies.jsonl` of all turns and `dialogues.txt` of the first dialogues."""
-    text: list[str] = []
+    text: dict[str, list[str]] = {}
     with (out / "replies.jsonl").open("w", encoding="utf-8") as file:
-        before = (-1, 0)  # a dialogue, and the tokens of it that are told
         for turn, reply, verdict in zip(asked, replies, verdicts, strict=True):
-            line = {"dialogue": turn.dialogue, "prompt": model.encoder.decode(turn.prompt), "reply": reply, "reference": turn.reference}
+            line = {"dialogue": turn.dialogue, "messages": turn.messages, "reply": reply, "reference": turn.reference}
             file.write(json.dumps(line | dict(turn.facts) | vars(verdict), ensure_ascii=False) + "\n")
-            if turn.dialogue < shown:
-                new = turn.dialogue != before[0]
-                text += ["", f"[dialogue {turn.dialogue}]"] if new else []
-                text.append(model.encoder.decode(turn.prompt[0 if new else before[1] :]).strip())
-                text.append(f"    the model says:  {reply}")
-                before = (turn.dialogue, len(turn.prompt))
-    (out / "dialogues.txt").write_text("\n".join(text).strip() + "\n", encoding="utf-8")
+            lines = text.setdefault(turn.dialogue, [f"[{turn.dialogue}]"])
+            lines += [f"Customer:   {turn.messages[-1]['content']}", f"Assistant:  {reply}", f"  the set:  {turn.reference}"]
+    (out / "dialogues.txt").write_text("\n\n".join("\n".join(lines) for lines in [*text.values()][:shown]) + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from modelwright_plugins.evaluator import Evaluator, Score
 
@@ -16,7 +16,7 @@ TO_READ = 10  # whole dialogues
 
 @dataclass(frozen=True, kw_only=True)
 class SGDDialogues(Evaluator):
-    """Held-out dialogues of `source=sgd_dialogues`: the acts of each reply beside those of the system.
+    """Dialogues of Schema-Guided Dialogue that `source=sgd_dialogues` holds out: a reply's acts beside those of the system.
 
     correctness: of turns where the system requests slots, those where the reply requests just these; appropriateness: of turns where it
     requests or confirms, those where the reply does so where it does, and requests nothing that the user has said; exact_confirmation: of
@@ -24,8 +24,7 @@ class SGDDialogues(Evaluator):
     dialogue's. BLEU, ROUGE-L and METEOR are of the same replies. `replies.jsonl` has all of them, `dialogues.txt` ten dialogues to read.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("conversation",)
-
+    path: Path  # as of the source
     turns: int | None = None  # at most so many are judged, the first; None: all
     similarity: bool = True  # BLEU, ROUGE-L and METEOR too
 
@@ -37,11 +36,11 @@ class SGDDialogues(Evaluator):
         from modelwright_plugins.evaluator import text_metrics
         from modelwright_plugins.evaluator._sgd_judged import judged, scores, turns, write
 
-        asked = turns(model, self.turns)
-        replies = model.replies([turn.prompt for turn in asked])
+        asked = turns(self.path, self.turns)
+        replies = model.reply([turn.messages for turn in asked])
         verdicts = [judged(turn, reply) for turn, reply in zip(asked, replies, strict=True)]
         if model.first:
-            write(out, model, asked, replies, verdicts, TO_READ)
+            write(out, asked, replies, verdicts, TO_READ)
         found = scores(asked, verdicts)
         references: Any = [turn.reference for turn in asked]
         return found + [text_metrics.METRICS[name](replies, references) for name in ("bleu", "rouge_l", "meteor") if self.similarity]

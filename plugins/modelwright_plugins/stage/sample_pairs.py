@@ -12,7 +12,7 @@ from modelwright_plugins.artifacts import Checkpoint, Documents, Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class SamplePairs(Stage):
-    """Has a model answer in conversations whose right replies are known; where its reply is worth less, the two are a preference.
+    """Has a model answer in conversations whose right replies are known; its worse replies are rejected against those.
 
     Of each of the assistant's turns in training documents the model draws `samples` replies (the generator says how), the rewards score
     them and the reply that stands there, and the first sample whose score is lower by `margin` is rejected against that one. An answer

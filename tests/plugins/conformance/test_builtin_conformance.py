@@ -13,7 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "objective"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "source"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "filter"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "reward"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "reward"))
 from reward_models import drawn
+from fake_judge import judging
 from small_filters import small_filters
 from small_sources import small_sources
 from teacher import made
@@ -44,7 +46,6 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "source/text": {"paths": [str(tmp_path)], "piece_bytes": 30},
         "source/jsonl": {"paths": [str(tmp_path / "a.jsonl")]},
         "evaluator/order_dialogues": {"dialogues": 3, "similarity": False},
-        "evaluator/sgd_dialogues": {"similarity": False},
         "reward/contains": {"words": ["please"], "avoid": ["sorry"]},
         "reward/regex": {"pattern": ".*72"},
         "reward/model": {"checkpoint": str(tmp_path / "reward_model")},
@@ -63,11 +64,13 @@ def test_a_built_in_component_conforms(what: str, needed: dict[str, dict[str, An
         made(tmp_path)
     if what == "reward/model":
         drawn(tmp_path)
-    if what.startswith("source/"):
+    if what.startswith("source/") or what == "evaluator/sgd_dialogues":
         needed |= small_sources(tmp_path)
     if what.startswith("filter/"):
         needed |= small_filters(tmp_path)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), judging() as (server, _):
+        if what == "reward/judge":
+            needed[what] = {"server": server}
         warnings.filterwarnings("ignore", ".*was not run: kernel=transformer_engine is not installed")
         assert_conforms(what, **needed.get(what, {}))
 

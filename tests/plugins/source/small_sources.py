@@ -69,9 +69,10 @@ def small_sources(folder: Path) -> dict[str, dict[str, Any]]:
     pairs = [{"prompt": f"How does mill {i} turn?", "chosen": SENTENCES.format(i), "rejected": "No." if i % 7 else ""} for i in range(20)]
     (folder / "pairs.json").write_text(json.dumps(pairs, indent=1))
     (folder / "sgd").mkdir()
-    (folder / "sgd" / "dialogues_001.json").write_text(json.dumps([schema_guided(i) for i in range(4)] + [{"dialogue_id": "x"}], indent=1))
+    (folder / "sgd" / "dialogues_001.json").write_text(json.dumps([schema_guided(i) for i in range(12)] + [{"dialogue_id": "x"}], indent=1))
     found: dict[str, dict[str, Any]] = {
         "source/sgd_dialogues": {"path": str(folder / "sgd")},
+        "evaluator/sgd_dialogues": {"path": str(folder / "sgd")},
         "source/warc": {"paths": [str(folder / "small.warc.gz")], "extractor": "resiliparse"},
         "source/parquet": {"paths": [str(folder / "small.parquet")]},
         "source/hugging_face": {"paths": [str(folder / "dataset")]},

@@ -10,12 +10,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_sources import schema_guided
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.evaluator._sgd_judged import Turn, judged, scores
+from modelwright_plugins.evaluator._sgd_judged import Turn, judged, scores, turns
 from modelwright_plugins.reward import Asked
 from modelwright_plugins.reward.sgd_reply import SGDReply
 from modelwright_plugins.source import BadRecord
 from modelwright_plugins.source._sgd_acts import content, facts, read, right, says
-from modelwright_plugins.source.sgd_dialogues import SGDDialogues
+from modelwright_plugins.source.sgd_dialogues import SGDDialogues, held_out
 
 REAL = Path("/work/shared/data/sgd-dialogues")
 CONFIRMING = {  # as dialogue 1_00000 of the set has it, shortened
@@ -66,7 +66,7 @@ REPLIES = {
 
 
 def test_replies_that_people_wrote():
-    turn = Turn(0, [1], SAID, TOLD)
+    turn = Turn("1", (), SAID, TOLD)
     for reply, (requests, appropriate, confirms, all_right) in REPLIES.items():
         found = judged(turn, reply)
         assert (found.requests, found.appropriate, found.confirms) == (requests, appropriate, confirms), reply
@@ -80,7 +80,7 @@ def test_replies_that_people_wrote():
 def test_each_score_counts_the_turns_that_it_is_about():
     only = {"request": [], "confirm": {"city": "Mill"}, "given": []}
     neither = {"request": [], "confirm": {}, "given": []}
-    asked = [Turn(0, [1], "", each) for each in (TOLD, only, neither)]
+    asked = [Turn("1", (), "", each) for each in (TOLD, only, neither)]
     found = {score.name: (score.value, score.count) for score in scores(asked, [judged(turn, "[confirm city] Mill") for turn in asked])}
     assert found == {"correctness": (0.0, 1), "appropriateness": (0.5, 2), "exact_confirmation": (0.5, 2)}
 
@@ -92,7 +92,7 @@ def test_a_file_becomes_conversations_and_what_is_none_is_quarantined(tmp_path):
     (tmp_path / "train" / "dialogues_001.json").write_text(json.dumps([good, *bad]))
     (tmp_path / "train" / "dialogues_002.json").write_text(json.dumps([schema_guided(8), schema_guided(9)]))
     (tmp_path / "schema.json").write_text("[]")
-    source = SGDDialogues(path=tmp_path)
+    source = SGDDialogues(path=tmp_path, part="held_out" if held_out(good["dialogue_id"]) else "train")
     assert [file.name for file in source.files()] == ["train/dialogues_001.json", "train/dialogues_002.json"]
     first, *rest = source.read(source.files()[0])
     assert first.id == first.metadata["group"] == "train/dialogues_001.json:1_00007"
@@ -108,26 +108,35 @@ def test_a_file_becomes_conversations_and_what_is_none_is_quarantined(tmp_path):
         {"request": [], "confirm": {"city": "Mill 7"}, "given": ["city"]},
     ]
     assert len(rest) == 4 and all(isinstance(one, BadRecord) and one.row == 2 + row for row, one in enumerate(rest))
-    few = SGDDialogues(path=tmp_path, dialogues=6)
-    assert [len(list(few.read(file))) for file in few.files()] == [5, 1]
     with pytest.raises(ModelwrightError, match=r"no dialogues_\*"):
         SGDDialogues(path=tmp_path / "nowhere").files()
-    with pytest.raises(ValueError, match="dialogues is 0"):
-        SGDDialogues(path=tmp_path, dialogues=0)
+
+
+def test_what_is_judged_with_is_not_trained_on(tmp_path):
+    (tmp_path / "dialogues_001.json").write_text(json.dumps([schema_guided(number) for number in range(60)]))
+    parts = {}
+    for part in ("train", "held_out"):
+        source = SGDDialogues(path=tmp_path, part=part)
+        parts[part] = [one.id for file in source.files() for one in source.read(file)]
+    assert not {*parts["train"]} & {*parts["held_out"]} and len(parts["train"]) + len(parts["held_out"]) == 60
+    assert 5 < len(parts["held_out"]) < 20
+    asked = turns(tmp_path, None)
+    assert {turn.dialogue for turn in asked} == {*parts["held_out"]} and len(asked) == 2 * len(parts["held_out"])
+    assert asked[1].messages[-1]["content"] == "Tomorrow." and len(turns(tmp_path, 3)) == 3
+    assert asked[1].messages[1]["content"] == asked[0].reference and judged(asked[1], asked[1].reference).confirms
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the data set is not on this machine")
 def test_the_set_itself():
-    source = SGDDialogues(path=REAL)
-    documents = [one for file in source.files() for one in source.read(file)]
+    sources = [SGDDialogues(path=REAL, part=part) for part in ("train", "held_out")]
+    documents = [one for file in sources[0].files() for source in sources for one in source.read(file)]
     assert len(documents) == 384 and not [one for one in documents if isinstance(one, BadRecord)]
-    turns = [turn for one in documents for turn in json.loads(one.metadata["example"]["answer"])]
+    told = [turn for one in documents for turn in json.loads(one.metadata["example"]["answer"])]
     replies = [m["content"] for one in documents for m in one.metadata["example"]["replies"][0] if m["role"] == "assistant"]
-    requesting = [turn for turn in turns if turn["request"]]
-    assert len(turns) == len(replies) and len(requesting) == 619
-    assert all(right(reply, turn) for turn, reply in zip(turns, replies, strict=True)), "what the system says is right"
-    values = [value for turn in turns for value in turn["confirm"].values()]
+    requesting = [turn for turn in told if turn["request"]]
+    assert len(told) == len(replies) and len(requesting) == 619
+    assert all(right(reply, turn) for turn, reply in zip(told, replies, strict=True)), "what the system says is right"
+    values = [value for turn in told for value in turn["confirm"].values()]
     assert sum(map(bool, values)) / len(values) > 0.9, "few are said in other words"
-    confirming = next(turn for turn in turns if turn["confirm"])
+    confirming = next(turn for turn in told if turn["confirm"])
     assert 0 < sum(right(reply, confirming) for reply in replies) < 10, "and other turns' replies are wrong"
-    assert turns[0]["request"] == ["location", "restaurant_name"]
