@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class Score:
     """One number of a model, with the interval that it would have in 95 of 100 such samples."""
 
-    name: str
-    value: float
+    name: str  # of the score, within its evaluator
+    value: float  # of this model on these examples
     low: float  # of the 95 % interval
-    high: float
+    high: float  # of the 95 % interval
     count: int  # what it is measured on: examples, documents, pairs …
-    better: Literal["higher", "lower"] = "higher"
+    better: Literal["higher", "lower"] = "higher"  # which way a model improves
 
     def __post_init__(self) -> None:
         if not self.name or any(letter.isspace() for letter in self.name):
