@@ -167,6 +167,7 @@ def modelwright_register(registry: Registry) -> None:
     add("reward", "regex", regex="Regex")
     add("reward", "unit_tests", unit_tests="UnitTests")
     add("reward", "model", model="ModelReward")
+    add("reward", "judge", judge="Judge")
     add("reward", "length", length="Length")
     add("reward", "contains", contains="Contains")
     add("reward", "order_reply", order_reply="OrderReply")

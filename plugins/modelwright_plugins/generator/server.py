@@ -64,23 +64,23 @@ class Server(Component):
         if not 0 < self.timeout < math.inf:
             raise ValueError(f"timeout is {self.timeout}; it is more than 0")
 
-    def replies(self, conversations: Sequence[Sequence[Mapping[str, str]]], n: int = 1, *, seed: int) -> list[list[str]]:
+    def replies(self, conversations: Sequence[Sequence[Mapping[str, str]]], n: int = 1, *, seed: int | Sequence[int]) -> list[list[str]]:
         """n texts for each conversation ({"role": …, "content": …} messages), in their order.
 
-        A conversation's place and `seed` make its seed; whether a server heeds it is the server's matter.
+        A conversation's place and `seed` make its seed, or each has its own; whether a server heeds it is the server's matter.
         ServerError, in one line: it could not be reached, or does not speak the protocol.
         """
         return [[reply.text for reply in each] for each in self.chat(conversations, n, seed=seed)]
 
-    def chat(self, conversations: Sequence[Sequence[Mapping[str, str]]], n: int = 1, *, seed: int) -> list[list[Reply]]:
+    def chat(self, conversations: Sequence[Sequence[Mapping[str, str]]], n: int = 1, *, seed: int | Sequence[int]) -> list[list[Reply]]:
         """As `replies`, by the server's own chat template, with what else it says of each."""
         return self._all("chat/completions", [{"messages": [dict(message) for message in each]} for each in conversations], n, seed)
 
-    def complete(self, texts: Sequence[str], n: int = 1, *, seed: int) -> list[list[Reply]]:
+    def complete(self, texts: Sequence[str], n: int = 1, *, seed: int | Sequence[int]) -> list[list[Reply]]:
         """n continuations of each text, without a chat template."""
         return self._all("completions", [{"prompt": text} for text in texts], n, seed)
 
-    def _all(self, path: str, asked: list[dict[str, Any]], n: int, seed: int) -> list[list[Reply]]:
+    def _all(self, path: str, asked: list[dict[str, Any]], n: int, seed: int | Sequence[int]) -> list[list[Reply]]:
         from modelwright_plugins.generator._http import Endpoint, ServerError
 
         if n < 1:
@@ -101,11 +101,11 @@ class Server(Component):
             common["stop"] = list(self.stop)
         if self.logprobs:
             common["logprobs"] = True if path.startswith("chat") else 0
+        seeds = [(seed * 1_000_003 + number) % SEEDS for number in range(len(asked))] if isinstance(seed, int) else seed
         pool = ThreadPoolExecutor(self.concurrency)
         try:
             futures = [
-                pool.submit(_drawn, endpoint.post, {**common, **each}, n, (seed * 1_000_003 + number) % SEEDS)
-                for number, each in enumerate(asked)
+                pool.submit(_drawn, endpoint.post, {**common, **each}, n, own % SEEDS) for each, own in zip(asked, seeds, strict=True)
             ]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:

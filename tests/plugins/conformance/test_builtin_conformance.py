@@ -13,9 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "objective"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "source"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "filter"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "reward"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "reward"))
-from reward_models import drawn
 from fake_judge import judging
+from reward_models import drawn
 from small_filters import small_filters
 from small_sources import small_sources
 from teacher import made
