@@ -47,7 +47,8 @@ def main() -> None:
     rows = json.loads((folder / "texts.json").read_text(encoding="utf-8"))
     settings = {
         "output_dir": tempfile.mkdtemp(dir=folder), "report_to": [], "use_cpu": True, "learning_rate": 1e-5,
-        "lr_scheduler_type": "constant", "max_steps": (turns + 2) * steps, "logging_steps": 1, "save_strategy": "no", "disable_tqdm": True, "max_grad_norm": 1.0,
+        "lr_scheduler_type": "constant", "max_steps": (turns + 2) * steps, "logging_steps": 1, "save_strategy": "no", "disable_tqdm": True,
+        "max_grad_norm": 1.0,
         "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False,
     }  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder / "llama")

@@ -38,17 +38,16 @@ class KeyValues:
 
     def __init__(self) -> None:
         self.length = 0  # slots in use
+        self._cores: list[torch.nn.Module] | None = None  # found once: there are as many steps as tokens
         self._kept: dict[torch.nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}  # [rows, heads, slots, head_dim] each
 
     @contextmanager
     def filled(self, chunks: Sequence[torch.nn.Module], new: int) -> Iterator[None]:
         """Inside, attentions see what is kept, and their last `new` keys and values are kept too."""
-        hooks = [
-            module.core_attention.register_forward_pre_hook(lambda core, given: self._seen(core, given, new))
-            for chunk in chunks
-            for module in chunk.modules()
-            if isinstance(module, Attention)
-        ]
+        if self._cores is None:
+            found = (module for chunk in chunks for module in chunk.modules())
+            self._cores = [module.core_attention for module in found if isinstance(module, Attention)]
+        hooks = [core.register_forward_pre_hook(lambda core, given: self._seen(core, given, new)) for core in self._cores]
         try:
             yield
         finally:
