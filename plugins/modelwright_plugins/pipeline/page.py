@@ -56,7 +56,7 @@ def _numbers(finished: str, columns: Sequence[str], rows: Sequence[Row], seconds
     found = [(finished, "phases finished"), (duration(seconds), "in their stages")]
     for row in rows[:4]:
         name, cell = next((name, cell) for name, cell in zip(reversed(columns), reversed(row.cells), strict=True) if cell)
-        found.append((_value(cell.value), f"{row.name.replace('_', ' ')}, {name}"))
+        found.append((_value(cell.value), f"{row.name.replace('_', ' ').replace('/', ', ')}: {name}"))
     return found
 
 
