@@ -29,14 +29,14 @@ def slow(model: Any, prompt: list[int], top_k: int, alpha: float, most: int) -> 
 
 
 @pytest.mark.parametrize(("top_k", "alpha"), [(4, 0.6), (3, 0.3)])
-def test_the_papers_equation(llama: Any, top_k: int, alpha: float) -> None:  # noqa: F811
+def test_the_papers_equation(llama: Any, top_k: int, alpha: float) -> None:
     search = ContrastiveSearch(top_k=top_k, alpha=alpha, max_new_tokens=8)
     found = search.generate(Whole(llama), PROMPTS, end=ENDS, seeds=[0] * len(PROMPTS))
     with torch.no_grad():
         assert [one.tokens for one in found] == [slow(llama, prompt, top_k, alpha, 8) for prompt in PROMPTS]
 
 
-def test_without_alpha_it_is_greedy(llama: Any) -> None:  # noqa: F811
+def test_without_alpha_it_is_greedy(llama: Any) -> None:
     each = [
         [one.tokens for one in generator.generate(Whole(llama), PROMPTS, end=ENDS, seeds=[0] * len(PROMPTS))]
         for generator in (ContrastiveSearch(alpha=0.0, max_new_tokens=8), Sampling(temperature=0, max_new_tokens=8))
