@@ -11,9 +11,10 @@ from modelwright_plugins.artifacts import Examples, Tokenizer
 from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine import checkpoint, model
 from modelwright_plugins.engine.adapted import load_base
+from modelwright_plugins.engine.drawing import Drawing
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.rollout_scores import Scores
-from modelwright_plugins.engine.rollouts import Drawing, OnRollouts, Rollouts
+from modelwright_plugins.engine.rollouts import OnRollouts, Rollouts
 from modelwright_plugins.engine.trainer import how
 from modelwright_plugins.objective.loss import Loss
 from modelwright_plugins.stage._align import Alignment, multiple
@@ -27,6 +28,8 @@ FOLDER = "rollouts"  # in the stage's own
 
 class OnPolicyAlignment(Alignment):
     """What `Align.run` does with an aligner that learns from replies of the model itself, once ranks have joined."""
+
+    scores: Scores
 
     @property
     def aligner(self) -> OnPolicy:
@@ -84,8 +87,8 @@ class OnPolicyAlignment(Alignment):
     def _first_weights(self) -> list[Any]:
         """A second model, which stays as it is."""
         card = self.card
-        size = {"vocab_size": card.vocab_size, "sequence_length": self.stage.sequence_length}
-        chunks = model.build(card.architecture, **how(self.job.parts), **size)
+        settings = {**how(self.job.parts), "vocab_size": card.vocab_size, "sequence_length": self.stage.sequence_length}
+        chunks = model.build(card.architecture, **settings)
         step = checkpoint.latest(self.first_weights.path)
         assert step is not None
         load_base(self.first_weights.path, step, chunks, self.job.hooks.registry, self.base.head)
