@@ -110,6 +110,18 @@ def test_loss_on_the_last_turn_and_a_stop_that_the_template_has_not(tmp_path, to
     assert "the tokenizer has no token for <|im_start|>, <|im_end|>: encoded as text" in said and "conversation" in said
 
 
+def test_loss_on_all_tokens(tmp_path, tokenizer):
+    rows = {}
+    for loss_on in ("every", "all"):
+        (tmp_path / loss_on).mkdir()
+        stored = StoredExamples(
+            prepared(tmp_path / loss_on, tokenizer, [form("conversation", [], TALK)], template="chatml", loss_on=loss_on)
+        )
+        rows[loss_on] = stored.row(0)
+    assert rows["all"][0].tolist() == rows["every"][0].tolist()
+    assert rows["all"][1].all() and 0 < rows["every"][1].sum() < len(rows["every"][1])
+
+
 def test_rows_of_other_kinds(tmp_path, tokenizer):
     kinds = {
         "preference": form("preference", [u("Q")], [a("A")], [a("B"), u("?"), a("C")], scores=[2.0, 0.0]),
