@@ -123,12 +123,12 @@ class ExampleBatches:
     @property
     def lengths(self) -> Tokens:
         """[stored rows] positions."""
-        return np.maximum(self.examples.lengths + np.array([len(tokens) for tokens in self.before] or 0) - 1, 0)
+        return _positions(self.examples, self.before, self.values)
 
     @cached_property
     def _tokens(self) -> Tokens:
         """[examples or sequences] positions that are no filler."""
-        rows = _positions(self.examples, self.before, self.values)
+        rows = self.lengths
         if self.sequences is not None:
             return np.array([rows[stored].sum() for stored in self.sequences])
         return np.diff(np.concatenate([[0], rows.cumsum()])[self.examples.first_rows])
