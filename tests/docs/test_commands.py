@@ -35,7 +35,8 @@ EXCUSED = {  # commands that are not run here, and what runs them; pages without
         "source <(modelwright completion bash)": "tests/plugins/command/test_completion.py",
     },
 }
-EXCUSES = {"docs/adapters.md": 4, "docs/curation.md": 5, "docs/sweeps.md": 1, "docs/gpu.md": 3, "docs/dialogue.md": 2}  # page -> how many of its commands say `# not run here: WHY`
+# page -> how many of its commands say `# not run here: WHY`
+EXCUSES = {"docs/adapters.md": 4, "docs/curation.md": 5, "docs/sweeps.md": 1, "docs/gpu.md": 3, "docs/dialogue.md": 2}
 
 
 def commands(text: str) -> list[tuple[str, str]]:
