@@ -12,7 +12,7 @@ from pathlib import Path
 WINDOW = 8  # updates that the moving average is over
 BARS = {
     "grpo-arithmetic": (0.06, 0.3),
-    "ppo-rules": (0.25, 0.3),
+    "ppo-rules": (0.2, 0.3),
 }  # the least rise of the reward; the most nats a token from the first weights
 
 
