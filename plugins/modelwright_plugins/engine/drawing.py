@@ -23,11 +23,11 @@ from modelwright_plugins.engine.loop import placed, split
 from modelwright_plugins.engine.rollout_scores import Scores, at_tokens, gathered
 from modelwright_plugins.engine.rollouts import Rollouts
 from modelwright_plugins.engine.token_log_probabilities import Read, logps, logps_and_values, of_tokens
-from modelwright_plugins.evaluator._turn_end import TurnEnd
 from modelwright_plugins.generator import Generator
 from modelwright_plugins.progress import progress
 from modelwright_plugins.reward import Asked
 from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
+from modelwright_plugins.tokenizer.turn_end import TurnEnd
 
 if TYPE_CHECKING:
     from modelwright_plugins.reward import Score

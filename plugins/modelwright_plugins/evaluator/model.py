@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.evaluator._turn_end import TurnEnd
+from modelwright_plugins.tokenizer.turn_end import TurnEnd
 
 if TYPE_CHECKING:
     import numpy as np

@@ -25,15 +25,14 @@ class Question:
     answer: int
 
     @classmethod
-    def of(cls, told: Any) -> Question:
+    def of(cls, record: Any) -> Question:
         """ValueError: what is wrong with it."""
-        told = told if isinstance(told, dict) else {}
+        told: dict[str, Any] = record if isinstance(record, dict) else {}
         text = next((told[key] for key in ("question", "context", "query", "prompt") if key in told), None)
         if not isinstance(text, str):
             raise ValueError("no question: expected a text as question, context, query or prompt")
-        choices, labels = told.get("choices"), None
-        if isinstance(choices, dict):  # ARC's
-            choices, labels = choices.get("text"), choices.get("label")
+        given = told.get("choices")
+        choices, labels = (given.get("text"), given.get("label")) if isinstance(given, dict) else (given, None)  # ARC's have labels
         if not (isinstance(choices, list) and len(choices) > 1 and all(isinstance(one, str) and one for one in choices)):
             raise ValueError("choices are no list of two texts or more")
         answer = told.get("answer", told.get("answerKey", told.get("gold", told.get("label"))))

@@ -8,10 +8,24 @@ from random import Random
 from typing import Literal
 
 from modelwright_plugins.source._order_names import (
-    DISHES, HOUSES, ITEMS, SIZES, STREETS, WAYS, held_out_pair, invented,
+    DISHES,
+    HOUSES,
+    ITEMS,
+    SIZES,
+    STREETS,
+    WAYS,
+    held_out_pair,
+    invented,
 )  # fmt: skip
 from modelwright_plugins.source._order_phrases import (
-    CLOSINGS, GREETINGS, ITEM, ITEM_AND_SIZE, NOTHING, SIZE, TO_ADDRESS, banks,
+    CLOSINGS,
+    GREETINGS,
+    ITEM,
+    ITEM_AND_SIZE,
+    NOTHING,
+    SIZE,
+    TO_ADDRESS,
+    banks,
 )  # fmt: skip
 from modelwright_plugins.source._order_replies import SLOTS, STYLES, ask, confirm
 

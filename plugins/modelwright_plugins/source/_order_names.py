@@ -18,8 +18,8 @@ ITEMS = (
 DISHES = ("bowl", "burger", "cake", "curry", "pie", "pizza", "salad", "sandwich", "soup", "wrap")  # that an invented name may stand before
 STREETS = (
     "Baker", "Bridge", "Castle", "Cedar", "Chapel", "Cherry", "Church", "Clover", "Dover", "Garden", "George", "Harbour", "Hazel", "Hill",
-    "King", "Lake", "Linden", "Maple", "Market", "Meadow", "Mill", "Park", "Pine", "Queen", "River", "Rose", "School", "Station", "Victoria",
-    "Willow",
+    "King", "Lake", "Linden", "Maple", "Market", "Meadow", "Mill", "Park", "Pine", "Queen", "River", "Rose", "School", "Station",
+    "Victoria", "Willow",
 )  # fmt: skip
 WAYS = ("Street", "Road", "Lane", "Avenue")
 HOUSES = 199  # highest number of a house
