@@ -40,6 +40,7 @@ class Found:
 def run(recipe: str, seed: int, folder: Path) -> Found:
     out, log = folder / f"{recipe}-{seed}", folder / f"{recipe}-{seed}.log"
     words = [sys.executable, "-m", "modelwright", "run", f"recipe=align/{recipe}", f"seed={seed}", f"run.dir={out}"]
+    words += ["run.reuse=false"]  # or it would tell again what an earlier run of the same settings had found
     with log.open("w") as told:
         begun = subprocess.Popen(words, stdout=told, stderr=told, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"})
         _, status, used = os.wait4(begun.pid, 0)  # its own seconds and its children's, which run beside another run's
