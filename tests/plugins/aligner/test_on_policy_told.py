@@ -18,7 +18,8 @@ from modelwright_plugins.artifacts.examples import ExamplesWriter, StoredExample
 from modelwright_plugins.engine.rollouts import Rollouts
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
-WORDS = ["recipe=pretrain/quickstart", "stages=[curate,train_tokenizer,tokenize,train,prepare,align]", "align.global_batch=16"]
+STAGES = "stages=[curate,train_tokenizer,tokenize,train,prepare,align]"
+WORDS = ["recipe=pretrain/quickstart", "source=arithmetic", STAGES, "align.global_batch=16"]  # a source that walks no folders
 RIGHT = ["generator=policy", "reward=[length]"]
 
 
