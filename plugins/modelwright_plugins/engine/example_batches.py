@@ -202,7 +202,7 @@ class ExampleBatches:
 
     @cached_property
     def _followers(self) -> Tokens:
-        order = np.random.default_rng([self.seed, 0, 0]).permutation(len(self.examples))  # three numbers: no epoch's order
+        order = np.random.default_rng([self.seed, 0, 4]).permutation(len(self.examples))  # 4 sets it apart from epochs' orders
         found = np.empty_like(order)
         found[order] = np.roll(order, -1)
         return found

@@ -46,7 +46,7 @@ class Draws:
         for place, name in enumerate(names):
             members, mine = self.sources[name], own[which == place]
             for epoch in range(int(mine.max(initial=-1)) // len(members) + 1):
-                order = members[np.random.default_rng([self.seed, place, epoch, 0]).permutation(len(members))]
+                order = members[np.random.default_rng([self.seed, place, epoch, 2]).permutation(len(members))]
                 here = np.flatnonzero(which == place)[mine // len(members) == epoch]
                 found[here] = order[own[here] % len(members)]
         return found

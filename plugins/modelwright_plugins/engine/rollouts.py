@@ -109,7 +109,7 @@ class Rollouts:
         epoch, batch = divmod(place, self.aligner.minibatches)
         order = np.arange(self.prompts)
         if self.aligner.updates > 1:  # 3 sets these numbers apart from those of other orders
-            order = np.random.default_rng([self.seed, 3, number, epoch]).permutation(self.prompts)
+            order = np.random.default_rng([self.seed, number, epoch, 3]).permutation(self.prompts)
         return order[batch * self.global_batch : (batch + 1) * self.global_batch]
 
     def seeds(self, number: int, prompts: Sequence[int]) -> list[int]:

@@ -79,11 +79,11 @@ class Alignment(Training):
             if not done or adapter.adapts or (aligner.needs_reference and known is None):
                 load_base(self.first_weights.path, step, chunks, job.hooks.registry, aligner.head)
             heads.attach(chunks, aligner.head)
-            adapter.apply(chunks, seed=job.seed)
+            (_still(adapter) if self._compares else adapter).apply(chunks, seed=job.seed)
             heads.train(chunks)
 
         trainer = assembled(
-            {**job.parts, "objective": self._objective(), "architecture": _without_router_losses(base.architecture)},
+            {**job.parts, "objective": self._objective(), "architecture": self._architecture()},
             batches,
             global_batch=stage.ramp(),
             micro_batch=stage.micro_batch,
@@ -124,6 +124,16 @@ class Alignment(Training):
             )
             print("\n".join(told), flush=True)
         return batches
+
+    @property
+    def _compares(self) -> bool:
+        """Whether the loss compares log-probabilities with others', which are computed without dropout."""
+        aligner: Aligner = self.job.parts["aligner"]
+        return aligner.needs_reference or bool(aligner.samples)
+
+    def _architecture(self) -> Architecture:
+        found = _without_router_losses(self.base.architecture)
+        return _still(found) if self._compares else found
 
     def _objective(self) -> Loss:
         aligner: Aligner = self.job.parts["aligner"]
@@ -185,6 +195,11 @@ def _without_router_losses(architecture: Architecture) -> Architecture:
     of pretraining counts tokens; an aligner's counts examples or targets, beside which they would be sequence_length times too strong."""
     names = {field.name for field in fields(architecture)} & {"aux_loss", "z_loss"}
     return replace(architecture, **dict.fromkeys(names, 0.0))
+
+
+def _still(component: Any) -> Any:
+    """The same without dropout, where it has any."""
+    return replace(component, dropout=0.0) if getattr(component, "dropout", 0.0) else component
 
 
 def _conditions(aligner: Aligner, examples: StoredExamples, tokenizer: Path) -> tuple[Tokens, ...]:

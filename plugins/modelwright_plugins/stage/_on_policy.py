@@ -85,13 +85,14 @@ class OnPolicyAlignment(Alignment):
             self.scores.close()
 
     def _first_weights(self) -> list[Any]:
-        """A second model, which stays as it is."""
+        """A second model, which stays as it is; with the adapter as it begins, as other aligners' first weights are."""
         card = self.card
         settings = {**how(self.job.parts), "vocab_size": card.vocab_size, "sequence_length": self.stage.sequence_length}
         chunks = model.build(card.architecture, **settings)
         step = checkpoint.latest(self.first_weights.path)
         assert step is not None
         load_base(self.first_weights.path, step, chunks, self.job.hooks.registry, self.base.head)
+        self.job.parts["adapter"].apply(chunks, seed=self.job.seed)
         return [chunk.cuda().eval().requires_grad_(False) for chunk in chunks]
 
     def _drawn_of(self, examples: StoredExamples) -> str:

@@ -208,14 +208,18 @@ def _row(chat: Chat | ModelwrightError, example: Mapping[str, Any], place: int, 
         return tokens, mask, None
     if not any(learned):
         raise Left("no turn of the assistant is a target: their weights are 0")
+    if loss_on == "all" and example["kind"] != "conversation":
+        raise ModelwrightError(
+            f"prepare.loss_on=all is of conversations, and these are of kind {example['kind']}: their prompts are no targets"
+        )
+    mask[:] = loss_on == "all"
     for (begin, stop), target in zip(chat.turns, learned, strict=True):
-        if target:
-            mask[chat.within(begin, stop)] = 1
+        mask[chat.within(begin, stop)] = target
     values = _values(chat, example) if example["kind"] == "steps" else None
     if not len(tokens) or tokens[-1] != end:
         tokens, mask = np.append(tokens, np.int32(end)), np.append(mask, np.uint8(learned[-1]))
         values = None if values is None else np.append(values, np.float32(np.nan))
-    return tokens, np.ones_like(mask) if loss_on == "all" else mask, values
+    return tokens, mask, values
 
 
 def _values(chat: Chat, example: Mapping[str, Any]) -> Any:

@@ -19,7 +19,8 @@ class Align(TrainingStage):
     """Train a checkpoint's model further on examples: conversations, preferences, rankings, in any parallel layout.
 
     A mixture of experts is aligned without its routers' balancing and z losses (`aux_loss`, `z_loss`), which are weighted for
-    pretraining; the checkpoint's architecture keeps them.
+    pretraining; the checkpoint's architecture keeps them. Where an aligner compares log-probabilities with those of the first weights,
+    or of the weights that drew a reply, nothing is dropped out (`dropout`, of the architecture and the adapter): these are whole models'.
     """
 
     key: ClassVar[str] = "align"
@@ -54,6 +55,7 @@ class Align(TrainingStage):
         if not aligner.samples:
             return []
         from modelwright_plugins.generator.sampling import Sampling
+        from modelwright_plugins.mixture.weights import Proportional
 
         found, generator = list[str](), parts["generator"]
         if not parts["reward"]:
@@ -62,6 +64,10 @@ class Align(TrainingStage):
         plain = isinstance(generator, Sampling) and replace(generator, max_new_tokens=own.max_new_tokens, stop=own.stop) == own
         if aligner.untempered and not plain:
             found.append(f"{name} learns from replies drawn from the model's own distribution; generator=policy draws from it")
+        elif aligner.samples > 1 and not (isinstance(generator, Sampling) and generator.temperature):
+            found.append(f"{name} compares several replies to a prompt, and this generator gives the same each time; generator=sampling")
+        if type(parts["mixture"]) is not Proportional:
+            found.append(f"mixture {type(parts['mixture']).__name__}: {name} reads every prompt equally often; mixture=proportional")
         if self.batch_ramp is not None:
             found.append(f"{self.key}.batch_ramp={self.batch_ramp}: {name} has rounds of the same size; {self.key}.batch_ramp=null")
         if parts["stability"].rollbacks:

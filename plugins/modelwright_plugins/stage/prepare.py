@@ -18,16 +18,17 @@ class Prepare(Stage):
 
     A row is a prompt and a reply, rendered and tokenized as a whole; targets are tokens of the assistant's turns (`{% generation %}` in the
     template, as transformers' `return_assistant_tokens_mask` takes them), and the end-of-document token, which comes after the last
-    turn so that a model learns to stop. What a prompt says is never a target, nor a turn of weight 0. No reply is ever cut: an example
-    with a row that is too long is left out as a whole, and counted, as is one whose text a filter edited (its turns still hold what was
-    taken out), and one with tools, tool calls or reasoning that the template does not write: the model would learn an empty reply.
+    turn so that a model learns to stop. What a prompt says is no target (but with `loss_on=all`, of conversations), nor a turn of weight
+    0. No reply is ever cut: an example with a row that is too long is left out as a whole, and counted, as is one whose text a filter
+    edited (its turns still hold what was taken out), and one with tools, tool calls or reasoning that the template does not write: the
+    model would learn an empty reply.
     """
 
     takes: ClassVar[tuple[type[Artifact], ...]] = (Documents, Tokenizer)
     makes: ClassVar[tuple[type[Artifact], ...]] = (Examples,)
 
     template: str | None = None  # alpaca, chatml, gemma, llama3, mistral, plain, zephyr, or a .jinja file; null: the tokenizer's, or chatml
-    loss_on: Literal["every", "last", "all"] = "every"  # which of the assistant's turns are targets; all: all tokens of a row
+    loss_on: Literal["every", "last", "all"] = "every"  # which of the assistant's turns are targets; all: everybody's, whole conversations
     max_length: int | None = None  # tokens of a row, with the end of the document; null: any
     too_long: Literal["drop", "cut_prompt", "error"] = "drop"  # of an example with a longer row; cut_prompt: its prompt's first turns
     texts: Literal["leave_out", "learn"] = "leave_out"  # documents without turns; learn: beside conversations, every token a target

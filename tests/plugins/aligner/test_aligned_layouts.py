@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import aligned
 import pytest
 from aligned import Case
 
+from modelwright_plugins.adapter.lora import LoRA
 from modelwright_plugins.aligner import Aligner
 from modelwright_plugins.aligner.dpo import DPO
 from modelwright_plugins.aligner.kto import KTO
@@ -71,3 +73,11 @@ def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert shifted[1]["rewards/chosen"] == pytest.approx(whole[1]["rewards/chosen"], rel=1e-6)
     assert shifted[2]["rewards/chosen"] == pytest.approx(whole[2]["rewards/chosen"] + 0.1 * 5, rel=1e-5)
     assert shifted[2]["rewards/rejected"] == pytest.approx(whole[2]["rewards/rejected"], rel=1e-5)
+
+
+def test_the_first_weights_and_the_trained_ones_drop_nothing_out(tmp_path: Path) -> None:
+    """With dropout the margins of the first update would not be 0."""
+    adapter = LoRA(dropout=0.5)
+    ((one,), (other,)) = run([Case(DPO(), "preference", model={"dropout": 0.5}), Case(DPO(), "preference", adapter=adapter)], tmp_path)
+    for rank in (one, other):
+        assert rank[0]["loss"] == pytest.approx(math.log(2), rel=1e-6) and rank[0]["rewards/margins"] == pytest.approx(0, abs=1e-5)

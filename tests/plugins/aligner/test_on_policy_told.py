@@ -45,6 +45,8 @@ def test_a_plan_says_prompts_replies_and_rounds() -> None:
         (["aligner=rloo", "reward=[length]"], "aligner.RLOO learns from replies drawn from the model's own distribution"),
         ([*RIGHT, "aligner=ppo", "generator.min_p=0.1"], "generator=policy draws from it"),
         ([*RIGHT, "aligner=ppo", "align.batch_ramp=[8,8,64]"], "align.batch_ramp=[8, 8, 64]: aligner.PPO has rounds of the same size"),
+        ([*RIGHT, "aligner=grpo", "mixture=temperature"], "mixture Temperature: aligner.GRPO reads every prompt equally often"),
+        (["aligner=raft", "reward=[length]", "generator=greedy"], "this generator gives the same each time; generator=sampling"),
         ([*RIGHT, "aligner=ppo", "stability=z_score"], "aligner.PPO can't skip prompts whose replies are not drawn yet"),
     ],
 )

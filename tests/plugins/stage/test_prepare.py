@@ -250,6 +250,15 @@ def test_a_cap_draws_so_many_of_each_source_and_the_same_each_time(tmp_path, tok
     assert [int(line[1:]) for _, line in found[0][:15]] != list(range(1, 16))
 
 
+def test_everybodys_turns_of_conversations_alone(tmp_path, tokenizer):
+    talk = [u("Hi"), {**a("Ho"), "weight": 0}, u("Hu"), a("He")]
+    stored = StoredExamples(prepared(tmp_path, tokenizer, [form("conversation", [], talk)], loss_on="all"))
+    assert shown(stored, 0, tokenizer) == "[User: Hi\n\nAssistant:] Ho$[\n\nUser: Hu\n\nAssistant: He$]"
+    (tmp_path / "pairs").mkdir()
+    with pytest.raises(ModelwrightError, match="loss_on=all is of conversations, and these are of kind preference"):
+        prepared(tmp_path / "pairs", tokenizer, [form("preference", [u("Hi")], [a("Ho")], [a("Hu")])], loss_on="all")
+
+
 def test_texts_are_learned_whole_beside_conversations(tmp_path, tokenizer):
     """Each token of a text is predicted once, but for the first, and a conversation is as it is without them."""
     texts = ["A text of some length é.", "b", ""]
