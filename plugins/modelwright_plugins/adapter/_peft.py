@@ -24,10 +24,16 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."  # what PEFT wraps a model in
 Matrices = dict[tuple[str, int], dict[str, torch.Tensor]]  # of our layer (qkv …) and its number: a, b, and m if there are lengths
 PLACES = {"qkv": "self_attention", "proj": "self_attention", "fc1": "mlp", "fc2": "mlp"}
-UNREAD: dict[str, tuple[Any, ...]] = {  # settings that change what is computed, with what they are where they change nothing
-    "bias": ("none",), "modules_to_save": (None, []), "alpha_pattern": (None, {}), "lora_bias": (None, False),
-    "layer_replication": (None, []), "trainable_token_indices": (None, []), "use_qalora": (None, False), "target_parameters": (None, []),
+READ = {  # settings that are read here, or that change nothing of what is computed, whatever they are (PEFT 0.21)
+    "peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode", "r", "lora_alpha",
+    "lora_dropout", "use_rslora", "use_dora", "fan_in_fan_out", "target_modules", "exclude_modules", "layers_to_transform",
+    "layers_pattern", "megatron_core", "qalora_group_size", "eva_config", "runtime_config",
 }  # fmt: skip
+UNUSED = (None, False, [], {})  # what any other setting, also one of a later PEFT, may be: it is not in use
+PLAIN = {
+    "bias": ("none",),
+    "init_lora_weights": (None, True, False, "gaussian", "orthogonal", "eva"),
+}  # the base's weights stay as they are
 
 
 def write(folder: Path, found: Matrices, family: str, size: Any, *, adapter: Any, dora: bool, base: str) -> None:
@@ -75,6 +81,8 @@ def read(folder: Path, targets: list[str], family: str, size: Any, *, rank: int,
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as e:
         raise ModelwrightError(f"adapter.init_from={folder} has no {CONFIG} and {WEIGHTS} of a LoRA ({e})") from e
     _readable(folder, settings, dora)
+    if not tensors:
+        raise ModelwrightError(f"adapter.init_from={folder} has no weights in {WEIGHTS}")
     their_scale = alpha / (math.sqrt(r) if settings.get("use_rslora") else r)
     layers = linear_layers(family, size)
     known = {theirs: ours for ours, parts in layers.items() for theirs, _ in parts}
@@ -99,11 +107,9 @@ def _readable(folder: Path, settings: Mapping[str, Any], dora: bool) -> None:
         raise ModelwrightError(f"adapter.init_from={folder} is {settings.get('peft_type')}; what can be read is LORA")
     if bool(settings.get("use_dora")) != dora:
         raise ModelwrightError(f"adapter.init_from={folder} has use_dora={not dora}; adapter={'lora' if dora else 'dora'} reads it")
-    for name, plain in UNREAD.items():
-        if settings.get(name, plain[0]) not in plain:
-            raise ModelwrightError(f"adapter.init_from={folder} has {name}={settings[name]}, which is not read")
-    if settings.get("rank_pattern") and settings.get("rank_pattern") != {}:
-        raise ModelwrightError(f"adapter.init_from={folder} has rank_pattern={settings['rank_pattern']}, which is not read")
+    for name, value in settings.items():
+        if name not in READ and value not in (UNUSED + PLAIN.get(name, ())):
+            raise ModelwrightError(f"adapter.init_from={folder} has {name}={value}, which is not read")
 
 
 def _joined(

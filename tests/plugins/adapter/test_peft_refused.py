@@ -64,12 +64,34 @@ def test_rows_by_hand() -> None:
         ({"modules_to_save": ["lm_head"]}, "modules_to_save="),
         ({"alpha_pattern": {"q_proj": 3}}, "alpha_pattern="),
         ({"rank_pattern": {"q_proj": 3}}, "rank_pattern="),
+        ({"init_lora_weights": "pissa"}, "has init_lora_weights=pissa, which is not read"),  # the base has lost what A and B were made of
+        ({"init_lora_weights": "pissa_niter_16"}, "init_lora_weights="),
+        ({"init_lora_weights": "olora"}, "init_lora_weights="),
+        ({"init_lora_weights": "corda", "corda_config": {"rank": 2}}, "init_lora_weights="),
+        ({"loftq_config": {"loftq_bits": 4}}, "loftq_config="),
+        ({"alora_invocation_tokens": [1, 2]}, "alora_invocation_tokens="),  # A and B count behind these tokens alone
+        ({"lora_bias": True}, "lora_bias="),
+        ({"some_setting_of_a_later_peft": 0.5}, "some_setting_of_a_later_peft=0.5, which is not read"),
         ({"r": "x"}, "no adapter_config.json and adapter_model.safetensors of a LoRA"),
     ],
 )
 def test_settings_that_are_not_read(config: dict[str, Any], why: str, tmp_path: Path) -> None:
     with pytest.raises(ModelwrightError, match=why):
         read(written(tmp_path, config))
+
+
+def test_settings_that_change_nothing_are_read(tmp_path: Path) -> None:
+    from peft import LoraConfig
+
+    plain = LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj"], layers_to_transform=[0], use_rslora=True).to_dict()
+    plain |= {"peft_type": "LORA", "target_modules": ["q_proj"]}
+    for drawn in (True, False, "gaussian", "orthogonal", "eva"):
+        assert read(written(tmp_path, plain | {"init_lora_weights": drawn})), drawn
+
+
+def test_a_folder_without_weights(tmp_path: Path) -> None:
+    with pytest.raises(ModelwrightError, match=r"has no weights in adapter_model.safetensors"):
+        read(written(tmp_path, {}, ()))
 
 
 def test_layers_and_ranks_that_do_not_fit(tmp_path: Path) -> None:
