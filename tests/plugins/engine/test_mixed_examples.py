@@ -73,7 +73,7 @@ def test_each_source_is_read_in_epochs_of_its_own(tmp_path: Path) -> None:
         own = [number for number in numbers if (number % 5 == 0) is (source == "few")]
         epochs = [own[at : at + size] for at in range(0, len(own) - size + 1, size)]
         assert len(epochs) >= 4 and all(len({*epoch}) == size for epoch in epochs)
-        assert len({tuple(epoch) for epoch in epochs}) == len(epochs)  # each in another order
+        assert len({tuple(epoch) for epoch in epochs}) > len(epochs) // 2  # in other orders; of 5 there are but 120
     assert batches.tokens(40) == sum(batches.lengths[[*batches.examples.rows_of(number)]].sum() for number in numbers[:40])
 
 
