@@ -1,7 +1,6 @@
 """How near texts come to references, as the libraries that papers use count it, with 95 % intervals.
 
 Each function takes hypotheses and as many references, and gives a Score from 0 to 1 (BLEU: 0 to 100, as everybody tells it).
-Where a library is missing the error says what to install: `pip install 'modelwright[evaluation]'`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from modelwright.errors import ModelwrightError
 from modelwright_plugins.evaluator import Score
 from modelwright_plugins.evaluator.interval import bootstrap, mean, proportion
 
@@ -21,7 +19,9 @@ Texts = Sequence[str]
 
 def bleu(hypotheses: Texts, references: Texts) -> Score:
     """Corpus BLEU, sacreBLEU's (13a tokens, exponential smoothing); its interval resamples segments (Koehn 2004, section 3)."""
-    made = _library("sacrebleu").BLEU()
+    import sacrebleu
+
+    made = sacrebleu.BLEU()
     if len(hypotheses) != len(references):  # sacreBLEU fills up
         raise ValueError(f"there are {len(hypotheses)} hypotheses and {len(references)} references; one is shorter")
     statistics = made._extract_corpus_statistics(list(hypotheses), [list(references)]) if hypotheses else []
@@ -44,14 +44,17 @@ def rouge_l(hypotheses: Texts, references: Texts) -> Score:
 
 
 def _rouge(name: str, theirs: str, hypotheses: Texts, references: Texts) -> Score:
-    scorer = _library("rouge_score.rouge_scorer").RougeScorer([theirs], use_stemmer=False)
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer([theirs], use_stemmer=False)
     return mean(name, [scorer.score(reference, said)[theirs].fmeasure for said, reference in zip(hypotheses, references, strict=True)])
 
 
 def meteor(hypotheses: Texts, references: Texts) -> Score:
     """The mean METEOR of nltk, on lower-case words and signs. Words match that are equal, have one Porter stem, or are synonyms in
     WordNet; where nltk has no WordNet on this machine, synonyms don't match, and the score is called meteor_without_wordnet."""
-    score = _library("nltk.translate.meteor_score").meteor_score
+    from nltk.translate.meteor_score import meteor_score as score
+
     wordnet, known = _wordnet()
     pairs = [(_words(said), _words(reference)) for said, reference in zip(hypotheses, references, strict=True)]
     found = [
@@ -68,7 +71,8 @@ class _NoSynonyms:
 
 
 def _wordnet() -> tuple[Any, bool]:
-    wordnet = _library("nltk.corpus").wordnet
+    from nltk.corpus import wordnet
+
     try:
         wordnet.ensure_loaded()
     except LookupError:
@@ -100,15 +104,6 @@ def _f1(said: list[str], right: list[str]) -> float:
         return float(said == right)
     common = sum((Counter(said) & Counter(right)).values())
     return 2 * common / (len(said) + len(right))
-
-
-def _library(module: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as e:
-        raise ModelwrightError(f"{module.partition('.')[0]} is not installed: pip install 'modelwright[evaluation]'") from e
 
 
 METRICS: dict[str, Callable[[Texts, Texts], Score]] = {

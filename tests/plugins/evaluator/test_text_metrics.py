@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from modelwright.errors import ModelwrightError
 from modelwright_plugins.evaluator import text_metrics
 from modelwright_plugins.evaluator.text_metrics import METRICS, bleu, exact_match, f1, meteor, rouge_1, rouge_2, rouge_l
 
@@ -84,12 +83,9 @@ def test_exact_match_and_f1_as_squad_counts_them() -> None:
     assert exact_match(said, right).value == 0.4 and f1(said, right).value == pytest.approx((2 + 2 / 3) / 5)
 
 
-def test_what_cant_be_measured_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cant_be_measured_is_told() -> None:
     for metric in METRICS.values():
         with pytest.raises(ValueError, match="nothing to measure"):
             metric([], [])
         with pytest.raises(ValueError, match=r"is (shorter|longer)"):
             metric(["x"], ["x", "y"])
-    monkeypatch.setitem(__import__("sys").modules, "sacrebleu", None)
-    with pytest.raises(ModelwrightError, match=r"sacrebleu is not installed: pip install 'modelwright\[evaluation\]'"):
-        bleu(["x"], ["x"])
