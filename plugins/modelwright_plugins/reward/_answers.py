@@ -8,11 +8,15 @@ from fractions import Fraction
 LONGEST = 100  # characters of a number; longer ones are texts, so that no reply makes a number that takes hours to compute
 FOUND = re.compile(
     r"(?<![\w.])(?:(?<![\w)])[-−])?"  # a minus belongs to a number only where nothing stands before it
-    r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\d))?(?:/\d+(?![\d.]))?"
+    r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?!\d))?(?:/\d+(?![\d.]))?"
 )
 ONE = r"(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d*)?(?:e[-+]?\d{1,3})?"
 WHOLE = re.compile(rf"([-+]?(?=\.?\d){ONE})(?:/((?=\.?\d){ONE}))?")
-FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+MIXED = re.compile(r"([-+]?)(\d+) (\d+)/(\d+)")  # 1 1/2
+POWER = re.compile(rf"([-+]?)(?:((?=\.?\d){ONE}) ?(?:\\times|\\cdot|×|\*) ?)?(\d{{1,9}})\^(?:\{{([-+]?\d{{1,3}})\}}|([-+]?\d{{1,3}}))")
+GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?!\d)")  # 1 080 000
+FRACTION = re.compile(r"(\d ?)?\\[cdt]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))(?=( ?\d)?)")
+ALONE = re.compile(r"[-+]?[\d.,]*|[a-zA-Z]|\\[a-zA-Z]+")  # above or below a bar, what needs no brackets beside a /
 TEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf|mbox)\s*\{([^{}]*)\}")
 
 
@@ -49,25 +53,59 @@ def last_number(text: str) -> str | None:
 
 
 def plain(text: str) -> str:
-    """Without what does not tell answers apart: blanks, case, TeX's marks, money and percent signs, a full stop at the end."""
-    text = text.strip().strip("$").replace("\\$", "").replace("\\%", "").replace("−", "-")
-    text = re.sub(r"\\[!,;: ]|\\left|\\right|~", "", text)
-    text = FRACTION.sub(r"\1/\2", TEX.sub(r"\1", text))
+    """Without what does not tell answers apart: case, TeX's marks, money, percent and degree signs, a full stop at the end."""
+    text = text.strip().strip("$").replace("\\$", "").replace("\\%", "").replace("−", "-").replace("{,}", ",")
+    text = re.sub(r"\\!|\\left|\\right|\^\s*(?:\{\s*\\circ\s*\}|\\circ)|°", "", text)
+    text = re.sub(r"\\[,;: ]|~", " ", text)
+    text = FRACTION.sub(_beside, TEX.sub(r"\1", text))
     text = re.sub(r"[$€£¥%]", "", text)
     return " ".join(text.split()).strip("\"'`* ").rstrip(".").rstrip().casefold()
 
 
+def _beside(match: re.Match[str]) -> str:
+    """A fraction of TeX as a/b: with brackets where it would read otherwise, a blank to the digits around it: 1 1/2 is no 11/2."""
+    before, above, digit, below, other, after = match.groups()
+    over, under = (each if ALONE.fullmatch(each := part.strip()) else f"({each})" for part in (above or digit or "", below or other or ""))
+    return f"{before.strip() + ' ' if before else ''}{over}/{under}{' ' if after else ''}"
+
+
 def value(text: str) -> Fraction | None:
-    """The number that this is, exactly; None: it is none. 1,080.00 is 1080; 1/2 is 0.5; 1,08 is none."""
-    text = plain(text).replace(" ", "")
-    if len(text) > LONGEST or not (match := WHOLE.fullmatch(text)):
+    """The number that this is, exactly; None: it is none. 1,080.00 and 1 080 are 1080; 1 1/2 is 1.5; 10^{3} is 1000; 1,08 is none."""
+    if len(text := plain(text)) > LONGEST:
         return None
-    above, below = match.group(1).replace(",", ""), match.group(2)
-    divisor = Fraction(below.replace(",", "")) if below else Fraction(1)
-    return Fraction(above) / divisor if divisor else None
+    text = re.sub(r"^([-+]) ", r"\1", re.sub(r" ?/ ?", "/", text))
+    text = GROUPS.sub(lambda match: match.group().replace(" ", ""), text)
+    try:
+        if match := WHOLE.fullmatch(text):
+            return _number(match.group(1)) / _number(match.group(2) or "1")
+        if match := MIXED.fullmatch(text):
+            sign, whole, above, below = match.groups()
+            return Fraction(f"{sign}1") * (int(whole) + Fraction(int(above), int(below)))
+        if match := POWER.fullmatch(text):
+            sign, times, base, braced, bare = match.groups()
+            return Fraction(f"{sign}1") * _number(times or "1") * Fraction(base) ** int(braced or bare)
+    except ZeroDivisionError:
+        pass
+    return None
+
+
+def _number(text: str) -> Fraction:
+    return Fraction(text.replace(",", ""))
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two answers say the same: equal as numbers where both are numbers, otherwise as plain texts."""
+    """Whether two answers say the same: equal as numbers where one is a number, otherwise as plain texts, blanks at signs aside."""
     first, second = value(one), value(other)
-    return first == second if first is not None and second is not None else plain(one) == plain(other)
+    if first is not None or second is not None:
+        return first == second
+    return _tight(one) == _tight(other)
+
+
+def _tight(text: str) -> str:
+    return re.sub(r"\s*([^\w\s])\s*", r"\1", plain(text))
+
+
+def with_a_unit(text: str) -> str | None:
+    """The number in "72 clips"; None: there are several, or none, or it is part of a formula (5\\pi, x + 5, 5^x)."""
+    found = numbers(text)
+    return found[0] if len(found) == 1 and not re.search(r"[\\^*]|\S\s*\+", plain(text)) else None

@@ -16,8 +16,8 @@ class ExactAnswer(Reward):
 
     It is looked for after "####" (GSM8K), in \\boxed{} (MATH), in the last number, or is the whole reply; `any` takes the first of
     these that a reply has, the whole reply only where the example's answer is no number. Numbers are compared exactly: 1,080
-    and $1080.00 are one, so are 0.5 and 1/2; of texts, case, blanks, TeX's marks and a full stop at the end don't matter. Of
-    several answers the last counts; two in one place ("72 or 73") are wrong.
+    and 1 080 and $1080.00 are one, so are 1.5, 3/2 and 1\\frac{1}{2}; of texts, case, blanks at signs, TeX's marks and a full stop
+    at the end don't matter. Of several answers the last counts; two in one place ("72 or 73") are wrong.
     """
 
     find: Literal["any", "hashes", "boxed", "last_number", "whole"] = "any"  # after "####"; in \boxed{}; …; any: the first there is
@@ -47,9 +47,8 @@ class ExactAnswer(Reward):
         marked = {"hashes": _answers.after_hashes, "boxed": _answers.boxed}
         for where in marked if self.find == "any" else marked.keys() & {self.find}:
             if (found := marked[where](asked.reply)) is not None:
-                alone = _answers.numbers(found)
-                if number is not None and len(alone) == 1:  # with its unit, perhaps: "72 clips"
-                    found = found if _answers.value(found) is not None else alone[0]
+                if number is not None and _answers.value(found) is None:
+                    found = _answers.with_a_unit(found) or found
                 return self.right if _answers.same(found, expected) else self.wrong
         if self.find in ("hashes", "boxed"):
             return self.missing

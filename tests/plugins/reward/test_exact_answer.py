@@ -66,6 +66,33 @@ def test_every_answer_of_gsm8k():
         ("nan", "9", -2),
         ("nan", "nan", 1),  # as texts
         ("٣", "3", 1),
+        (r"\boxed{1\frac{1}{2}}", "11/2", -1),
+        (r"\boxed{1\frac{1}{2}}", r"\frac{3}{2}", 1),
+        (r"\boxed{-1 \frac12}", "-1.5", 1),
+        (r"\boxed{1 1/2}", "1.5", 1),
+        (r"\boxed{\frac{1}{2}3}", "1/23", -1),
+        (r"\boxed{\frac12}", r"\frac{1}{2}", 1),
+        (r"\boxed{\dfrac1{20}}", "0.05", 1),
+        (r"\boxed{\frac{x+1}{2}}", r"x+\frac{1}{2}", -1),
+        (r"\boxed{\frac{1}{2x}}", r"\frac{1}{2}x", -1),
+        (r"\boxed{\frac{\pi}{2}}", r"\pi/2", 1),
+        (r"\boxed{72 73}", "7273", -1),
+        (r"\boxed{72\ 73}", "7273", -1),
+        (r"\boxed{72, 730}", "72730", -1),
+        ("#### 7 2", "72", -1),
+        ("#### 7 273", "7273", 1),
+        (r"\boxed{10\,000}", "10000", 1),
+        (r"\boxed{10{,}000}", "10000", 1),
+        ("so x is .5", "0.5", 1),
+        ("so x is -.5.", "-0.5", 1),
+        (r"\boxed{10^{5}}", "100000", 1),
+        (r"\boxed{-2 \times 10^{-3}}", "-0.002", 1),
+        (r"\boxed{0^{-1}}", "0", -1),
+        (r"\boxed{90^\circ}", "90", 1),
+        (r"\boxed{5\pi}", "5", -1),
+        (r"\boxed{x+5}", "5", -1),
+        (r"\boxed{x = 5}", "5", 1),
+        (r"\boxed{(1,\;2)}", "(1,2)", 1),
     ],
 )
 def test_by_hand(reply, answer, expected):
@@ -83,7 +110,7 @@ def test_numbers_in_a_text():
         *("1", "2", "3", "4", "5", "6.5", "7.8", "1/2", "12", "-3", "2,000,000.5")
     ]
     assert boxed(r"\boxed{a\}b}") == r"a\}b"
-    assert plain(r"\left( \$1{,}0 \right).") == "( 1{,}0 )"
+    assert plain(r"\left( \$1{,}0 \right).") == "( 1,0 )"
 
 
 def test_no_reply_takes_long():
