@@ -61,12 +61,14 @@ def judged(turn: Turn, reply: str) -> Verdict:
 
 
 def scores(asked: Sequence[Turn], verdicts: Sequence[Verdict]) -> list[Score]:
-    """The three shares, each of the turns that it is about."""
+    """The three shares, each of the turns that it is about. A value that the system says in other words can't be judged."""
     pairs = list(zip(asked, verdicts, strict=True))
     hits = {
         "correctness": [verdict.requests for turn, verdict in pairs if turn.facts["request"]],
-        "appropriateness": [verdict.appropriate for turn, verdict in pairs if turn.facts["request"] or turn.facts["confirm"]],
-        "exact_confirmation": [verdict.confirms for turn, verdict in pairs if turn.facts["confirm"]],
+        "appropriateness": [verdict.appropriate for _, verdict in pairs],
+        "exact_confirmation": [
+            verdict.confirms for turn, verdict in pairs if turn.facts["confirm"] and all(turn.facts["confirm"].values())
+        ],
     }
     return [proportion(name, each) for name, each in hits.items() if each]
 

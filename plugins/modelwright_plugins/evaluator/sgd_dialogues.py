@@ -18,10 +18,11 @@ TO_READ = 10  # whole dialogues
 class SGDDialogues(Evaluator):
     """Dialogues of Schema-Guided Dialogue that `source=sgd_dialogues` holds out: a reply's acts beside those of the system.
 
-    correctness: of turns where the system requests slots, those where the reply requests just these; appropriateness: of turns where it
-    requests or confirms, those where the reply does so where it does, and requests nothing that the user has said; exact_confirmation: of
-    turns where it confirms, those where the reply confirms just these slots and says their values. What came before each turn is the
-    dialogue's. BLEU, ROUGE-L and METEOR are of the same replies. `replies.jsonl` has all of them, `dialogues.txt` ten dialogues to read.
+    correctness: of turns where the system requests slots, those where the reply requests just these; appropriateness: of all turns,
+    those where the reply requests where the system does, confirms where it does, nowhere else, and requests nothing that the user has
+    said; exact_confirmation: of turns where the system confirms values by their letters, those where the reply confirms just these slots
+    and says their values. What came before each turn is the dialogue's. BLEU, ROUGE-L and METEOR are of the same replies.
+    `replies.jsonl` has all of them, `dialogues.txt` ten dialogues to read.
     """
 
     path: Path  # as of the source

@@ -56,9 +56,17 @@ def read(reply: str) -> Acts:
 
 
 def says(reply: str, values: Mapping[str, str]) -> bool:
-    """Whether all of these values are in its words."""
+    """Whether all of these values are in its words, each as words of its own: "2" is not in "12:30", nor in "2.5" or "20". "" is told in
+    no words, and asks for none."""
     text = " ".join(_ACTS.sub("", reply, count=1).lower().split())
-    return all(" ".join(value.lower().split()) in text for value in values.values())
+    return all(re.search(_alone(" ".join(value.lower().split())), text) for value in values.values() if value.strip())
+
+
+def _alone(value: str) -> str:
+    """A pattern of it with no letter or digit beside it, and no digit beyond a sign that joins digits to one value."""
+    before = r"(?<!\d[.,:/-])" if value[0].isdigit() else ""
+    behind = r"(?![.,:/-]\d)" if value[-1].isdigit() else ""
+    return rf"(?<!\w){before}{re.escape(value)}(?!\w){behind}"
 
 
 def right(reply: str, told: Mapping[str, Any]) -> bool:

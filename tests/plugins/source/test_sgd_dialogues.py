@@ -77,12 +77,35 @@ def test_replies_that_people_wrote():
     assert says("[confirm city] To  san jose.", {"city": "San Jose"}) and not says("[confirm San Jose] To it.", {"city": "San Jose"})
 
 
+@pytest.mark.parametrize(
+    ("value", "words", "there"),
+    [
+        ("2", "A table for 2, please.", True),
+        ("2", "A table for 4 at 12:30.", False),
+        ("2", "A table at 2:30.", False),
+        ("30", "A table at 12:30.", False),
+        ("2", "That is 2.5 miles, or 1.2.", False),
+        ("2", "On 3/2 or 2-3-2019.", False),
+        ("2", "For 2.", True),
+        ("2", "At 12:30, 2 of us", True),
+        ("12:30", "at 12:30.", True),
+        ("$5.00", "It is $5.00, yes?", True),
+        ("art", "The party is on.", False),
+        ("San Jose", "To (San  JOSE)?", True),
+        ("", "", True),
+    ],
+)
+def test_a_value_stands_by_itself(value, words, there):
+    assert says(f"[confirm {value}] {words}", {"slot": value}) is there
+
+
 def test_each_score_counts_the_turns_that_it_is_about():
     only = {"request": [], "confirm": {"city": "Mill"}, "given": []}
     neither = {"request": [], "confirm": {}, "given": []}
-    asked = [Turn("1", (), "", each) for each in (TOLD, only, neither)]
+    other_words = {"request": [], "confirm": {"city": ""}, "given": []}
+    asked = [Turn("1", (), "", each) for each in (TOLD, only, neither, other_words)]
     found = {score.name: (score.value, score.count) for score in scores(asked, [judged(turn, "[confirm city] Mill") for turn in asked])}
-    assert found == {"correctness": (0.0, 1), "appropriateness": (0.5, 2), "exact_confirmation": (0.5, 2)}
+    assert found == {"correctness": (0.0, 1), "appropriateness": (0.5, 4), "exact_confirmation": (0.5, 2)}
 
 
 def test_a_file_becomes_conversations_and_what_is_none_is_quarantined(tmp_path):
