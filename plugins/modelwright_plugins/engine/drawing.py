@@ -27,7 +27,7 @@ from modelwright_plugins.generator import Generator
 from modelwright_plugins.progress import progress
 from modelwright_plugins.reward import Asked
 from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
-from modelwright_plugins.tokenizer.turn_end import TurnEnd
+from modelwright_plugins.tokenizer.turn_end import ReplyEnd, TurnEnd
 
 if TYPE_CHECKING:
     from modelwright_plugins.reward import Score
@@ -54,7 +54,7 @@ class Drawing:
 
     def __post_init__(self) -> None:
         self.chat = ChatEncoder(self.tokenizer, self.rollouts.examples.about["template"])
-        self.turn_end = TurnEnd.of(self.chat)
+        self.ending = ReplyEnd(self.chat.encoder, self.generator, TurnEnd.of(self.chat))
         self.lines = list(self.rollouts.examples.lines())
         self.number, self.coefficient = -1, 0.0
         self.replies: Replies | None = None
@@ -148,10 +148,7 @@ class Drawing:
         assert self.replies is not None
         tokens, begin = self.replies.tokens[self.replies.row(row)], int(self.replies.begins[row])
         encoder = self.chat.encoder
-        return encoder.hugging_face.decode(tokens[:begin].tolist(), skip_special_tokens=False), self._reply(tokens[begin:].tolist())
-
-    def _reply(self, tokens: Sequence[int]) -> str:
-        return self.generator.cut(self.turn_end.cut(self.chat.encoder.decode(tokens)))
+        return encoder.hugging_face.decode(tokens[:begin].tolist(), skip_special_tokens=False), self.ending.text(tokens[begin:].tolist())
 
     def _drawn(self, number: int) -> Replies:
         """A new round, the same on every rank."""
@@ -166,7 +163,7 @@ class Drawing:
         tokens = [np.array([*prompt, *each.tokens], np.int64) for prompt, each in zip(prompts, found, strict=True)]
         begins = np.array([len(prompt) for prompt in prompts], np.int64)
         lines = [self.lines[int(each)] for each in stored for _ in range(samples)]
-        texts = [self._reply(each.tokens) for each in found]
+        texts = [self.ending.text(each.tokens) for each in found]
         spoken = [
             Asked(_messages(line, prompt, self.chat), text, line.get("answer"), each.finished, [*prompt, *each.tokens], len(prompt))
             for line, prompt, text, each in zip(lines, prompts, texts, found, strict=True)
@@ -194,9 +191,8 @@ class Drawing:
 
     def _generated(self, prompts: list[list[int]], seeds: list[int]) -> list[Any]:
         """The model's replies; how many at a time changes none of them."""
-        end = {self.rollouts.vocabulary.end_of_document, *self.turn_end.tokens}
-        stop = self.generator.stopping(self.chat.encoder.decode)
-        how: dict[str, Any] = {"end": end, "stop": stop, "context": self.rollouts.length, "vocab_size": self.rollouts.vocabulary.size}
+        ends = {"end": self.ending.tokens, "stop": self.ending.stop}
+        how: dict[str, Any] = {**ends, "context": self.rollouts.length, "vocab_size": self.rollouts.vocabulary.size}
         with progress("replies", len(prompts), "reply") if dist.get_rank() == 0 else nullcontext() as bar:
             return generate(self.chunks, prompts, self.generator, seeds=seeds, bar=bar, batch=self.at_once, **how)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.tokenizer.turn_end import TurnEnd
+from modelwright_plugins.tokenizer.turn_end import ReplyEnd, TurnEnd
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from modelwright_plugins.artifacts.examples import StoredExamples
     from modelwright_plugins.engine.inference import TrainedModel
-    from modelwright_plugins.generator import Generator, Stop
+    from modelwright_plugins.generator import Generator
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,16 @@ class Likelihood:
 
     nats: float  # minus the logarithm of its probability
     tokens: int
+
+
+@dataclass(frozen=True)
+class Said:
+    """A reply that a model drew."""
+
+    text: str  # without what ended it
+    tokens: list[int]  # ids of the prompt and of the reply, with the token that ended it
+    begin: int  # where the reply begins in them
+    finished: bool  # something ended it, and not its length
 
 
 class Model:
@@ -57,34 +67,38 @@ class Model:
 
     def reply(self, conversations: Sequence[Sequence[Mapping[str, Any]]], generator: Generator | None = None) -> list[str]:
         """What the assistant says next in each conversation (messages, the last of them the user's), through the chat template."""
-        asked = [{"messages": list(messages), "add_generation_prompt": True} for messages in conversations]
         prompts = []
-        for found in self.chat.encode(asked):
+        for found in self.prompts([{"messages": list(messages)} for messages in conversations]):
             if isinstance(found, ModelwrightError):
                 raise found
-            prompts.append(found.tokens.tolist())
+            prompts.append(found)
         return self.replies(prompts, generator)
+
+    def prompts(self, conversations: Sequence[Mapping[str, Any]]) -> list[list[int] | ModelwrightError]:
+        """Each {"messages", "tools"?} as tokens, up to where the assistant is to speak; an error for one that can't be rendered."""
+        found = self.chat.encode([{**each, "add_generation_prompt": True} for each in conversations])
+        return [each if isinstance(each, ModelwrightError) else each.tokens.tolist() for each in found]
 
     def replies(self, prompts: Sequence[Sequence[int]], generator: Generator | None = None) -> list[str]:
         """The same of conversations that are rendered and tokenized already, up to where the assistant is to speak."""
-        texts = self.turn_end.texts
-        stop = (lambda tokens: any(text in self.encoder.decode(tokens) for text in texts)) if texts else None
-        found = self.generated(prompts, generator, {self.end, *self.turn_end.tokens}, stop)
-        return [self.turn_end.cut(self.encoder.decode(tokens)) for tokens in found]
+        return [each.text for each in self.said(prompts, generator)]
 
     def complete(self, texts: Sequence[str], generator: Generator | None = None) -> list[str]:
         """How each document goes on that begins so, up to its end."""
-        found = self.generated([[self.end, *self.encoder.encode(text)] for text in texts], generator, {self.end})
-        return [self.encoder.decode(tokens) for tokens in found]
+        ending = ReplyEnd(self.encoder, generator or self.generator, None)
+        prompts = [[self.end, *self.encoder.encode(text)] for text in texts]
+        return [each.text for each in self.said(prompts, generator, ending)]
 
-    def generated(
-        self, prompts: Sequence[Sequence[int]], generator: Generator | None, ends: set[int], stop: Stop | None = None
-    ) -> list[list[int]]:
-        """The tokens that each prompt goes on with, up to one of `ends`, or to where `stop` says so."""
+    def said(self, prompts: Sequence[Sequence[int]], generator: Generator | None = None, ending: ReplyEnd | None = None) -> list[Said]:
+        """What each prompt (tokens) goes on with, to where a turn ends, or `ending` says."""
         if not prompts:
             return []
-        found = self.trained.generate(prompts, generator or self.generator, seed=self.seed, end=ends, stop=stop)
-        return [one.without(ends) for one in found]
+        generator = generator or self.generator
+        ending = ending or ReplyEnd(self.encoder, generator, self.turn_end)
+        found = self.trained.generate(prompts, generator, seed=self.seed, end=ending.tokens, stop=ending.stop)
+        return [
+            Said(ending.said(one), [*prompt, *one.tokens], len(prompt), one.finished) for prompt, one in zip(prompts, found, strict=True)
+        ]
 
     def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
         """Of each (context, continuation): the likelihood of the continuation after the context, which begins a document.
