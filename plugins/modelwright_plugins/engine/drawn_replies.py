@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -75,11 +77,13 @@ class Replies:
         arrays |= {f"reward/{name}": value for name, value in self.named.items()}
         with (unfinished := file.with_name(f"{file.name}.part")).open("wb") as out:
             np.savez(out, identity=np.frombuffer(identity.encode(), np.uint8), coefficient=np.float64(coefficient), **arrays)
+            out.flush()
+            os.fsync(out.fileno())
         unfinished.replace(file)
 
     @classmethod
     def load(cls, file: Path, identity: str) -> tuple[Replies, float] | None:
-        """With the round's `coefficient`. None: there is no such file, or it is of something else."""
+        """With the round's `coefficient`. None: there is no such file, or it is of something else, or damaged, which is told."""
         try:
             with np.load(file, allow_pickle=False) as found:
                 if found["identity"].tobytes().decode() != identity:
@@ -87,7 +91,17 @@ class Replies:
                 named = {name.removeprefix("reward/"): found[name] for name in found.files if name.startswith("reward/")}
                 there = {each.name: found[each.name] for each in fields(cls) if each.name in found.files}
                 return cls(**there, named=named), float(found["coefficient"])
-        except (OSError, ValueError, KeyError):
+        except FileNotFoundError:
+            return None
+        except (
+            OSError,
+            EOFError,
+            BadZipFile,
+            ValueError,
+            KeyError,
+            TypeError,
+        ) as error:  # TypeError: an array that each round has is missing
+            print(f"  {file} can't be read ({error.__class__.__name__}: {error}); its replies are drawn again", flush=True)
             return None
 
 

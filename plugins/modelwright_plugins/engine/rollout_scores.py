@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -11,6 +12,7 @@ import torch.distributed as dist
 from megatron.core import parallel_state
 from numpy.typing import NDArray
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.reward import Asked, Reward, Score
 from modelwright_plugins.reward.weighted import checked, weighted
 from modelwright_plugins.tokenizer.encoder import Encoder
@@ -48,11 +50,11 @@ class Scores:
         for name, reward in self.rewards.items():
             if not reward.collective and not leads():
                 continue
-            if name not in self._opened:
-                self._opened[name] = self._closing.enter_context(reward.opened(self.how))
             try:
+                if name not in self._opened:
+                    self._opened[name] = self._closing.enter_context(reward.opened(self.how))
                 named[name] = checked(name, asked, self._opened[name](asked))
-            except ValueError as error:
+            except (ValueError, ModelwrightError) as error:  # a server's errors are ModelwrightErrors
                 wrong = wrong or str(error)
         if not leads() or wrong:
             return {}, [], wrong
@@ -65,14 +67,19 @@ def _sum(score: Score) -> float:
 
 
 def at_tokens(score: Score, reply: Sequence[int], text: str, encoder: Encoder) -> list[tuple[int, float]]:
-    """Which token of `reply` ends each step, with the step's score. `text` is what was scored, a part of what the tokens say."""
+    """Which token of `reply` ends each step, with the step's score. `text` is what was scored, a part of what the tokens say.
+
+    It is the first with which the tokens say all of it: a character's first bytes alone are another text (U+FFFD). One that is itself U+FFFD may be taken to end early."""
     if not isinstance(score, list):
         return []
     whole = encoder.decode(reply)
     begin = max(0, whole.find(text))
-    ends = [len(encoder.decode(reply[: place + 1])) for place in range(len(reply))]
-    last = len(reply) - 1
-    return [(next((place for place, end in enumerate(ends) if end >= begin + stop), last), value) for stop, value in score]
+
+    def last(upto: int) -> int:
+        there = bisect_left(range(len(reply)), True, key=lambda place: encoder.decode(reply[: place + 1])[:upto] == whole[:upto])
+        return min(there, len(reply) - 1)
+
+    return [(last(begin + stop), value) for stop, value in score]
 
 
 def gathered(mine: Any) -> list[Any]:
