@@ -23,7 +23,8 @@ def read(source: Source) -> list[Any]:
 def test_it_is_its_parts_in_order(tmp_path: Path) -> None:
     needed = small_sources(tmp_path)
     (tmp_path / "more.jsonl").write_text('{"text": "one", "id": "row1", "source": "other"}\n{bad\n')
-    parts = {name.removeprefix("source/"): settings for name, settings in needed.items() if name != "source/mixture"}
+    parts = {name.removeprefix("source/"): settings for name, settings in needed.items() if name.startswith("source/")}
+    parts.pop("mixture", None)
     parts |= {"more": {"name": "jsonl", "paths": [str(tmp_path / "more.jsonl")]}}
     mixture = Mixture(parts=parts)
     found, wanted = read(mixture), []
@@ -33,7 +34,7 @@ def test_it_is_its_parts_in_order(tmp_path: Path) -> None:
             if not isinstance(item, BadRecord):
                 item.id, item.metadata = f"{part}/{item.id}", item.metadata | {"source": part}
             wanted.append(item)
-    assert found == wanted and sum(isinstance(item, BadRecord) for item in found) == 1 + 3  # and pairs without a rejected reply
+    assert found == wanted and sum(isinstance(item, BadRecord) for item in found) == 1 + 3 + 1  # a bad line, pairs without a rejected reply, a dialogue without turns
     names = [file.name for file in mixture.files()]
     assert len(set(names)) == len(names) and {name.split("/")[0] for name in names} == set(parts)
     assert read(pickle.loads(pickle.dumps(mixture))) == found
