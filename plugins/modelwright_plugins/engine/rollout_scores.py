@@ -69,7 +69,8 @@ def _sum(score: Score) -> float:
 def at_tokens(score: Score, reply: Sequence[int], text: str, encoder: Encoder) -> list[tuple[int, float]]:
     """Which token of `reply` ends each step, with the step's score. `text` is what was scored, a part of what the tokens say.
 
-    It is the first with which the tokens say all of it: a character's first bytes alone are another text (U+FFFD). One that is itself U+FFFD may be taken to end early."""
+    It is the first with which the tokens say all of it: a character's first bytes alone are another text (U+FFFD). A step that ends
+    with U+FFFD itself may be taken to end early."""
     if not isinstance(score, list):
         return []
     whole = encoder.decode(reply)
