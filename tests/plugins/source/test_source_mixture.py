@@ -34,7 +34,7 @@ def test_it_is_its_parts_in_order(tmp_path: Path) -> None:
             if not isinstance(item, BadRecord):
                 item.id, item.metadata = f"{part}/{item.id}", item.metadata | {"source": part}
             wanted.append(item)
-    assert found == wanted and sum(isinstance(item, BadRecord) for item in found) == 1 + 3 + 1  # a bad line, pairs without a rejected reply, a dialogue without turns
+    assert found == wanted and sum(isinstance(item, BadRecord) for item in found) == 1 + 3 + 1  # a bad line, pairs, a dialogue
     names = [file.name for file in mixture.files()]
     assert len(set(names)) == len(names) and {name.split("/")[0] for name in names} == set(parts)
     assert read(pickle.loads(pickle.dumps(mixture))) == found
