@@ -29,8 +29,8 @@ READ = {  # settings that are read here, or that change nothing of what is compu
     "lora_dropout", "use_rslora", "use_dora", "fan_in_fan_out", "target_modules", "exclude_modules", "layers_to_transform",
     "layers_pattern", "megatron_core", "qalora_group_size", "eva_config", "runtime_config",
 }  # fmt: skip
-UNUSED = (None, False, [], {})  # what any other setting, also one of a later PEFT, may be: it is not in use
-PLAIN = {
+UNUSED: tuple[Any, ...] = (None, False, [], {})  # what any other setting, also one of a later PEFT, may be: it is not in use
+PLAIN: dict[str, tuple[Any, ...]] = {
     "bias": ("none",),
     "init_lora_weights": (None, True, False, "gaussian", "orthogonal", "eva"),
 }  # the base's weights stay as they are

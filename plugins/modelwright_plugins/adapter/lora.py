@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 from modelwright.component import Parts
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.adapter import Adapter
+from modelwright_plugins.adapter._read import contents
 
 if TYPE_CHECKING:
     from megatron.core.transformer.module import MegatronModule
+
+FILES = ("adapter_config.json", "adapter_model.safetensors")  # of PEFT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +51,13 @@ class LoRA(Adapter):
     def saved(self) -> Self:
         return replace(self, init_from=None)
 
+    def fingerprint(self) -> str:
+        """Which adapter it begins with."""
+        return contents(self.init_from / name for name in FILES) if self.init_from else ""
+
     def problems(self, parts: Parts) -> list[str]:
         found = plain_layers(parts)
-        for name in ("adapter_config.json", "adapter_model.safetensors"):
+        for name in FILES:
             if self.init_from is not None and not (self.init_from / name).is_file():
                 found.append(f"adapter.init_from: there is no {name} in {self.init_from}")
         return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from modelwright.component import Parts
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.adapter import Adapter
+from modelwright_plugins.adapter._read import contents
 from modelwright_plugins.adapter.lora import plain_layers
 from modelwright_plugins.adapter.prefix_tuning import own_attention
 
@@ -44,6 +45,10 @@ class PromptTuning(Adapter):
     @property
     def saved(self) -> PromptTuning:
         return replace(self, start="random", text="", tokenizer=None)
+
+    def fingerprint(self) -> str:
+        """Which tokenizer reads the text."""
+        return contents([self.tokenizer / "tokenizer.json"]) if self.tokenizer else ""
 
     def problems(self, parts: Parts) -> list[str]:
         found = plain_layers(parts) + own_attention(parts)

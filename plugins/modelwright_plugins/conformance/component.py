@@ -6,10 +6,12 @@ import importlib
 import inspect
 import json
 import pickle
+import re
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from modelwright.component import Component
 from modelwright.schema import conform, plain
 from modelwright.testing import Conformance
 from modelwright_plugins.command.show import parameters
@@ -54,6 +56,12 @@ class Components(Conformance):
             one, two = component.fingerprint(), component.fingerprint()
             hold(isinstance(one, str), f"it is {one!r}")
             hold(one == two, f"it was {one!r} and then {two!r}")
+        with promised(component, "one that reads files has a fingerprint of them: else a later run takes over what was made of others"):
+            paths = [f.name for f in fields(cls) if re.search(r"\bPath\b", str(f.type))]
+            hold(
+                not paths or cls.fingerprint is not Component.fingerprint,
+                f"{', '.join(paths)} are paths, and it has no fingerprint of its own",
+            )
 
 
 def _imports(module: str) -> list[str]:

@@ -46,7 +46,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class MultipleChoice(Evaluator):
-    """The share of questions whose right choice the model finds likeliest, given the question (Brown et al. 2020, section 2.4).
+    """The share of questions whose right choice a model finds likeliest, given the question (Brown et al. 2020, section 2.4).
 
     Each choice's log-probability is taken as it is (lm-evaluation-harness' `acc`), by its tokens, by its characters (its `acc_norm`),
     and by its UTF-8 bytes (its `acc_bytes`); of equal ones the first is taken. The text is tokenized as it does, after an

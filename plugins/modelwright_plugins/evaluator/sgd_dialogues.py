@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.evaluator import Evaluator, Score
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ class SGDDialogues(Evaluator):
     def __post_init__(self) -> None:
         if self.turns is not None and self.turns < 1:
             raise ValueError(f"turns is {self.turns}; it is 1 or more, or null")
+
+    def fingerprint(self) -> str:
+        """Of the dialogues, as their source tells it; "" where there are none."""
+        from modelwright_plugins.source.sgd_dialogues import SGDDialogues as Source
+
+        try:
+            return Source(path=self.path, part="held_out").fingerprint()
+        except ModelwrightError:
+            return ""
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator import text_metrics

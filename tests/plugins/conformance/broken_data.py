@@ -109,6 +109,14 @@ class Unprinted(Component):
         return None
 
 
+@breaks("component", "words are paths, and it has no fingerprint of its own")
+@dataclass(frozen=True, kw_only=True)
+class Unwatched(Component):
+    """Reads a file that may have changed since the last run."""
+
+    words: Path | None = None  # a list of words
+
+
 # ---- sources
 
 
