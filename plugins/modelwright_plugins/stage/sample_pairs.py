@@ -15,8 +15,9 @@ class SamplePairs(Stage):
     """Has a model answer in conversations whose right replies are known; its worse replies are rejected against those.
 
     Of each of the assistant's turns in training documents the model draws `samples` replies (the generator says how), the rewards score
-    them and the reply that stands there, and the first sample whose score is lower by `margin` is rejected against that one. An answer
-    that is a JSON list holds one for each of the assistant's turns. Such pairs are of what a model gets wrong by itself, and not of what
+    them and the reply that stands there, and the first sample whose score is lower by `margin` is rejected against that one; an empty one,
+    or one that ran out of room, is passed over. Turns of weight 0, and what `prepare` leaves out, are not answered. An answer that is a
+    JSON list holds one for each of the assistant's turns. Such pairs are of what a model gets wrong by itself, and not of what
     it would never say (Tajwar et al. 2024, arXiv:2404.14367). `replies.jsonl` has all samples and their scores.
     """
 
