@@ -18,9 +18,10 @@ FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", r
 class UnitTests(Reward):
     """Whether the program in a reply passes the tests that are the example's answer, run in a sandbox.
 
-    Tests are Python (asserts as in MBPP, `check(…)` as in HumanEval, functions test_…) or {"inputs": […], "outputs": […]} as in
-    APPS. The program never meets the tests: it computes in a sandbox of its own, so that it can't pass by ending early,
-    by patching `assert`, or by being equal to everything. A reply's program is Python with the standard library.
+    Tests are Python (asserts as in MBPP, functions test_…, classes of unittest, HumanEval's `check` with a line `check(ENTRY_POINT)`
+    behind it) or {"inputs": […], "outputs": […]} as in APPS. The program never meets the tests: it computes in a sandbox of its own,
+    so that it can't pass by ending early, by patching `assert`, or by being equal to everything. What tests use and neither define
+    nor import is the program's, modules of the standard library aside. A reply's program is Python with the standard library.
     """
 
     mode: Literal["all", "share"] = "all"  # 1 where all tests hold, otherwise 0; or the share of tests that hold

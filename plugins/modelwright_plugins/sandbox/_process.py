@@ -22,7 +22,7 @@ PIECE = 1 << 16  # bytes read or written at a time
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a program gets. It never gets the network, the environment, other processes, or a file of this machine but Python's own."""
+    """What a program gets. It never gets the network, the environment, other processes, or files but those of /usr and Python."""
 
     seconds: float = 5.0  # by the clock, from its start on; of the processor one more
     memory_mb: int = 512  # MiB of address space; Python itself takes about 30
@@ -112,7 +112,7 @@ class Started:
                 ready.register(each, selectors.EVENT_READ)
             os.set_blocking(pipes.stdin.fileno(), False)
             ready.register(pipes.stdin, selectors.EVENT_WRITE)
-            while len(ready.get_map()) > (pipes.stdin in ready.get_map().values()) and ready.get_map():
+            while ready.get_map():  # stdin leaves it, too, when it is fed or its reader is gone
                 if (left := until - time.monotonic()) <= 0:
                     return "timeout", both
                 for key, _ in ready.select(left):

@@ -1,4 +1,5 @@
-"""Inside a sandbox of its own, after `_wire.py`: runs the tests, and asks the program, in the other sandbox, for what it computes.
+"""Inside a sandbox of its own, after `_wire.py` and `_tests.py`: runs the tests, and asks the program, in the other sandbox, for what
+it computes.
 
 Writes a line for each test that holds. Only names that the tests don't define are the program's, and never a built-in one.
 """
@@ -10,7 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from modelwright_plugins.sandbox._wire import Wire  # inside, its text stands here
+from modelwright_plugins.sandbox._tests import cases, functions, modules, own_call, statements  # inside, their texts stand here
+from modelwright_plugins.sandbox._wire import Wire
 
 THINGS: dict[int, Any] = {}  # the program's objects, by their number there
 CALLBACKS: list[Callable[..., Any]] = []  # functions of the tests that the program may call
@@ -129,43 +131,51 @@ def names_of_the_program(found):
     return names
 
 
-def counted(body):
-    """The top-level statements that are tests: asserts, else calls."""
-    found = [node for node in body if isinstance(node, ast.Assert)]
-    if found or any(isinstance(node, ast.FunctionDef) and node.name.startswith("test") for node in body):
-        return found
-    return [node for node in body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
-
-
 def held(run):
+    """Whether this returns, and something else than False."""
     try:
-        run()
+        if run() is False:
+            raise AssertionError("it returned False")
     except BaseException as error:  # also SystemExit, of a test
         said("why", f"{type(error).__name__}: {error}")
         return False
     return True
 
 
+def executed(node, names, a_call):
+    """A statement of the tests; what it returns, where it is a call of theirs."""
+    if a_call:
+        return eval(compile(ast.Expression(node.value), "tests.py", "eval"), names)
+    return exec(compile(ast.Module([node], []), "tests.py", "exec"), names)
+
+
+def run_case(names, case, test):
+    import unittest
+
+    unittest.TestSuite([names[case](test)]).debug()  # with the class's own setting up; what is wrong is raised
+
+
 def main():
     with open("tests.py") as file:  # noqa: PTH123
-        body = ast.parse(file.read()).body
-    tests = counted(body)
-    functions = [node.name for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
-    whole = not tests and not functions
-    said("of", len(tests) + len(functions) + whole)
+        tree = ast.parse(file.read())
+    body, tests = tree.body, statements(tree.body)
+    later = [(node.name, None) for node in functions(body)] + [
+        (node.name, test.name) for node in cases(body) for test in functions(node.body)
+    ]
+    whole = not tests and not later
+    said("of", len(tests) + len(later) + whole)
     hello = wire.receive()
     if "failed" in hello:
         return said("why", hello["failed"])
-    names = {"__name__": "tests", "__builtins__": builtins, **names_of_the_program(hello["names"])}
+    names = {"__name__": "tests", "__builtins__": builtins, **names_of_the_program(hello["names"]), **modules(tree)}
     for node in body:
-        statement = compile(ast.Module([node], []), "tests.py", "exec")
-        if held(lambda statement=statement: exec(statement, names)):
+        if held(lambda node=node: executed(node, names, own_call(node, body))):
             if node in tests:
                 said("passed")
         elif node not in tests:
-            return None
-    for name in functions:
-        if held(names[name]):
+            return said("broken")  # what stands behind it was never run
+    for name, test in later:
+        if held(lambda name=name, test=test: run_case(names, name, test) if test else names[name]()):
             said("passed")
     return said("passed") if whole else None
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from modelwright_plugins.sandbox import Limits, cores, wrapping
+from modelwright_plugins.sandbox import Limits, _tests, cores, wrapping
 from modelwright_plugins.sandbox._process import Started
 
 
@@ -37,9 +37,11 @@ class Cases:
 
 
 def read(tests: str) -> str | Cases:
-    """Tests as people write them: Python (asserts, HumanEval's `check(…)`, functions test_…), or {"inputs": […], "outputs": […]}.
+    """Tests as people write them: Python, or {"inputs": […], "outputs": […]}.
 
-    ValueError, in one line: they are neither.
+    Of Python: asserts, calls of functions of their own as `check(NAME)`, functions test_…, classes of unittest. HumanEval's own field
+    defines `check` and does not call it: a line `check(ENTRY_POINT)` is to be added. ValueError, in one line: they are neither, or
+    none of them would be run, or none could fail.
     """
     try:
         found = json.loads(tests)
@@ -54,11 +56,11 @@ def read(tests: str) -> str | Cases:
             raise ValueError("tests have no inputs")
         return Cases(tuple(inputs), tuple(outputs))
     try:
-        statements = ast.parse(tests).body
+        tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"tests are neither Python nor inputs and outputs: {' '.join(str(error).split())}") from error
-    if not any(not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call) for node in statements):
-        raise ValueError(f"tests test nothing: {tests[:60]!r}")
+    if why := _tests.refused(tree):
+        raise ValueError(why)
     return tests
 
 
@@ -115,6 +117,8 @@ def _asserts(code: str, tests: str, limits: Limits) -> Verdict:
     of = [int(text) for word, _, text in lines if word == "of"]
     why = next((text for word, _, text in lines if word == "why"), None)
     passed = sum(word == "passed" for word, _, _ in lines)
+    if of and any(word == "broken" for word, _, _ in lines):  # by a statement that is no test of its own
+        passed = min(passed, of[0] - 1)
     if not of:  # the tests were not even read: this is no verdict on the program, unless time ran out
         if outcome.status != "timeout":
             raise RuntimeError(f"tests could not be run: {(outcome.stderr.strip().splitlines() or [outcome.status])[-1]}")
@@ -124,5 +128,5 @@ def _asserts(code: str, tests: str, limits: Limits) -> Verdict:
 
 @cache
 def _script(name: str) -> str:
-    wire, text = (Path(__file__).with_name(each).read_text() for each in ("_wire.py", name))
-    return wire + "\n".join(line for line in text.splitlines() if not line.startswith("from modelwright_plugins"))
+    texts = [Path(__file__).with_name(each).read_text() for each in ("_wire.py", "_tests.py", name)]
+    return "\n".join(line for text in texts for line in text.splitlines() if not line.startswith("from modelwright_plugins"))

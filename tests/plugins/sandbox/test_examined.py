@@ -136,6 +136,35 @@ def test_a_part_of_the_tests():
     assert examined("def f(x): return x", "if f(1) != 1:\n    raise ValueError", limits=LIMITS) == Verdict(1, 1, None)
 
 
+CASE = (
+    "import unittest\nclass T(unittest.TestCase):\n    def setUp(self): self.x = 1\n    def test_a(self): self.assertEqual(f(self.x), 1)\n"
+)
+DEFINED = {  # tests that define, and what is right of 1, and how many they are
+    CASE: 1,
+    CASE + "    def test_b(self): self.assertEqual(f(2), 2)\nif __name__ == '__main__':\n    unittest.main()": 2,
+    "def check(c): return c(1) == 1\ncheck(f)": 1,
+    "def test_a(): return f(1) == 1": 1,
+    "def check(c):\n    assert c(1) == 1\nassert True\ncheck(f)": 2,
+    "import math\nassert True\nx = 1 // (f(1) == 1)": 1,  # what breaks after the last assert is no pass
+    "assert math.isclose(f(1), 1.0)": 1,  # though the program has a math of its own
+}
+OWN = "class M:\n    isclose = lambda self, *words, **named: True\nmath = M()\n"
+
+
+def test_tests_that_define_things_are_run():
+    found = examined_all(
+        [(OWN + program, tests) for tests in DEFINED for program in ("def f(x): return x", "def f(x): return 99")], limits=LIMITS
+    )
+    for (tests, of), right, wrong in zip(DEFINED.items(), found[::2], found[1::2], strict=True):
+        assert right == Verdict(of, of, None), (tests, right)
+        assert wrong.passed < wrong.of == of, (tests, wrong)
+
+
+def test_a_function_called_like_a_module_is_the_programs():
+    program = "def bisect(x): return x\nclass Q:\n    def pushed(self): return 1\nqueue = Q()"
+    assert examined(program, "assert bisect(3) == 3 and queue.pushed() == 1", limits=LIMITS) == Verdict(1, 1, None)
+
+
 def test_inputs_and_outputs():
     tests = '{"inputs": ["1 2\\n", "3 4"], "outputs": ["3", "7\\n\\n"]}'
     assert read(tests) == Cases(("1 2\n", "3 4"), ("3", "7\n\n"))
@@ -148,8 +177,20 @@ def test_inputs_and_outputs():
     ("tests", "said"),
     [
         ("assert (", "neither Python nor"),
-        ("", "test nothing"),
-        ("'only a text'", "test nothing"),
+        ("", "run nothing"),
+        ("'only a text'", "run nothing"),
+        ("CASES = [(1, 1)]", "run nothing"),
+        (
+            "METADATA = {}\ndef check(candidate):\n    assert candidate(1) == 1",
+            r"run nothing: they define check\(…\) and do not call it; add",
+        ),
+        ("def check(c):\n    assert c(1)\nif __name__ == '__main__':\n    check(f)", "run nothing"),
+        ("class Test:\n    def test_a(self):\n        assert f(1) == 1", "run nothing"),
+        ("async def test_a():\n    assert f(1) == 1", "test_a is async"),
+        ("def test_a():\n    yield\n    assert f(1) == 1", "test_a is async or a generator"),
+        ("from unittest import TestCase\nclass A(TestCase):\n    async def test_a(self):\n        assert f(1)", "test_a is async"),
+        ("def test_a(fixture):\n    assert f(1) == 1", "test_a wants arguments"),
+        ("print(f(1) == 1)", "hold whatever is computed"),
         ('{"inputs": ["1"], "outputs": []}', "not lists of as many strings"),
         ('{"inputs": [1], "outputs": ["1"]}', "not lists of as many strings"),
         ('{"inputs": [], "outputs": []}', "have no inputs"),
