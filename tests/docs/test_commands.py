@@ -36,7 +36,15 @@ EXCUSED = {  # commands that are not run here, and what runs them; pages without
     },
 }
 # page -> how many of its commands say `# not run here: WHY`
-EXCUSES = {"docs/adapters.md": 4, "docs/curation.md": 5, "docs/sweeps.md": 1, "docs/gpu.md": 3, "docs/dialogue.md": 2, "docs/aligning.md": 1, "docs/pipelines.md": 2}
+EXCUSES = {
+    "docs/adapters.md": 4,
+    "docs/curation.md": 5,
+    "docs/sweeps.md": 1,
+    "docs/gpu.md": 3,
+    "docs/dialogue.md": 2,
+    "docs/aligning.md": 1,
+    "docs/pipelines.md": 2,
+}
 
 
 def commands(text: str) -> list[tuple[str, str]]:
