@@ -40,6 +40,10 @@ class Evaluator(Component, ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     """Kinds of examples, any of which it wants held out, as `Model.examples` (stage `evaluate` with `evaluate.examples=true`)."""
 
+    def problems(self) -> list[str]:
+        """Why it can't judge any model, one line each, before anything is trained: a file that is missing, say."""
+        return []
+
     @abstractmethod
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         """The model's scores, each with a name of its own. Every rank calls it and asks the model the same; where `model.first`, it may

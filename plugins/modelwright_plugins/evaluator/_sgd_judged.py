@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.evaluator import Score
 from modelwright_plugins.evaluator.interval import proportion
 from modelwright_plugins.source import BadRecord
@@ -35,18 +36,32 @@ class Verdict:
 
 
 def turns(path: Path, most: int | None) -> list[Turn]:
-    """Every turn of the assistant's in the dialogues in `path` that are held out, up to `most`."""
-    source = SGDDialogues(path=path, part="held_out")
+    """Every turn of the assistant's in the dialogues in `path` that are held out, up to `most`. ModelwrightError: there is none."""
     found: list[Turn] = []
-    for document in (one for file in source.files() for one in source.read(file)):
+    bad = 0
+    for document in _held_out(path):
         if isinstance(document, BadRecord):
+            bad += 1
             continue
         example = document.metadata["example"]
         said = example["replies"][0]
         places = [place for place, message in enumerate(said) if message["role"] == "assistant"]
         for place, facts in zip(places, json.loads(example["answer"]), strict=True):
             found.append(Turn(document.id, tuple(said[:place]), said[place]["content"], facts))
+        if most is not None and len(found) >= most:
+            break
+    if not found:
+        raise ModelwrightError(f"{path}: there is no dialogue of Schema-Guided Dialogue that is held out ({bad} malformed records)")
     return found[:most]
+
+
+def _held_out(path: Path) -> Iterator[Any]:
+    source = SGDDialogues(path=path, part="held_out")
+    for file in source.files():
+        try:
+            yield from source.read(file)
+        except (OSError, UnicodeError) as e:
+            raise ModelwrightError(f"{file.path}: {e}") from e
 
 
 def judged(turn: Turn, reply: str) -> Verdict:

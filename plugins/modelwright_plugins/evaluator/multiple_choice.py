@@ -73,6 +73,13 @@ class MultipleChoice(Evaluator):
         file = self.path.expanduser()
         return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
+    def problems(self) -> list[str]:
+        try:
+            self.read()
+        except ModelwrightError as e:
+            return [str(e)]
+        return []
+
     def read(self) -> list[Question]:
         """ModelwrightError: the file can't be read, or a line of it, which is named."""
         file, found = self.path.expanduser(), list[Question]()

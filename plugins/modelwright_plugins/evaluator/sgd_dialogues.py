@@ -43,6 +43,15 @@ class SGDDialogues(Evaluator):
         except ModelwrightError:
             return ""
 
+    def problems(self) -> list[str]:
+        from modelwright_plugins.evaluator._sgd_judged import turns
+
+        try:
+            turns(self.path, 1)
+        except ModelwrightError as e:
+            return [str(e)]
+        return []
+
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator import text_metrics
         from modelwright_plugins.evaluator._sgd_judged import judged, scores, turns, write

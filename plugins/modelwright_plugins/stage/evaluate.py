@@ -64,6 +64,7 @@ class Evaluate(Stage):
                 found.append(
                     f"evaluator {name} wants held-out examples ({' or '.join(evaluator.needs)}): evaluate.examples=true gives them"
                 )
+            found += [f"evaluator {name}: {line}" for line in evaluator.problems()]
         return found
 
     def run(self, job: Job) -> Mapping[str, float] | None:
