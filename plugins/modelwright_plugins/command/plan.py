@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from modelwright.assemble import Bound, assemble, problems
@@ -42,15 +43,15 @@ def forecast(overrides: Sequence[str]) -> list[str]:
     return found
 
 
-def told(config: Mapping[str, Any], bound: Sequence[Bound], found: Sequence[str]) -> None:
-    """Print these stages; what they would cost, too, unless problems were found."""
+def told(config: Mapping[str, Any], bound: Sequence[Bound], found: Sequence[str], makers: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Print these stages; what they would cost, too, unless problems were found. `makers`: artifact -> the phase before that makes it."""
     for number, b in enumerate(bound, 1):
         print(f"[{number}/{len(bound)}] {b.name}")
         for kind in b.stage.uses:
             node = config.get(kind, {})
             many = discover().registry.kinds[kind].many
             print(f"  {kind:<14}{', '.join(node) or '-' if many else node[RESERVED]}")
-        takes = [f"{k.name} (from {maker or config['from'] or 'nowhere'})" for k, maker in b.producers.items()]
+        takes = [f"{k.name} (from {maker or makers.get(k.name) or config['from'] or 'nowhere'})" for k, maker in b.producers.items()]
         print(f"  {'takes':<14}{', '.join(takes) or '-'}\n  {'makes':<14}{', '.join(k.name for k in b.stage.makes)}")
         if not found:  # a layout that can't be can't be counted
             for label, value in b.stage.forecast(b.parts).items():

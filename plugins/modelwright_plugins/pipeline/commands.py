@@ -9,7 +9,7 @@ from typing import Any
 from modelwright import launch
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.command.farewell import program, shown
-from modelwright_plugins.pipeline.composing import compose, troubles
+from modelwright_plugins.pipeline.composing import coming, compose, troubles
 from modelwright_plugins.pipeline.farewell import farewell
 from modelwright_plugins.pipeline.phases import RECORD, Pipeline, shared
 from modelwright_plugins.pipeline.running import begin, go_on, read
@@ -32,14 +32,16 @@ def resume(folder: Path) -> int:
     return _led(folder, lambda: go_on(folder))
 
 
-def plan(pipeline: Pipeline, words: Sequence[str], told: Callable[[dict[str, Any], list[Any], list[str]], None]) -> list[str]:
-    """Print each phase with what it builds on; `told` prints its stages. What would stop the pipeline is returned, a line each."""
+def plan(pipeline: Pipeline, words: Sequence[str], told: Callable[..., None]) -> list[str]:
+    """Print each phase with what it builds on; `told(config, bound, problems, makers)` prints its stages.
+    What would stop the pipeline is returned, a line each."""
     phases = compose(shared(pipeline, words), Path("runs") / "…")
     found = troubles(phases)
     for number, each in enumerate(phases, 1):
         base = f", from {each.phase.builds_on}" if each.phase.builds_on else ""
         print(f"{'' if number == 1 else chr(10)}phase {number}/{len(phases)}: {each.phase.name}{base}")
-        told({**each.config, "from": each.phase.builds_on}, each.bound, found)
+        makers, outside = coming(each, phases)
+        told({**each.config, "from": outside}, each.bound, found, makers)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,8 @@ def troubles(phases: Sequence[Composed]) -> list[str]:
     """Everything that would stop one of the phases, a line each, before any has run: what earlier phases will make counts as there."""
     found, world = [], joined[1] if (joined := launch.world()) else None
     for each in phases:
-        coming, outside = _coming(each, {other.phase.name: other for other in phases})
-        later = [replace(b, producers={k: p for k, p in b.producers.items() if p or k.name not in coming}) for b in each.bound]
+        makers, outside = coming(each, phases)
+        later = [replace(b, producers={k: p for k, p in b.producers.items() if p or k.name not in makers}) for b in each.bound]
         lines = problems(later, {**each.config, "from": outside})
         for b in each.bound if world and not lines else []:
             if (ranks := b.stage.ranks(b.parts)) not in {None, world}:
@@ -78,10 +78,12 @@ def troubles(phases: Sequence[Composed]) -> list[str]:
     return found
 
 
-def _coming(each: Composed, phases: Mapping[str, Composed]) -> tuple[set[str], str | None]:
-    """What the phases that this one goes back to make, and the run outside the pipeline that the first of them is from."""
-    made, base = set[str](), each.phase.builds_on
-    while base in phases:
-        made |= phases[str(base)].makes
-        base = phases[str(base)].phase.builds_on
-    return made, base
+def coming(each: Composed, phases: Sequence[Composed]) -> tuple[dict[str, str], str | None]:
+    """What the phases that this one goes back to make -> the phase that it is taken from, the nearest; and the run outside the pipeline
+    that the first of them is from."""
+    named = {other.phase.name: other for other in phases}
+    makers, base = dict[str, str](), each.phase.builds_on
+    while base in named:
+        makers = dict.fromkeys(named[base].makes, base) | makers
+        base = named[base].phase.builds_on
+    return makers, base

@@ -208,6 +208,16 @@ def test_marks_stand_before_the_phase(tmp_path, toy_alone):
     assert not {"++draw.lines=2", "~color"} & {*sketch.overrides}
 
 
+def test_plan_names_the_phase_that_makes_what_is_taken(tmp_path, toy_alone, capsys):
+    """Of a chain: the phase just before makes none of it."""
+    from modelwright_plugins.command.plan import Plan
+
+    (tmp_path / "chain.yaml").write_text(THREE.replace("    from: sketch\n", ""))
+    assert Plan().run([f"recipe={tmp_path / 'chain.yaml'}"]) == 0
+    said = capsys.readouterr().out
+    assert "phase 3/3: second, from first" in said and said.count("picture.txt (from sketch)") == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [name for name, path in recipes().items() if is_pipeline(path)])
 def test_a_pipeline_of_ours_plans_and_so_does_what_it_says_to_try(recipe, tmp_path):
