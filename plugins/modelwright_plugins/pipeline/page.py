@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def _said(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "models": [_model(folder / name, name, manifest) for name, manifest in manifests.items() if checkpoint_bytes(manifest) is not None],
         "returned": [(key, [_written(found.get(key)) for found in numbers.values()]) for key in keys],
         "begun": list(numbers),
-        "facts": [("command", " ".join(["modelwright run", *record["words"]])), ("folder", str(folder.absolute()))],
+        "facts": [("command", shlex.join(["modelwright", "run", *record["words"]])), ("folder", str(folder.absolute()))],
         "overrides": [(phase["name"], "\n".join(phase["overrides"])) for phase in record["phases"]],
         "modelwright": modelwright.__version__,
         "written": _value,

@@ -69,8 +69,9 @@ def read(file: Path, recipe: str) -> Pipeline:
     """The pipeline in a file. ModelwrightError, with the file's name, about the first thing that is not right."""
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as e:
-        raise ModelwrightError(f"{file}: not YAML: {' '.join(str(e).split())}") from e
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        what = "UTF-8" if isinstance(e, UnicodeDecodeError) else "YAML"
+        raise ModelwrightError(f"{file}: not {what}: {' '.join(str(e).split())}") from e
     try:
         return _pipeline(found, recipe)
     except ValueError as e:

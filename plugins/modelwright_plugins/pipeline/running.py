@@ -92,12 +92,19 @@ def _go_on(folder: Path) -> dict[str, dict[str, Any]]:
         print(f"\nphase {number}/{len(record['phases'])}: {name}", flush=True)
         _not_moved(phase, [p["name"] for p in record["phases"]], folder)
         again = (run / MANIFEST).exists()
-        ended[name] = resume(run) if again else start(read_config(run), run, phase["overrides"])
         try:
-            write_page(folder, record)
-        except Exception as e:  # a page can be written again, by resume; hours of training can't
-            warnings.warn(f"{folder / PAGE} could not be written: {type(e).__name__}: {e}", stacklevel=1)
+            ended[name] = resume(run) if again else start(read_config(run), run, phase["overrides"])
+        finally:  # of a phase that failed, too
+            _tell(folder, record)
     return ended
+
+
+def _tell(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the page. One that can't be written can be by a later resume; hours of training can't."""
+    try:
+        write_page(folder, record)
+    except Exception as e:
+        warnings.warn(f"{folder / PAGE} could not be written: {type(e).__name__}: {e}", stacklevel=1)
 
 
 def _not_moved(phase: Mapping[str, Any], names: Sequence[str], folder: Path) -> None:

@@ -31,7 +31,7 @@ class Row:
 
     group: str  # the evaluator; "": held-out text
     name: str
-    better: str  # "higher", "lower", or "" when neither is
+    better: str  # "higher" or "lower"
     cells: tuple[Cell | None, ...]
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -86,3 +88,10 @@ def test_what_evaluators_wrote_for_people_is_there_as_far_as_it_is_short(page):
     assert [(opened.strip(), name) for opened, name, _ in texts] == [("", "sft"), ("open", "dpo")]
     assert texts[0][2].strip() == "sft: &lt;i&gt;a pizza&lt;/i&gt;"
     assert texts[1][2].endswith("… 20,000 characters more in dpo/evaluate/orders/dialogues.txt")
+
+
+def test_the_command_can_be_pasted(tmp_path):
+    words = ["recipe=./my orders.yaml", "stages=[align,evaluate]", 'sft.reward.regex.pattern="The sum is.*"', "seed=7"]
+    write_page(folder := written(tmp_path / "out"), {**RECORD, "words": words})
+    (command,) = re.findall(r"<dd>(?:<[^>]+>)*(modelwright run .*?)</", (folder / "report.html").read_text())
+    assert shlex.split(html.unescape(command).replace("\N{ZERO WIDTH SPACE}", "")) == ["modelwright", "run", *words]

@@ -166,6 +166,7 @@ def test_ctrl_c_and_a_failure_say_how_to_go_on(home):
     assert (code, errors) == (130, "modelwright: stopped\n") and "resume out   goes on from the last checkpoint" in said
     code, said, errors = home.modelwright("run", "recipe=./three.yaml", "run.dir=bad", "second.draw.fail=no", "sketch.draw.fail=full")
     assert code == 1 and "resume bad   goes on from here, when what stopped it is mended" in said and "full" in errors
+    assert "0 of 3 phases" in (page := (home.folder / "bad/report.html").read_text()) and "failed" in page
 
 
 def test_a_pipelines_record_may_be_anybodys(home):
@@ -209,13 +210,11 @@ def test_marks_stand_before_the_phase(tmp_path, toy_alone):
 
 
 def test_plan_names_the_phase_that_makes_what_is_taken(tmp_path, toy_alone, capsys):
-    """Of a chain: the phase just before makes none of it."""
     from modelwright_plugins.command.plan import Plan
 
-    (tmp_path / "chain.yaml").write_text(THREE.replace("    from: sketch\n", ""))
+    (tmp_path / "chain.yaml").write_text(THREE.replace("    from: sketch\n", ""))  # the phase just before makes none of it
     assert Plan().run([f"recipe={tmp_path / 'chain.yaml'}"]) == 0
-    said = capsys.readouterr().out
-    assert "phase 3/3: second, from first" in said and said.count("picture.txt (from sketch)") == 2
+    assert "3/3: second, from first" in (said := capsys.readouterr().out) and said.count("picture.txt (from sketch)") == 2
 
 
 @pytest.mark.slow
