@@ -93,14 +93,7 @@ class Replies:
                 return cls(**there, named=named), float(found["coefficient"])
         except FileNotFoundError:
             return None
-        except (
-            OSError,
-            EOFError,
-            BadZipFile,
-            ValueError,
-            KeyError,
-            TypeError,
-        ) as error:  # TypeError: an array that each round has is missing
+        except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError) as error:  # TypeError: an array is missing
             print(f"  {file} can't be read ({error.__class__.__name__}: {error}); its replies are drawn again", flush=True)
             return None
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,7 +78,7 @@ def answered(tmp_path, monkeypatch, alone):
         monkeypatch.setattr(_sample_pairs, "open_model", lambda *_, **__: nullcontext(Oracle(says, folder)))
         _sample_pairs._write(given := tmp_path / f"given_{name}", documents)
         inputs = {Documents: Documents(given), Checkpoint: Checkpoint(tmp_path), Tokenizer: Tokenizer(folder)}
-        parts = dict.fromkeys(("precision", "kernel", "attention")) | {"parallel": Megatron(), "generator": Sampling()}
+        parts = dict.fromkeys(("precision", "kernel", "attention")) | {"parallel": Megatron(context=2), "generator": Sampling()}
         (out := tmp_path / name).mkdir()
         job = Job(run=tmp_path, out=out, seed=1, parts=parts | {"reward": {"it": reward}}, inputs=inputs, hooks=None)
         numbers = SamplePairs(**settings).run(job)
@@ -112,6 +112,11 @@ class Recorded(Reward):
 
     collective = False
     seen: ClassVar[list[Asked]] = []
+
+    @contextmanager
+    def opened(self, how):
+        assert how["tokenizer"].name == "tokenizer" and how["parallel"].context == 1, "rewards that load a model are told of both"
+        yield self.scores
 
     def scores(self, asked):
         self.seen.extend(asked)
