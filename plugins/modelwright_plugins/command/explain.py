@@ -30,6 +30,10 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
         config = hydrated(overrides)
     except (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError) as e:
         raise explained(e, overrides) from e
+    except TypeError as e:  # OmegaConf's, of a name below a list
+        if not str(e).startswith("Index "):
+            raise
+        raise explained(e, overrides) from e
     with blaming(config.hydra, config):
         return freeze(config, config.hydra)
 
@@ -50,7 +54,12 @@ def blaming(hydra: Any, config: Any) -> Iterator[None]:
         words: Any = OmegaConf.to_container(hydra.overrides.task)
         chosen |= {name: [*values[name]] for name, kind in kinds.items() if kind.many and isinstance(values.get(name), dict)}
         where = _blame(e.key, words, chosen) if e.key else ""
-        raise ModelwrightError(f"{where}{e}", e.key) from e
+        hint = f"; {_in_a_file(e.key)}" if e.key in kinds and kinds[e.key].many and isinstance(values.get(e.key), list) else ""
+        raise ModelwrightError(f"{where}{e}{hint}", e.key) from e
+
+
+def _in_a_file(kind: str) -> str:
+    return f"a file picks it below `defaults:`, as `- override /{kind}: [a, b]`"
 
 
 def _blame(key: str, overrides: Sequence[str], chosen: Mapping[str, Any]) -> str:
@@ -87,6 +96,12 @@ def explained(error: Exception, overrides: Sequence[str]) -> ModelwrightError:
         if group in registry.kinds:
             known = [*registry.names(group), *presets(group)]
             return ModelwrightError(f"no {group} named {name!r}{nearest(name, known)}{registry.excuse()}", group)
+    if m := re.match(r"Index '(\w+)' \(str\) is not an int", text):
+        kinds = [name for name, kind in registry.picked.items() if kind.many]
+        given = next((o for o in overrides if re.match(rf"[+~]*({'|'.join(kinds)})\.{m[1]}\b", o)), m[1])
+        kind = given.lstrip("+~").partition(".")[0]
+        hint = f"; {_in_a_file(kind)}" if kind in kinds else ""
+        return ModelwrightError(f"override {given}: a file has a list there, with nothing named {m[1]!r} below it{hint}", kind)
     if m := re.search(r"An item is already at '([^']+)'", text):
         return ModelwrightError(f"override +{m[1]}: it is there already; leave out the +", m[1])
     if m := re.search(r"Ambiguous value for argument '([^']+)'", text):

@@ -34,7 +34,7 @@ class Judge(Reward):
     what the judge likes, which may be length, confidence or flattery: read replies now and then.
     """
 
-    server: Server  # who is asked: reward.judge.server.url=http://localhost:8000/v1 reward.judge.server.model=NAME
+    server: Server  # who is asked: 'reward.judge.server={url: "http://localhost:8000/v1", model: NAME}', or these below it in a recipe
     instruction: str = INSTRUCTION  # what is asked; {prompt}, {reply} and {answer} stand for the turns before, the reply, the answer
     least: float = 1.0  # the rating that is 0
     most: float = 10.0  # the rating that is 1; ratings outside are cut
