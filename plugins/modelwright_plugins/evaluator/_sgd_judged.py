@@ -76,16 +76,15 @@ def judged(turn: Turn, reply: str) -> Verdict:
 
 
 def scores(asked: Sequence[Turn], verdicts: Sequence[Verdict]) -> list[Score]:
-    """The three shares, each of the turns that it is about. A value that the system says in other words can't be judged."""
+    """The three shares, each of the turns that it is about. A value that the system says in other words can't be judged.
+    Intervals are of dialogues, whose turns are not independent."""
     pairs = list(zip(asked, verdicts, strict=True))
-    hits = {
-        "correctness": [verdict.requests for turn, verdict in pairs if turn.facts["request"]],
-        "appropriateness": [verdict.appropriate for _, verdict in pairs],
-        "exact_confirmation": [
-            verdict.confirms for turn, verdict in pairs if turn.facts["confirm"] and all(turn.facts["confirm"].values())
-        ],
+    about = {
+        "correctness": [(turn, verdict.requests) for turn, verdict in pairs if turn.facts["request"]],
+        "appropriateness": [(turn, verdict.appropriate) for turn, verdict in pairs],
+        "exact_confirmation": [(t, v.confirms) for t, v in pairs if t.facts["confirm"] and all(t.facts["confirm"].values())],
     }
-    return [proportion(name, each) for name, each in hits.items() if each]
+    return [proportion(name, [hit for _, hit in each], groups=[turn.dialogue for turn, _ in each]) for name, each in about.items() if each]
 
 
 def write(out: Path, asked: Sequence[Turn], replies: Sequence[str], verdicts: Sequence[Verdict], shown: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelwright_plugins.evaluator import Score
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+Groups = Sequence[Hashable] | None  # of each example, what it belongs to; None: each stands for itself
 DRAWS = 1000  # samples with replacement (Efron & Tibshirani 1993, section 13.3: 1000 for an interval)
 Z = 1.959963984540054  # of the normal distribution at 97.5 %
 
@@ -25,17 +26,21 @@ def bootstrap(
     *,
     better: Literal["higher", "lower"] = "higher",
     draws: int = DRAWS,
+    groups: Groups = None,
 ) -> Score:
-    """`combine` of the sums over all examples of `statistics` [examples, k], with the percentile interval of `draws` samples of examples.
+    """`combine` of the sums over all examples of `statistics` [examples, k], with the percentile interval of `draws` samples of examples,
+    or of groups of them: the turns of a dialogue, say, which are right or wrong together.
 
     The draws are the same for each score of as many examples, so that scores of two models on the same examples can be compared."""
     import numpy as np
 
     table = np.asarray(statistics, np.float64)
     table = table[:, None] if table.ndim == 1 else table
-    count = len(table)
-    if not count:
+    examples = len(table)
+    if not examples:
         raise ValueError(f"{name}: there is nothing to measure it on")
+    table = _by_group(table, groups)
+    count = len(table)
     value, rng = float(combine(table.sum(0))), np.random.default_rng(count)
     found = []
     for _ in range(draws):
@@ -43,20 +48,49 @@ def bootstrap(
         if math.isfinite(drawn := float(combine(sums))):
             found.append(drawn)
     low, high = np.quantile(found, [0.025, 0.975]) if found else (value, value)
-    return Score(name, value, min(float(low), value), max(float(high), value), count, better)
+    return Score(name, value, min(float(low), value), max(float(high), value), examples, better)
 
 
-def mean(name: str, values: Sequence[float], *, better: Literal["higher", "lower"] = "higher") -> Score:
+def _by_group(table: Floats, groups: Groups) -> Floats:
+    """The sums of each group's rows [groups, k]."""
+    import numpy as np
+
+    if groups is None:
+        return table
+    places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    found = np.zeros((len(places), table.shape[1]))
+    np.add.at(found, [places[group] for group in groups], table)
+    return found
+
+
+def mean(name: str, values: Sequence[float], *, better: Literal["higher", "lower"] = "higher", groups: Groups = None) -> Score:
     """The mean of a number of each example."""
-    return bootstrap(name, [[value, 1.0] for value in values], lambda sums: float(sums[0] / sums[1]), better=better)
+    return bootstrap(name, [[value, 1.0] for value in values], lambda sums: float(sums[0] / sums[1]), better=better, groups=groups)
 
 
-def proportion(name: str, hits: Sequence[Any], *, better: Literal["higher", "lower"] = "higher") -> Score:
-    """How many of these are true, with Wilson's interval (1927), which is right for 0 of 5 and 5 of 5 too, where a bootstrap has none."""
+def proportion(name: str, hits: Sequence[Any], *, better: Literal["higher", "lower"] = "higher", groups: Groups = None) -> Score:
+    """How many of these are true, with Wilson's interval (1927), which is right for 0 of 5 and 5 of 5 too, where a bootstrap has none.
+
+    With groups, of as many as they are worth: fewer by the variance of groups' sums over that of as many that have nothing to do with
+    each other (Kish 1965, the design effect), and where all are alike as many as there are groups."""
     count, won = len(hits), sum(map(bool, hits))
     if not count:
         raise ValueError(f"{name}: there is nothing to measure it on")
-    share, z = won / count, Z * Z / count
+    share = won / count
+    worth = count if groups is None else _worth(hits, groups)
+    z = Z * Z / worth
     middle = (share + z / 2) / (1 + z)
-    half = Z * math.sqrt(share * (1 - share) / count + z / (4 * count)) / (1 + z)
+    half = Z * math.sqrt(share * (1 - share) / worth + z / (4 * worth)) / (1 + z)
     return Score(name, share, max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share)), count, better)
+
+
+def _worth(hits: Sequence[Any], groups: Sequence[Hashable]) -> float:
+    """How many independent ones would be as sure."""
+    share, apart = sum(map(bool, hits)) / len(hits), dict[Hashable, float]()
+    for group, hit in zip(groups, hits, strict=True):
+        apart[group] = apart.get(group, 0.0) + bool(hit) - share
+    count = len(apart)
+    if share in (0, 1) or count == 1:
+        return count
+    effect = sum(each * each for each in apart.values()) * count / (count - 1) / (len(hits) * share * (1 - share))
+    return len(hits) / max(1.0, effect)

@@ -58,7 +58,9 @@ class OrderDialogues(Evaluator):
             (out / "dialogues.txt").write_text("\n\n".join(_told(some, [next(replies) for _ in some]) for some in shown) + "\n", "utf-8")
         references = [one.reference for one in all_asked]
         if self.similarity:
-            scores += [text_metrics.METRICS[name](all_replies, references) for name in ("bleu", "rouge_l", "meteor")]
+            scores += [
+                text_metrics.METRICS[name](all_replies, references, _dialogue_of_each(all_asked)) for name in ("bleu", "rouge_l", "meteor")
+            ]
         return scores + ([_perplexity(model, all_asked)] if self.perplexity else [])
 
 
@@ -102,4 +104,9 @@ def _perplexity(model: Model, asked: list[Asked]) -> Score:
         rows.append(chat.tokens[: reply.stop].tolist())
         begins.append(reply.start)
     table = [[nats[begin - 1 :].sum(), len(nats) - begin + 1] for nats, begin in zip(model.nats(rows), begins, strict=True)]
-    return bootstrap("perplexity", table, lambda sums: math.exp(sums[0] / sums[1]), better="lower")
+    return bootstrap("perplexity", table, lambda sums: math.exp(sums[0] / sums[1]), better="lower", groups=_dialogue_of_each(asked))
+
+
+def _dialogue_of_each(asked: list[Asked]) -> list[tuple[str, int]]:
+    """Of each turn, its dialogue: intervals are of dialogues."""
+    return [(one.part, one.number) for one in asked]

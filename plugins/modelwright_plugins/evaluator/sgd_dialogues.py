@@ -63,4 +63,8 @@ class SGDDialogues(Evaluator):
             write(out, asked, replies, verdicts, TO_READ)
         found = scores(asked, verdicts)
         references: Any = [turn.reference for turn in asked]
-        return found + [text_metrics.METRICS[name](replies, references) for name in ("bleu", "rouge_l", "meteor") if self.similarity]
+        return found + [
+            text_metrics.METRICS[name](replies, references, [turn.dialogue for turn in asked])
+            for name in ("bleu", "rouge_l", "meteor")
+            if self.similarity
+        ]
