@@ -155,7 +155,10 @@ def sampled(stage: SamplePairs, job: Job) -> Mapping[str, float] | None:
         for reason, count in left.most_common():
             print(f"  left out {count:,}: {reason}", flush=True)
     if not asked:
-        raise ModelwrightError(f"{job.take(Documents).path}: no turn of a conversation is left to answer")
+        reasons = "; ".join(f"{count:,}: {reason}" for reason, count in left.most_common(3))
+        raise ModelwrightError(
+            f"{job.take(Documents).path}: no turn of a conversation is left to answer{f' ({reasons})' if reasons else ''}"
+        )
     if not pairs:
         raise ModelwrightError(
             f"{asked:,} turns were answered {stage.samples} times each, and no finished reply scores lower than the one there"

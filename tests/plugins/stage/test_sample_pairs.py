@@ -164,6 +164,8 @@ def test_what_prepare_leaves_out_or_does_not_learn_is_not_answered(answered, cap
     said = capsys.readouterr().out
     for reason in ("a turn of weight 0", "a filter edited its text", "does not show its tools", "no example in it"):
         assert re.search(f"left out 1: .*{reason}", said)
+    with pytest.raises(ModelwrightError, match=r"no turn of a conversation is left to answer \(1: .*show its tools"):
+        answered(documents[2:3], lambda *_: "No", Recorded(), "none")
 
 
 def test_tools_and_messages_go_into_the_prompt_and_the_pair(answered, monkeypatch):
