@@ -64,7 +64,8 @@ def _by_group(table: Floats, groups: Groups) -> Floats:
 
 
 def mean(name: str, values: Sequence[float], *, better: Literal["higher", "lower"] = "higher", groups: Groups = None) -> Score:
-    """The mean of a number of each example."""
+    """The mean of a number of each example. Where all are the same the interval has no width: then the sample does not tell what it would
+    be, rather than that it is certain; of numbers between 0 and 1 `share` has one."""
     return bootstrap(name, [[value, 1.0] for value in values], lambda sums: float(sums[0] / sums[1]), better=better, groups=groups)
 
 
@@ -73,24 +74,18 @@ def proportion(name: str, hits: Sequence[Any], *, better: Literal["higher", "low
 
     With groups, of as many as they are worth: fewer by the variance of groups' sums over that of as many that have nothing to do with
     each other (Kish 1965, the design effect), and where all are alike as many as there are groups."""
-    count, won = len(hits), sum(map(bool, hits))
+    return share(name, [bool(hit) for hit in hits], better=better)
+
+
+def share(name: str, values: Sequence[float], *, better: Literal["higher", "lower"] = "higher") -> Score:
+    """The mean of numbers from 0 to 1, ties of 0.5 among them, with Wilson's interval of as many hits: never of no width, and too wide
+    rather than too narrow, as nothing between 0 and 1 of this mean varies more than hits and misses."""
+    count = len(values)
     if not count:
         raise ValueError(f"{name}: there is nothing to measure it on")
-    share = won / count
-    worth = count if groups is None else _worth(hits, groups)
-    z = Z * Z / worth
-    middle = (share + z / 2) / (1 + z)
-    half = Z * math.sqrt(share * (1 - share) / worth + z / (4 * worth)) / (1 + z)
-    return Score(name, share, max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share)), count, better)
-
-
-def _worth(hits: Sequence[Any], groups: Sequence[Hashable]) -> float:
-    """How many independent ones would be as sure."""
-    share, apart = sum(map(bool, hits)) / len(hits), dict[Hashable, float]()
-    for group, hit in zip(groups, hits, strict=True):
-        apart[group] = apart.get(group, 0.0) + bool(hit) - share
-    count = len(apart)
-    if share in (0, 1) or count == 1:
-        return count
-    effect = sum(each * each for each in apart.values()) * count / (count - 1) / (len(hits) * share * (1 - share))
-    return len(hits) / max(1.0, effect)
+    if not all(0 <= value <= 1 for value in values):
+        raise ValueError(f"{name}: a share is of numbers from 0 to 1")
+    found, z = math.fsum(values) / count, Z * Z / count
+    middle = (found + z / 2) / (1 + z)
+    half = Z * math.sqrt(found * (1 - found) / count + z / (4 * count)) / (1 + z)
+    return Score(name, found, max(0.0, min(middle - half, found)), min(1.0, max(middle + half, found)), count, better)

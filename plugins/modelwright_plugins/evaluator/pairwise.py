@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelwright_plugins.evaluator import Score
-from modelwright_plugins.evaluator.interval import DRAWS, mean, proportion
+from modelwright_plugins.evaluator.interval import DRAWS, share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,13 +40,13 @@ class Comparison:
 def win_rates(comparisons: Sequence[Comparison]) -> list[Score]:
     """For each player the share of its comparisons that it won, ties as halves, best first: `win_rate/PLAYER`.
 
-    The interval is Wilson's, where there are ties a bootstrap's. It is over the opponents that a player had.
+    The interval is Wilson's, which has a width where all are ties, too, and is a little wide where some are. It is of comparisons that
+    don't depend on each other: of several comparisons of one prompt it is too narrow. It is over the opponents that a player had.
     """
     found = []
     for player in _players(comparisons):
         own = [c.score if c.first == player else 1 - c.score for c in comparisons if player in (c.first, c.second)]
-        name = f"win_rate/{player}"
-        found.append(mean(name, own) if 0.5 in own else proportion(name, own))
+        found.append(share(f"win_rate/{player}", own))
     return sorted(found, key=lambda score: -score.value)
 
 
@@ -54,7 +54,8 @@ def elo(comparisons: Sequence[Comparison], *, average: float = 1000.0, prior: fl
     """Each player's strength, best first: `elo/PLAYER`, by maximum likelihood of Bradley & Terry (1952), ties as half a win each.
 
     P(i beats j) = 1 / (1 + 10^((e_j - e_i) / 400)); the mean of all is `average`. Unlike Elo's own updates this does not depend on
-    the order of the comparisons. The interval is the percentile bootstrap's, over comparisons. `prior` draws of each player with an
+    the order of the comparisons. The interval is the percentile bootstrap's, over comparisons: where all ended alike (ten ties, say) it
+    has no width, which says that they don't tell, and of several of one prompt it is too narrow. `prior` draws of each player with an
     average one may be added. ValueError, in one line: without them there are players whose strengths can't be compared.
     """
     import numpy as np

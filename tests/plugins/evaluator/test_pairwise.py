@@ -8,6 +8,7 @@ import random
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.stats import binomtest
 
 from modelwright_plugins.evaluator.pairwise import Comparison, elo, win_rates
 
@@ -46,6 +47,13 @@ def test_strengths_are_the_likeliest(ties):
         assert found[name].value == pytest.approx(expected, abs=0.01)
     assert sum(score.value for score in found.values()) == pytest.approx(4000)
     assert sum(score.count for score in found.values()) == 300
+
+
+def test_ties_have_wilsons_interval():
+    """Ten ties say as much as five wins of ten."""
+    wilson = binomtest(5, 10).proportion_ci(method="wilson")
+    for score in win_rates([Comparison("a", "b", 0.5)] * 10):
+        assert (score.value, score.low, score.high) == pytest.approx((0.5, wilson.low, wilson.high))
 
 
 def test_two_players_by_hand():
