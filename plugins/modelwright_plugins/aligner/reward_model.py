@@ -17,7 +17,8 @@ class RewardModel(Aligner):
 
     The model gives numbers in the place of tokens. Of preferences and rankings, with r a reply's reward and S the logistic function, the
     loss is the mean of -log S(r_better - r_worse) over the pairs of an example's replies (Ouyang et al. 2022, arXiv:2203.02155, equation
-    1). Replies are ordered by their scores, or if they have none as they come, best first; equal scores make no pair. Of scalar rewards
+    1). Replies are ordered by their scores, or if they have none as they come, best first; equal scores make no pair, and
+    an example without any adds 0 to the mean. Of scalar rewards
     the loss is the squared error, of thumbs the binary cross-entropy.
     """
 

@@ -40,6 +40,8 @@ class Search:
         scores = self.beam.edited(likely, [self.prompt] * len(replies), replies)
         sums = (scores + torch.tensor([text.score for text in self.running])[:, None]).flatten()
         best, at = sums.topk(min(self.candidates, len(sums)))
+        if best[0] == -torch.inf:  # the rules forbid every token: what there is stands as it is
+            return []
         going: list[tuple[Text, int]] = []
         length = len(replies[0]) + 1
         for place, (score, index) in enumerate(zip(best.tolist(), at.tolist(), strict=True)):
@@ -68,5 +70,5 @@ class Search:
         return self.running[0].score / reach**self.beam.length_penalty > self.finished[-1].score
 
     def best(self) -> Generated:
-        text = self.finished[0]
+        text = (self.finished or self.running)[0]
         return Generated(text.tokens, text.ended, torch.tensor(text.logps))

@@ -73,7 +73,9 @@ class Sampling(Penalties, TokenByToken):
     ) -> list[int]:
         import torch
 
-        logits = self.edited(logits, prompts, replies)
+        edited = self.edited(logits, prompts, replies)
+        forbidden = (edited == -torch.inf).all(-1, keepdim=True)  # where the rules leave no token, they are lifted for this one
+        logits = torch.where(forbidden, logits, edited)
         if self.temperature == 0:
             return [int(token) for token in logits.argmax(-1)]
         # each row's own number says where among the summed chances its token is: one operation for all rows

@@ -98,3 +98,9 @@ def test_some_replies_end_and_some_do_not(llama: Any) -> None:
 def test_impossible_values_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Beam(**wrong)
+
+
+def test_a_text_stands_as_it_is_where_the_rules_leave_no_token(llama: Any) -> None:
+    """No token twice: after as many as there are in the vocabulary nothing can follow."""
+    found = ours(Beam(beams=2, max_new_tokens=60, no_repeat_ngram=1, logit_bias=dict.fromkeys(ENDS, -1000000000.0)), llama)
+    assert all(len({*row}) == len(row) <= VOCABULARY for row in found)

@@ -65,3 +65,11 @@ def test_a_reply_stops_at_a_text_and_is_cut_there() -> None:
     assert stop is not None and Sampling().stopping(decode) is None
     assert not stop([ord(c) for c in "Hello.\nUse"]) and stop([ord(c) for c in "Hello.\nUser:"]) and stop([ord(c) for c in "EN END"])
     assert sampling.cut("Hello END you\nUser: x") == "Hello " and sampling.cut("Hello") == "Hello"
+
+
+def test_where_no_token_is_left_the_rules_are_lifted() -> None:
+    greedy = Sampling(temperature=0.0, no_repeat_ngram=1)
+    everything = [list(range(12)), [4, 4], [1]]
+    own = logits().argmax(-1).tolist()
+    found = greedy.choose(logits(), everything, [[], [], []], [torch.Generator().manual_seed(row) for row in range(3)])
+    assert found[0] == own[0] and found[1] != 4 and found[2] != 1
