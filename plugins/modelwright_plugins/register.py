@@ -163,6 +163,7 @@ def modelwright_register(registry: Registry) -> None:
     add("generator", "sampling", sampling="Sampling")
     add("generator", "beam", beam="Beam")
     add("generator", "contrastive_search", contrastive_search="ContrastiveSearch")
+    add("generator", "server", server="Server")
     add("reward", "exact_answer", exact_answer="ExactAnswer")
     add("reward", "regex", regex="Regex")
     add("reward", "unit_tests", unit_tests="UnitTests")

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelwright.errors import ModelwrightError
 from modelwright.testing import Conformance
 from modelwright_plugins.conformance.process import elsewhere
 from modelwright_plugins.conformance.promise import hold, promised
+from modelwright_plugins.generator import Remote, Reply
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +29,10 @@ class Generators(Conformance):
     example = "modelwright_plugins.conformance.examples.generator"
 
     def check(self, component: Any, folder: Path) -> None:
+        _elsewhere(component) if isinstance(component, Remote) else self._at_hand(component, folder)
+
+    @staticmethod
+    def _at_hand(component: Any, folder: Path) -> None:
         short = replace(component, max_new_tokens=NEW)
         with promised(component, "each prompt gets a continuation: token ids, without the prompt"):
             found = generated(short, 1)
@@ -63,6 +69,27 @@ class Generators(Conformance):
                 hold(len(tokens) == 3 and finished, f"of a reply that stops after 3 tokens it drew {tokens}, finished={finished}")
         with promised(component, "no prompts are no error"):
             hold(generated(short, 1, []) == [], "they gave something")
+
+
+def _elsewhere(component: Remote) -> None:
+    """It asks another model, which need not say the same twice."""
+    asked = [{"messages": [{"role": "user", "content": "?" * count}]} for count in (1, 2, 3)]
+    for few in (asked, asked[:1], []):
+        with promised(component, "each conversation gets a reply: a text, and whether it came to its end"):
+            found = component.said(few, seeds=[*range(len(few))])
+            hold(len(found) == len(few), f"{len(few)} conversations got {len(found)}")
+            for one in found:
+                fine = isinstance(one, Reply) and isinstance(one.text, str) and isinstance(one.finished, bool)
+                hold(fine, f"one is {one!r}")
+    with promised(component, "it says how many tokens a reply has at most"):
+        hold(component.max_new_tokens >= 1, f"they are {component.max_new_tokens}")
+    with promised(component, "it goes on from no tokens, and says so in one line"):
+        try:
+            generated(component, 1)
+        except ModelwrightError as error:
+            hold("\n" not in str(error), f"it says {error}")
+        else:
+            hold(False, "it went on from them")
 
 
 class _Model:

@@ -20,10 +20,11 @@ from modelwright_plugins.engine.drawn_replies import Replies, readable
 from modelwright_plugins.engine.example_batches import Row
 from modelwright_plugins.engine.generation import generate
 from modelwright_plugins.engine.loop import placed, split
+from modelwright_plugins.engine.remote_replies import replied
 from modelwright_plugins.engine.rollout_scores import Scores, at_tokens, gathered
 from modelwright_plugins.engine.rollouts import Rollouts
 from modelwright_plugins.engine.token_log_probabilities import Read, logps, logps_and_values, of_tokens
-from modelwright_plugins.generator import Generator
+from modelwright_plugins.generator import Generator, Remote
 from modelwright_plugins.progress import progress
 from modelwright_plugins.reward import Asked
 from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
@@ -56,6 +57,8 @@ class Drawing:
         self.chat = ChatEncoder(self.tokenizer, self.rollouts.examples.about["template"])
         self.ending = ReplyEnd(self.chat.encoder, self.generator, TurnEnd.of(self.chat))
         self.lines = list(self.rollouts.examples.lines())
+        if isinstance(self.generator, Remote) and any("prompt" not in line for line in self.lines):
+            raise ModelwrightError(f"{self.rollouts.examples.folder} keeps no turns that a server could be asked; run prepare again")
         self.number, self.coefficient = -1, 0.0
         self.replies: Replies | None = None
         self.kept: NDArray[np.int64] | None = None
@@ -159,10 +162,10 @@ class Drawing:
         stored = rollouts.drawn(number)[mine]
         asked = [rollouts.examples.row(rollouts.examples.rows_of(int(each))[0])[0].tolist() for each in stored]
         prompts = [prompt for prompt in asked for _ in range(samples)]
-        found = self._generated(prompts, rollouts.seeds(number, mine))
+        lines = [self.lines[int(each)] for each in stored for _ in range(samples)]
+        found = self._generated(lines, prompts, rollouts.seeds(number, mine))
         tokens = [np.array([*prompt, *each.tokens], np.int64) for prompt, each in zip(prompts, found, strict=True)]
         begins = np.array([len(prompt) for prompt in prompts], np.int64)
-        lines = [self.lines[int(each)] for each in stored for _ in range(samples)]
         texts = [self.ending.text(each.tokens) for each in found]
         spoken = [
             Asked(_messages(line, prompt, self.chat), text, line.get("answer"), each.finished, [*prompt, *each.tokens], len(prompt))
@@ -189,8 +192,12 @@ class Drawing:
             (self.replies.first,) = self._asked(self.first)
         return Replies.joined(gathered(self.replies))
 
-    def _generated(self, prompts: list[list[int]], seeds: list[int]) -> list[Any]:
-        """The model's replies; how many at a time changes none of them."""
+    def _generated(self, lines: Sequence[Mapping[str, Any]], prompts: list[list[int]], seeds: list[int]) -> list[Any]:
+        """The model's replies; how many at a time changes none of them. Or those of another, elsewhere."""
+        if isinstance(self.generator, Remote):
+            asked = [{"messages": line["prompt"], **({"tools": line["tools"]} if "tools" in line else {})} for line in lines]
+            told = replied(self.generator, asked, chat=self.chat, ending=self.ending, seeds=seeds)
+            return list(told[parallel_state.get_data_parallel_rank()])
         ends = {"end": self.ending.tokens, "stop": self.ending.stop}
         how: dict[str, Any] = {**ends, "context": self.rollouts.length, "vocab_size": self.rollouts.vocabulary.size}
         with progress("replies", len(prompts), "reply") if dist.get_rank() == 0 else nullcontext() as bar:

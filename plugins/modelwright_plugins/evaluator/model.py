@@ -67,12 +67,34 @@ class Model:
 
     def reply(self, conversations: Sequence[Sequence[Mapping[str, Any]]], generator: Generator | None = None) -> list[str]:
         """What the assistant says next in each conversation (messages, the last of them the user's), through the chat template."""
-        prompts = []
-        for found in self.prompts([{"messages": list(messages)} for messages in conversations]):
+        prompts, asked = [], [{"messages": list(messages)} for messages in conversations]
+        for found in self.prompts(asked):
             if isinstance(found, ModelwrightError):
                 raise found
             prompts.append(found)
-        return self.replies(prompts, generator)
+        return [each.text for each in self.answered(asked, prompts, generator)]
+
+    def answered(
+        self, conversations: Sequence[Mapping[str, Any]], prompts: Sequence[Sequence[int]], generator: Generator | None = None
+    ) -> list[Said]:
+        """What follows each {"messages", "tools"?}, which `prompts` are as tokens; a server's reply, where the generator asks one."""
+        from modelwright_plugins.engine.remote_replies import replied
+        from modelwright_plugins.generator import Remote
+
+        if not isinstance(generator := generator or self.generator, Remote):
+            return self.said(prompts, generator)
+        from megatron.core import parallel_state
+
+        rank, ranks = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
+        share = -(-len(prompts) // ranks)
+        mine = range(len(prompts))[rank * share : (rank + 1) * share]
+        ending = ReplyEnd(self.encoder, generator, self.turn_end)
+        seeds = [self.seed + number for number in mine]
+        told = replied(generator, [conversations[number] for number in mine], chat=self.chat, ending=ending, seeds=seeds)
+        found = [one for each in told for one in each]
+        return [
+            Said(ending.said(one), [*prompt, *one.tokens], len(prompt), one.finished) for prompt, one in zip(prompts, found, strict=True)
+        ]
 
     def prompts(self, conversations: Sequence[Mapping[str, Any]]) -> list[list[int] | ModelwrightError]:
         """Each {"messages", "tools"?} as tokens, up to where the assistant is to speak; an error for one that can't be rendered."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from modelwright.component import Component
+from modelwright.errors import ModelwrightError
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +63,30 @@ class Generator(Component, ABC):
     def cut(self, reply: str) -> str:
         """A reply without the text that stopped it, and what follows."""
         return reply
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What another model said."""
+
+    text: str  # without what ended it
+    finished: bool  # it came to an end by itself, or to a stop word, and not to the limit of tokens
+
+
+class Remote(Generator):
+    """A generator that asks a model elsewhere, which answers conversations by texts: what it says is not drawn from the model at hand."""
+
+    @abstractmethod
+    def said(self, conversations: Sequence[Mapping[str, Any]], *, seeds: Sequence[int]) -> list[Reply]:
+        """The assistant's next turn in each {"messages", "tools"?}, in their order; `seeds`: a number each, for what they are worth there.
+        ModelwrightError, in one line that says who was asked: it could not be reached, or refused."""
+
+    def generate(
+        self, model: Model, prompts: Sequence[Sequence[int]], *, end: Collection[int], seeds: Sequence[int], stop: Stop | None = None
+    ) -> list[Generated]:
+        """ModelwrightError: it goes on from no tokens."""
+        name = type(self).__name__
+        raise ModelwrightError(f"generator {name} answers conversations, and goes on from no text or tokens; generator=sampling does")
 
 
 class TokenByToken(Generator):

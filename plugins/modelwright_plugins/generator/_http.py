@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -11,7 +12,7 @@ from email.message import Message
 from typing import IO, Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.generator.server import Reply
+from modelwright_plugins.generator import Reply
 
 MOMENTARY = (408, 409, 425, 429, 500, 502, 503, 504)  # what is worth another try
 LONGEST_WAIT, LONGEST_SAID, MOST = 60.0, 200, 1 << 26  # seconds; characters of what a server says; bytes of an answer
@@ -39,6 +40,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class Endpoint:
     def __init__(self, url: str, key: str | None, *, retries: int, wait: float, timeout: float) -> None:
         self.url, self.key, self.retries, self.wait, self.timeout = url, key, retries, wait, timeout
+        self.over = threading.Event()  # nobody waits for it any more
         self.opener = urllib.request.build_opener(_NoRedirect)
 
     def post(self, asked: dict[str, Any]) -> list[Reply]:
@@ -48,10 +50,9 @@ class Endpoint:
             try:
                 return _replies(self._answer(asked))
             except _Again as error:
-                if not left:
+                if not left or self.over.wait(min(LONGEST_WAIT, pause if error.after is None else error.after)):
                     tries = f"{self.retries + 1} tries" if self.retries else "one try"
                     raise ServerError(f"{self.url}: after {tries}: {self._clean(str(error))}") from None
-                time.sleep(min(LONGEST_WAIT, pause if error.after is None else error.after))
                 pause *= 2
         raise AssertionError("unreachable")
 
@@ -63,7 +64,7 @@ class Endpoint:
         until = time.monotonic() + self.timeout
         try:
             with self.opener.open(request, timeout=self.timeout) as answer:
-                return json.loads(_all_of(answer, until, self.timeout))
+                return json.loads(self._all_of(answer, until))
         except urllib.error.HTTPError as error:
             with error:
                 said = f"{error.code} {error.reason}: {_said(error)}"
@@ -80,24 +81,23 @@ class Endpoint:
         except (OSError, http.client.HTTPException) as error:
             raise _Again(f"{type(error).__name__}: {error}") from None
 
+    def _all_of(self, answer: Any, until: float) -> bytes:
+        """A server that sends a byte now and then is late, too."""
+        found = bytearray()
+        while piece := answer.read1(1 << 16):
+            found += piece
+            if len(found) > MOST:
+                raise ServerError(f"{self.url}: an answer is longer than {MOST >> 20} MiB")
+            if time.monotonic() > until:
+                raise TimeoutError(f"{self.timeout} s")
+        if answer.length:
+            raise http.client.IncompleteRead(b"", answer.length)
+        return bytes(found)
+
     def _clean(self, said: str) -> str:
         """One short line; some servers repeat the key that they refuse."""
         line = " ".join(said.split())
         return (line.replace(self.key, "[key]") if self.key else line)[:LONGEST_SAID]
-
-
-def _all_of(answer: Any, until: float, timeout: float) -> bytes:
-    """A server that sends a byte now and then is late, too."""
-    found = bytearray()
-    while piece := answer.read1(1 << 16):
-        found += piece
-        if len(found) > MOST:
-            raise ServerError(f"an answer is longer than {MOST >> 20} MiB")
-        if time.monotonic() > until:
-            raise TimeoutError(f"{timeout} s")
-    if answer.length:
-        raise http.client.IncompleteRead(b"", answer.length)
-    return bytes(found)
 
 
 def _said(error: urllib.error.HTTPError) -> str:
@@ -132,12 +132,8 @@ def _replies(answer: Any) -> list[Reply]:
 
 
 def _reply(choice: Any) -> Reply:
-    chat = "message" in choice
-    text = choice["message"].get("content") if chat else choice["text"]
-    if not isinstance(text, str | None) or (text is None and not chat):
+    text = choice["message"].get("content")  # null: it says nothing, but calls a tool
+    if not isinstance(text, str | None):
         raise ValueError(f"a reply is {text!r}")
-    given = choice.get("logprobs")
-    logprobs = None
-    if given is not None:
-        logprobs = tuple(map(float, (each["logprob"] for each in given["content"]) if chat else given["token_logprobs"]))
-    return Reply(text or "", choice.get("finish_reason") != "length", logprobs)
+    text = (text or "").encode("utf-8", "replace").decode()  # half of a surrogate pair is no text
+    return Reply(text, choice.get("finish_reason") not in ("length", "content_filter"))

@@ -10,25 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from modelwright.component import Component
+from modelwright_plugins.generator import Remote, Reply
 
 SEEDS = 2**31 - 1  # what servers take
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What a server wrote."""
-
-    text: str
-    finished: bool  # it came to an end by itself, or to a stop word, and not to the limit of tokens
-    logprobs: tuple[float, ...] | None  # of each token, nats, where they were asked for and given
-
-
 @dataclass(frozen=True, kw_only=True)
-class Server(Component):
-    """Asks an OpenAI-compatible server for replies, several requests at a time, again where it fails for the moment.
+class Server(Remote):
+    """Replies of an OpenAI-compatible server (vLLM, SGLang, llama.cpp), by its own chat template.
 
-    A key is never part of a config: `api_key_env` names the environment variable that holds it.
+    Several requests are made at a time, and again where one fails for the moment. A key is never part of a config: `api_key_env` names
+    the environment variable that holds it. Whether a server heeds a seed is the server's matter.
     """
 
     url: str  # as far as its version, for example http://localhost:8000/v1
@@ -38,7 +30,6 @@ class Server(Component):
     top_p: float = 1.0  # the nucleus that tokens are drawn from
     max_new_tokens: int = 512  # tokens at most, a reply
     stop: tuple[str, ...] = ()  # texts that end a reply, and are not in it
-    logprobs: bool = False  # ask for each token's log-probability
     concurrency: int = 8  # requests at a time
     retries: int = 5  # times that a request is made again
     wait: float = 1.0  # seconds before the first of them; each next waits twice as long, a minute at most
@@ -67,20 +58,20 @@ class Server(Component):
     def replies(self, conversations: Sequence[Sequence[Mapping[str, str]]], n: int = 1, *, seed: int | Sequence[int]) -> list[list[str]]:
         """n texts for each conversation ({"role": …, "content": …} messages), in their order.
 
-        A conversation's place and `seed` make its seed, or each has its own; whether a server heeds it is the server's matter.
-        ServerError, in one line: it could not be reached, or does not speak the protocol.
+        A conversation's place and `seed` make its seed, or each has its own. ServerError, in one line: it could not be reached, or does not
+        speak the protocol.
         """
-        return [[reply.text for reply in each] for each in self.chat(conversations, n, seed=seed)]
+        found = self._all([{"messages": [dict(message) for message in each]} for each in conversations], n, seed)
+        return [[reply.text for reply in each] for each in found]
 
-    def chat(self, conversations: Sequence[Sequence[Mapping[str, str]]], n: int = 1, *, seed: int | Sequence[int]) -> list[list[Reply]]:
-        """As `replies`, by the server's own chat template, with what else it says of each."""
-        return self._all("chat/completions", [{"messages": [dict(message) for message in each]} for each in conversations], n, seed)
+    def said(self, conversations: Sequence[Mapping[str, Any]], *, seeds: Sequence[int]) -> list[Reply]:
+        asked = []
+        for each in conversations:
+            messages = [{name: value for name, value in message.items() if name != "weight"} for message in each["messages"]]
+            asked.append({"messages": messages, **({"tools": each["tools"]} if each.get("tools") else {})})
+        return [one for (one,) in self._all(asked, 1, seeds)]
 
-    def complete(self, texts: Sequence[str], n: int = 1, *, seed: int | Sequence[int]) -> list[list[Reply]]:
-        """n continuations of each text, without a chat template."""
-        return self._all("completions", [{"prompt": text} for text in texts], n, seed)
-
-    def _all(self, path: str, asked: list[dict[str, Any]], n: int, seed: int | Sequence[int]) -> list[list[Reply]]:
+    def _all(self, asked: list[dict[str, Any]], n: int, seed: int | Sequence[int]) -> list[list[Reply]]:
         from modelwright_plugins.generator._http import Endpoint, ServerError
 
         if n < 1:
@@ -90,7 +81,7 @@ class Server(Component):
             key = os.environ.get(self.api_key_env, "").strip()
             if not key or not key.isascii() or not key.isprintable():
                 raise ServerError(f"{self.url}: the environment variable {self.api_key_env} holds no key (api_key_env names it)")
-        endpoint = Endpoint(f"{self.url.rstrip('/')}/{path}", key, retries=self.retries, wait=self.wait, timeout=self.timeout)
+        endpoint = Endpoint(f"{self.url.rstrip('/')}/chat/completions", key, retries=self.retries, wait=self.wait, timeout=self.timeout)
         common: dict[str, Any] = {
             "model": self.model,
             "temperature": self.temperature,
@@ -99,8 +90,6 @@ class Server(Component):
         }
         if self.stop:
             common["stop"] = list(self.stop)
-        if self.logprobs:
-            common["logprobs"] = True if path.startswith("chat") else 0
         seeds = [(seed * 1_000_003 + number) % SEEDS for number in range(len(asked))] if isinstance(seed, int) else seed
         pool = ThreadPoolExecutor(self.concurrency)
         try:
@@ -112,6 +101,7 @@ class Server(Component):
                 future.result()  # the first error, before all others are waited for
             return [future.result() for future in futures]
         finally:
+            endpoint.over.set()  # what is waiting to ask again does not
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -70,7 +70,8 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
                 line = {"id": document["id"], "group": metadata["group"]}
                 line |= {"source": metadata["source"]} if "source" in metadata else {}
                 line |= {"answer": example["answer"]} if "answer" in example else {}
-                line |= {"prompt": example["prompt"]} if kind == "prompt" else {}  # rewards read the turns
+                if kind == "prompt":  # rewards and servers read the turns
+                    line |= {name: example[name] for name in ("prompt", "tools") if name in example}
                 writer = writers["held_out" if metadata["group"] in held_out else "train"]
                 values = [row[2] for row in rows] if kind == "steps" else None
                 if "text" not in example:

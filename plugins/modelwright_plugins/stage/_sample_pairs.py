@@ -137,7 +137,8 @@ def sampled(stage: SamplePairs, job: Job) -> Mapping[str, float] | None:
         while some := list(islice(found, ROUND)):
             mine = ready(model, some, left)
             model.seed = job.seed + asked * stage.samples  # other random numbers for each
-            drawn = model.said([one.prompt for one in mine for _ in range(stage.samples)])
+            every = [one for one in mine for _ in range(stage.samples)]
+            drawn = model.answered([one.point.given for one in every], [one.prompt for one in every])
             each = [drawn[begin : begin + stage.samples] for begin in range(0, len(drawn), stage.samples)]
             for one, said, worth in zip(mine, each, _scored(scores, mine, each), strict=True):
                 lower = [place for place, value in enumerate(worth[1:]) if worth[0] - value >= stage.margin]

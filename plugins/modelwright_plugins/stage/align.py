@@ -54,6 +54,7 @@ class Align(TrainingStage):
         name = f"aligner.{type(aligner).__name__}"
         if not aligner.samples:
             return []
+        from modelwright_plugins.generator import Remote
         from modelwright_plugins.generator.sampling import Sampling
         from modelwright_plugins.mixture.weights import Proportional
 
@@ -62,9 +63,12 @@ class Align(TrainingStage):
             found.append(f"{name} learns from rewards of its replies, and there is none; such as reward=exact_answer")
         own = Sampling(temperature=1.0, top_p=1.0)
         plain = isinstance(generator, Sampling) and replace(generator, max_new_tokens=own.max_new_tokens, stop=own.stop) == own
-        if aligner.untempered and not plain:
+        if aligner.untempered and isinstance(generator, Remote):
+            other = f"generator {type(generator).__name__} asks a model elsewhere"
+            found.append(f"{name} learns from replies of the weights that are trained, and {other}; generator=policy, or aligner=raft")
+        elif aligner.untempered and not plain:
             found.append(f"{name} learns from replies drawn from the model's own distribution; generator=policy draws from it")
-        elif aligner.samples > 1 and not (isinstance(generator, Sampling) and generator.temperature):
+        elif aligner.samples > 1 and not (isinstance(generator, Sampling | Remote) and getattr(generator, "temperature", True)):
             found.append(f"{name} compares several replies to a prompt, and this generator gives the same each time; generator=sampling")
         if type(parts["mixture"]) is not Proportional:
             found.append(f"mixture {type(parts['mixture']).__name__}: {name} reads every prompt equally often; mixture=proportional")

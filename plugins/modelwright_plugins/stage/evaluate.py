@@ -58,7 +58,11 @@ class Evaluate(Stage):
         return ranks
 
     def problems(self, parts: Parts) -> list[str]:
+        from modelwright_plugins.generator import Remote
+
         found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
+        if self.text and self.prompts and isinstance(parts["generator"], Remote):
+            found.append("evaluate.prompts are beginnings of texts, and a server answers conversations; evaluate.prompts=[]")
         for name, evaluator in parts["evaluator"].items():
             if evaluator.needs and not self.examples:
                 found.append(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts.examples import ExamplesWriter
 from modelwright_plugins.conformance.ranks import joined
 from modelwright_plugins.reward import Asked, Reward, Score
@@ -49,6 +50,7 @@ class Case:
     parts: bool = False
     adapter: Any = None
     lr: float = 3e-3
+    url: str | None = None  # replies are a server's
 
     @property
     def ranks(self) -> int:
@@ -110,6 +112,15 @@ def train(rank: int, cases: list[Case], where: str) -> list[list[dict[str, float
     return [_trained(rank, number, each, folder) if rank < each.ranks else None for number, each in enumerate(cases)]
 
 
+def refused(rank: int, case: Case, where: str) -> str:
+    """What each rank says in the place of a training."""
+    try:
+        train(rank, [case], where)
+    except ModelwrightError as error:
+        return str(error)
+    return ""
+
+
 def groups(cases: list[Case]) -> int:
     return 1 + 2 * len(cases)
 
@@ -138,6 +149,10 @@ def aligned(case: Case, steps: int, folder: Path, number: int = 0) -> dict[str, 
     rewards = {"vowels": Vowels(parts=case.parts), "length": Length(weight=0.5, per_unit=-0.01)}
     parts |= {"tracker": {}, "reward": rewards, "generator": Sampling(max_new_tokens=NEW, temperature=1.0, top_p=1.0)}
     parts |= {"adapter": case.adapter} if case.adapter else {}
+    if case.url:
+        from modelwright_plugins.generator.server import Server
+
+        parts["generator"] = Server(url=case.url, model="m", max_new_tokens=NEW, retries=0, concurrency=3)
     out = folder / f"out{number}"
     out.mkdir(exist_ok=True)
     where = {Examples: "examples", Checkpoint: "base", Tokenizer: "tokenizer"}

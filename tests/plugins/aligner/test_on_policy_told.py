@@ -20,6 +20,7 @@ from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 STAGES = "stages=[curate,train_tokenizer,tokenize,train,prepare,align]"
 WORDS = ["recipe=pretrain/quickstart", "source=arithmetic", STAGES, "align.global_batch=16"]  # a source that walks no folders
+SERVED = ["generator=server", "generator.url=http://localhost:8000/v1", "generator.model=m"]
 RIGHT = ["generator=policy", "reward=[length]"]
 
 
@@ -46,6 +47,11 @@ def test_a_plan_says_prompts_replies_and_rounds() -> None:
         ([*RIGHT, "aligner=ppo", "generator.min_p=0.1"], "generator=policy draws from it"),
         ([*RIGHT, "aligner=ppo", "align.batch_ramp=[8,8,64]"], "align.batch_ramp=[8, 8, 64]: aligner.PPO has rounds of the same size"),
         ([*RIGHT, "aligner=grpo", "mixture=temperature"], "mixture Temperature: aligner.GRPO reads every prompt equally often"),
+        (
+            ["aligner=rloo", "reward=[length]", *SERVED],
+            "RLOO learns from replies of the weights that are trained, and generator Server asks",
+        ),
+        (["aligner=raft", "reward=[length]", *SERVED, "generator.temperature=0"], "this generator gives the same each time"),
         (["aligner=raft", "reward=[length]", "generator=greedy"], "this generator gives the same each time; generator=sampling"),
         ([*RIGHT, "aligner=ppo", "stability=z_score"], "aligner.PPO can't skip prompts whose replies are not drawn yet"),
     ],
@@ -57,6 +63,7 @@ def test_what_is_wrong_is_told(words: list[str], said: str) -> None:
 def test_what_is_right_is_not_told() -> None:
     assert told(*RIGHT, "aligner=ppo", "generator.stop=[x]", "generator.max_new_tokens=7")[0] == []
     assert told("aligner=raft", "reward=[length]", "generator=nucleus")[0] == []  # it learns from the best, however they were drawn
+    assert told("aligner=raft", "reward=[length]", *SERVED)[0] == []
 
 
 def test_prompts_must_be_prompts_with_room_for_a_reply(tmp_path: Path) -> None:

@@ -68,8 +68,7 @@ def test_a_built_in_component_conforms(what: str, needed: dict[str, dict[str, An
     if what.startswith("filter/"):
         needed |= small_filters(tmp_path)
     with warnings.catch_warnings(), judging() as (server, _):
-        if what == "reward/judge":
-            needed[what] = {"server": server}
+        needed |= {"reward/judge": {"server": server}, "generator/server": server}
         warnings.filterwarnings("ignore", ".*was not run: kernel=transformer_engine is not installed")
         assert_conforms(what, **needed.get(what, {}))
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from modelwright.schema import conform, plain
+from modelwright_plugins.generator import Reply
 from modelwright_plugins.generator._http import ServerError
-from modelwright_plugins.generator.server import Reply, Server
+from modelwright_plugins.generator.server import Server
 
 KEY = "sk-very-secret"
 
@@ -66,14 +67,10 @@ class Answering(BaseHTTPRequestHandler):
 
 
 def answer(path: str, asked: dict[str, Any], most: int) -> dict[str, Any]:
+    assert path == "/v1/chat/completions"
     count = min(asked["n"], most)
-    if path == "/v1/chat/completions":
-        texts = [f"{asked['messages'][-1]['content']} {asked['seed'] + i}" for i in range(count)]
-        logprobs = {"content": [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1}]} if asked.get("logprobs") else None
-        return {"choices": [{"message": {"content": t}, "finish_reason": "stop", "logprobs": logprobs} for t in texts]}
-    assert path == "/v1/completions"
-    logprobs = {"token_logprobs": [-0.25]} if "logprobs" in asked else None
-    return {"choices": [{"text": asked["prompt"] + "!", "finish_reason": "length", "logprobs": logprobs}] * count}
+    texts = [f"{asked['messages'][-1]['content']} {asked['seed'] + i}" for i in range(count)]
+    return {"choices": [{"message": {"content": t}, "finish_reason": asked["messages"][0].get("name", "stop")} for t in texts]}
 
 
 def failing(code: int, body: Any = b"", **headers: str) -> Any:
@@ -128,15 +125,38 @@ def test_replies_come_in_order_many_at_a_time(fake):
 
 
 def test_what_is_asked(fake):
-    asking = server(fake, temperature=0.5, top_p=0.9, max_new_tokens=7, stop=("\n",), logprobs=True, url=fake.url + "/")
-    assert asking.chat([said("a")], seed=0) == [[Reply("a 0", True, (-0.5, -1.0))]]
-    assert asking.complete(["b"], 2, seed=0) == [[Reply("b!", False, (-0.25,))] * 2]
-    about = {"model": "small", "temperature": 0.5, "top_p": 0.9, "max_tokens": 7, "stop": ["\n"], "seed": 0}
-    assert [asked for _, asked, _ in fake.asked] == [
-        {**about, "messages": said("a"), "n": 1, "logprobs": True},
-        {**about, "prompt": "b", "n": 2, "logprobs": 0},
+    asking = server(fake, temperature=0.5, top_p=0.9, max_new_tokens=7, stop=("\n",), url=fake.url + "/", concurrency=1)
+    kettle = [{"type": "function", "function": {"name": "kettle"}}]
+    asked = [{"messages": said("a")}, {"messages": [{**said("b")[0], "name": "length", "weight": 0}], "tools": kettle}]
+    assert asking.said(asked, seeds=[0, 2**31]) == [Reply("a 0", True), Reply("b 1", False)]
+    about = {"model": "small", "temperature": 0.5, "top_p": 0.9, "max_tokens": 7, "stop": ["\n"], "n": 1}
+    assert [each for _, each, _ in fake.asked] == [
+        {**about, "seed": 0, "messages": said("a")},
+        {**about, "seed": 1, "messages": [{**said("b")[0], "name": "length"}], "tools": kettle},
     ]
     assert [key for *_, key in fake.asked] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("reason", "content", "wanted"),
+    [
+        ("stop", None, Reply("", True)),  # it calls a tool
+        ("content_filter", "a", Reply("a", False)),
+        (None, "a", Reply("a", True)),
+        ("length", "\ud83d!", Reply("?!", False)),
+    ],
+)
+def test_what_is_understood(fake, reason, content, wanted):
+    fake.faults = [failing(200, {"choices": [{"message": {"content": content}, "finish_reason": reason}]})]
+    assert server(fake).said([{"messages": said("a")}], seeds=[0]) == [wanted]
+
+
+def test_nobody_is_asked_again_once_a_refusal_ended_it(fake):
+    fake.faults = [failing(503, b"", Retry_After="0.3"), failing(400, b"bad")]
+    with pytest.raises(ServerError, match="400"):
+        server(fake, concurrency=2).replies([said("a"), said("b")], seed=0)
+    time.sleep(0.5)
+    assert len(fake.asked) == 2
 
 
 def test_a_server_that_gives_one_at_a_time(fake):
@@ -158,7 +178,7 @@ def test_a_server_that_gives_one_at_a_time(fake):
         failing(200, {"error": "no"}),
         failing(200, {"choices": []}),
         failing(200, {"choices": [{"message": {"content": 5}}]}),
-        failing(200, {"choices": [{"text": None}]}),
+        failing(200, {"choices": [{"text": "b"}]}),
         failing(200, []),
         failing(200, None),
     ],
