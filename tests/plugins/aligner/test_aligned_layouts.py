@@ -8,13 +8,18 @@ from pathlib import Path
 import aligned
 import pytest
 from aligned import Case
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from modelwright_plugins.adapter.lora import LoRA
 from modelwright_plugins.aligner import Aligner
+from modelwright_plugins.aligner.c_rlft import CRLFT
 from modelwright_plugins.aligner.dpo import DPO
 from modelwright_plugins.aligner.kto import KTO
 from modelwright_plugins.aligner.orpo import ORPO
+from modelwright_plugins.aligner.rrhf import RRHF
 from modelwright_plugins.aligner.sft import SFT
+from modelwright_plugins.aligner.simpo import SimPO
 from modelwright_plugins.conformance.ranks import on_ranks
 
 pytestmark = pytest.mark.slow
@@ -46,6 +51,19 @@ def test_layouts(aligner: Aligner, tmp_path: Path) -> None:
         assert len(other) == 4
         for rank in other:
             same(one[0], rank)
+
+
+def test_the_others_on_four_ranks(tmp_path: Path) -> None:
+    aligners: list[tuple[Aligner, str]] = [(ORPO(), "preference"), (SimPO(), "preference"), (RRHF(), "ranking")]
+    aligners.append((CRLFT(better="a", other="b"), "reward"))
+    (tmp_path / "tokenizer").mkdir()
+    Tokenizer(WordLevel({"a": 7, "b": 9, "?": 0}, unk_token="?")).save(str(tmp_path / "tokenizer" / "tokenizer.json"))
+    cases = [Case(aligner, kind, layout, {"steps": 2, "sequence_length": 40}) for aligner, kind in aligners for layout in ({}, LAYOUT)]
+    found = run(cases, tmp_path)
+    for (one,), four in zip(found[::2], found[1::2], strict=True):
+        assert len(four) == 4 and one[0]["grad_norm"] > 0.001
+        for rank in four:
+            same(one, rank)
 
 
 def test_micro_batches_and_packing(tmp_path: Path) -> None:

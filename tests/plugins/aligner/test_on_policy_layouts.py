@@ -58,6 +58,21 @@ def test_layouts(tmp_path: Path) -> None:
     assert found[4][0][2]["beta"] < 0.05  # it is below its target
 
 
+def test_the_others_on_four_ranks(tmp_path: Path) -> None:
+    aligners = [
+        RLOO(samples=3, beta=0.1),
+        RAFT(samples=3),
+        GRPO(samples=3, kind="dapo"),
+        GRPO(samples=3, kind="dr_grpo", importance="sequence"),
+    ]
+    cases = [Case(aligner, layout, {"steps": 2}) for aligner in aligners for layout in LAYOUTS[:2]]
+    found = run(cases, tmp_path)
+    for first in range(0, len(cases), 2):
+        assert replies(tmp_path, first) == replies(tmp_path, first + 1) and found[first][0][0]["grad_norm"] > 0.001
+        for rank in found[first + 1]:
+            same(found[first][0], rank, 2e-5)
+
+
 def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
     """Stopped after the second of a round's three updates. The round is read again, and not drawn with other weights."""
     aligners = [PPO(samples=2, epochs=3, target=1.0, horizon=20), RLOO(samples=3, minibatches=3)]
