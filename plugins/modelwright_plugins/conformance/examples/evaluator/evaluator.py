@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MinimalPairs(Evaluator):
-    """The share of pairs of sentences of which the model finds the right one likelier (BLiMP, Warstadt et al. 2020, arXiv:1912.00582)."""
+    """How often the model finds the right sentence of a pair likelier (BLiMP, Warstadt et al. 2020, arXiv:1912.00582)."""
 
     right: list[str] = field(default_factory=lambda: ["The cats sleep.", "She sees herself.", "Who did you see?"])  # a sentence a pair
     wrong: list[str] = field(default_factory=lambda: ["The cats sleeps.", "She sees himself.", "Who did see you saw?"])  # as many
