@@ -16,6 +16,7 @@ PRESETS = [(kind, name) for kind in REGISTRY.picked for name in presets(kind)]
 REQUIRED = {  # what has no default
     **{f"recipe/curate/{name}": ["source.paths=[tests/plugins/filter/pii_lines.txt]"] for name in ("web", "c4", "gopher", "dialogue")},
     "recipe/curate/code": ["source.paths=[tests/conf]"],
+    "generator/server": ["generator.url=http://localhost:8000/v1", "generator.model=x"],
     "reward/contains": ["reward.contains.words=[x]"],
     "reward/regex": ["reward.regex.pattern=x"],
     "reward/judge": ["reward.judge.server={url: 'http://localhost:8000/v1', model: x}"],

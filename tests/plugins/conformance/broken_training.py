@@ -19,7 +19,7 @@ from modelwright_plugins.conformance.examples.aligner.aligner import SLiC
 from modelwright_plugins.conformance.examples.generator.generator import Epsilon
 from modelwright_plugins.conformance.examples.stage.stage import CountWords, WordCounts
 from modelwright_plugins.conformance.examples.tracker.tracker import Table
-from modelwright_plugins.generator import Generated
+from modelwright_plugins.generator import Generated, Remote, Reply
 from modelwright_plugins.kernel.local import Torch
 from modelwright_plugins.objective.causal_lm import CausalLM
 from modelwright_plugins.optimizer.adam import AdamW
@@ -613,6 +613,29 @@ class Needy(Drawn):
     def changed(self, found: Any) -> Any:
         assert found
         return found
+
+
+class Parrot(Remote):
+    def said(self, conversations: Any, *, seeds: Any) -> Any:
+        return [Reply(each["messages"][-1]["content"], True) for each in conversations]
+
+
+@breaks("generator", "3 conversations got 2")
+class HardOfHearing(Parrot):
+    def said(self, conversations: Any, *, seeds: Any) -> Any:
+        return super().said(conversations[:2], seeds=seeds)
+
+
+@breaks("generator", "one is '?'")
+class Bare(Parrot):
+    def said(self, conversations: Any, *, seeds: Any) -> Any:
+        return [each.text for each in super().said(conversations, seeds=seeds)]
+
+
+@breaks("generator", "it went on from them")
+class Babbling(Parrot):
+    def generate(self, model: Any, prompts: Any, **how: Any) -> Any:
+        return []
 
 
 # ---- stages
