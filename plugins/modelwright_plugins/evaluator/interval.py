@@ -74,10 +74,10 @@ def proportion(name: str, hits: Sequence[Any], *, better: Literal["higher", "low
 
     With groups, of as many as they are worth: fewer by the variance of groups' sums over that of as many that have nothing to do with
     each other (Kish 1965, the design effect), and where all are alike as many as there are groups."""
-    return share(name, [bool(hit) for hit in hits], better=better)
+    return share(name, [bool(hit) for hit in hits], better=better, groups=groups)
 
 
-def share(name: str, values: Sequence[float], *, better: Literal["higher", "lower"] = "higher") -> Score:
+def share(name: str, values: Sequence[float], *, better: Literal["higher", "lower"] = "higher", groups: Groups = None) -> Score:
     """The mean of numbers from 0 to 1, ties of 0.5 among them, with Wilson's interval of as many hits: never of no width, and too wide
     rather than too narrow, as nothing between 0 and 1 of this mean varies more than hits and misses."""
     count = len(values)
@@ -85,7 +85,21 @@ def share(name: str, values: Sequence[float], *, better: Literal["higher", "lowe
         raise ValueError(f"{name}: there is nothing to measure it on")
     if not all(0 <= value <= 1 for value in values):
         raise ValueError(f"{name}: a share is of numbers from 0 to 1")
-    found, z = math.fsum(values) / count, Z * Z / count
+    found = math.fsum(values) / count
+    worth = count if groups is None else _worth(values, found, groups)
+    z = Z * Z / worth
     middle = (found + z / 2) / (1 + z)
-    half = Z * math.sqrt(found * (1 - found) / count + z / (4 * count)) / (1 + z)
+    half = Z * math.sqrt(found * (1 - found) / worth + z / (4 * worth)) / (1 + z)
     return Score(name, found, max(0.0, min(middle - half, found)), min(1.0, max(middle + half, found)), count, better)
+
+
+def _worth(values: Sequence[float], mean: float, groups: Sequence[Hashable]) -> float:
+    """How many independent ones would be as sure."""
+    apart = dict[Hashable, float]()
+    for group, value in zip(groups, values, strict=True):
+        apart[group] = apart.get(group, 0.0) + value - mean
+    count = len(apart)
+    if mean in (0, 1) or count == 1:
+        return count
+    effect = sum(each * each for each in apart.values()) * count / (count - 1) / (len(values) * mean * (1 - mean))
+    return len(values) / max(1.0, effect)

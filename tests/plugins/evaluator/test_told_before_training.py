@@ -17,12 +17,15 @@ from modelwright_plugins.evaluator import Evaluator
 from modelwright_plugins.evaluator._sgd_judged import turns
 from modelwright_plugins.evaluator.multiple_choice import MultipleChoice
 from modelwright_plugins.evaluator.sgd_dialogues import SGDDialogues
+from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.kernel.local import Torch
 from modelwright_plugins.stage.evaluate import Evaluate
 
 
 def told(evaluator: Evaluator) -> list[str]:
-    return Evaluate(examples=True).problems({"kernel": Torch(), "attention": Native(), "evaluator": {"it": evaluator}})
+    return Evaluate(examples=True).problems(
+        {"kernel": Torch(), "attention": Native(), "generator": Sampling(), "evaluator": {"it": evaluator}}
+    )
 
 
 def test_a_file_that_is_missing_or_malformed(tmp_path: Path) -> None:
