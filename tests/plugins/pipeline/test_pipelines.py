@@ -162,7 +162,7 @@ def test_a_pipeline_killed_while_it_is_frozen_can_be_begun_again(home):
 
 def test_ctrl_c_and_a_failure_say_how_to_go_on(home):
     file = "out/second/logs/paint.rank0.log"
-    code, said, errors = home.end_when(file, signal.SIGINT, *RUN, "second.paint.die=1:kill", "second.paint.workers=2")
+    code, said, errors = home.end_when(file, signal.SIGINT, *RUN, "second.paint.die=5:raise", "second.paint.workers=2")
     assert (code, errors) == (130, "modelwright: stopped\n") and "resume out   goes on from the last checkpoint" in said
     code, said, errors = home.modelwright("run", "recipe=./three.yaml", "run.dir=bad", "second.draw.fail=no", "sketch.draw.fail=full")
     assert code == 1 and "resume bad   goes on from here, when what stopped it is mended" in said and "full" in errors
