@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 from numpy.typing import NDArray
 
 from modelwright_plugins.engine import context
+from modelwright_plugins.engine.evaluating import evaluating
 from modelwright_plugins.engine.example_batches import MISMATCHED, ExampleBatches
 from modelwright_plugins.engine.loop import placed, split
 from modelwright_plugins.progress import progress
@@ -33,7 +34,7 @@ def summed(chunks: list[Any], micro_batches: list[Inputs]) -> list[torch.Tensor]
 
         return chunk(**{name: value for name, value in inputs.items() if not name.startswith("loss_")}), read
 
-    with torch.no_grad(), _without_dropout(chunks):
+    with evaluating(chunks):
         found: list[torch.Tensor] = get_forward_backward_func()(
             forward_step_func=forward,
             data_iterator=[iter(micro_batches) for _ in chunks],
@@ -45,17 +46,6 @@ def summed(chunks: list[Any], micro_batches: list[Inputs]) -> list[torch.Tensor]
             collect_non_loss_data=True,
         )
     return found
-
-
-@contextmanager
-def _without_dropout(chunks: list[Any]) -> Iterator[None]:
-    for chunk in chunks:
-        chunk.eval()
-    try:
-        yield
-    finally:
-        for chunk in chunks:
-            chunk.train()
 
 
 class Divergence:

@@ -96,8 +96,12 @@ class Trainer:
 
     def read(self, position: Position) -> int:
         """Tokens trained on."""
-        skipped = [(each["first"], each["first"] + each["sequences"]) for each in position.skipped]
-        return self.batches.tokens(position.drawn) - sum(self.batches.tokens(end) - self.batches.tokens(begin) for begin, end in skipped)
+        found, covered = self.batches.tokens(position.drawn), 0
+        for begin, end in sorted((each["first"], each["first"] + each["sequences"]) for each in position.skipped):
+            if end > covered:  # a range that was gone back over twice is within the second one
+                found -= self.batches.tokens(end) - self.batches.tokens(max(begin, covered))
+                covered = end
+        return found
 
     def _seed(self, step: int) -> None:
         """Dropout depends on the step and this rank's place alone, so resuming is exact; ranks with other tokens have other places."""

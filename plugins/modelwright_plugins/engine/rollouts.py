@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +21,6 @@ from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine.example_batches import ExampleBatches
 from modelwright_plugins.objective.loss import Loss
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    pass
 
 Inputs = dict[str, Any]
 

@@ -16,6 +16,7 @@ from megatron.core.distributed import DistributedDataParallel
 from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 
 from modelwright_plugins.engine import context as sequence
+from modelwright_plugins.engine.evaluating import evaluating
 from modelwright_plugins.engine.fully_sharded import FullySharded
 from modelwright_plugins.engine.kv_cache import KeyValues, Places, cacheable
 
@@ -24,15 +25,8 @@ from modelwright_plugins.engine.kv_cache import KeyValues, Places, cacheable
 def asked(chunks: Sequence[Any]) -> Iterator[list[Any]]:
     """The modules of this rank without what training wraps them in, ready to be asked; afterwards they are as they were."""
     modules = [chunk.module if isinstance(chunk, DistributedDataParallel | FullySharded) else chunk for chunk in chunks]
-    trained = [(module, module.training) for chunk in chunks for module in chunk.modules()]
-    for module in modules:
-        module.eval()
-    try:
-        with torch.no_grad(), sequence.alone():
-            yield modules
-    finally:
-        for module, training in trained:
-            module.training = training
+    with evaluating(chunks), sequence.alone():
+        yield modules
 
 
 class Stepping:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from megatron.core import parallel_state
 from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 
 from modelwright_plugins.engine import context, heads
+from modelwright_plugins.engine.evaluating import evaluating
 
 Inputs = dict[str, Any]
 Read = Callable[[torch.Tensor, torch.Tensor | None, Inputs], torch.Tensor]
@@ -40,7 +40,7 @@ def of_tokens(chunks: list[Any], micro_batches: list[Inputs], read: Read = logps
         return out, lambda nats, **_: read(nats, values, inputs)
 
     size, part = micro_batches[0]["input_ids"].shape
-    with torch.no_grad(), evaluating(chunks):
+    with evaluating(chunks):
         answers: list[torch.Tensor] = get_forward_backward_func()(
             forward_step_func=forward,
             data_iterator=[iter(micro_batches) for _ in chunks],
@@ -59,16 +59,3 @@ def of_tokens(chunks: list[Any], micro_batches: list[Inputs], read: Read = logps
             dist.all_reduce(found, group=parallel_state.get_context_parallel_group())
     dist.broadcast(found, parallel_state.get_pipeline_model_parallel_last_rank(), parallel_state.get_pipeline_model_parallel_group())
     return found.cpu()
-
-
-@contextmanager
-def evaluating(chunks: list[Any]) -> Iterator[None]:
-    """Without dropout; afterwards each module is as it was."""
-    before = [chunk.training for chunk in chunks]
-    for chunk in chunks:
-        chunk.eval()
-    try:
-        yield
-    finally:
-        for chunk, training in zip(chunks, before, strict=True):
-            chunk.train(training)

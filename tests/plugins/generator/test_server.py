@@ -51,11 +51,9 @@ class Answering(BaseHTTPRequestHandler):
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         time.sleep(self.server.pause)
-        try:
-            fault(self) if fault else self.send(200, answer(self.path, asked, self.server.most_choices))
-        finally:
-            with self.server.lock:
-                self.server.at_once -= 1
+        with self.server.lock:  # before it answers: who reads the answer may ask the next at once
+            self.server.at_once -= 1
+        fault(self) if fault else self.send(200, answer(self.path, asked, self.server.most_choices))
 
     def send(self, code: int, body: Any, **headers: str) -> None:
         text = body if isinstance(body, bytes) else json.dumps(body).encode()

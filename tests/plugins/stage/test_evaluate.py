@@ -316,7 +316,7 @@ def test_without_text_no_shards_are_taken() -> None:
 
 
 def test_an_evaluator_that_wants_examples_is_told_before_the_run() -> None:
-    parts = {"kernel": Torch(), "attention": Native(), "evaluator": {"preferences": Preferences()}}
+    parts = {"kernel": Torch(), "attention": Native(), "generator": Sampling(), "evaluator": {"preferences": Preferences()}}
     assert Evaluate(examples=True).problems(parts) == []
     (line,) = Evaluate().problems(parts)
     assert line == "evaluator preferences wants held-out examples (preference): evaluate.examples=true gives them"
