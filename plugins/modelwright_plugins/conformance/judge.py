@@ -36,6 +36,10 @@ class Chances:
         nats = torch.nn.functional.cross_entropy(self.table[tokens[:, :-1]].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
         return nats.view(len(tokens), -1)
 
+    def token_scores(self, tokens: torch.Tensor, *, apart: bool = True) -> torch.Tensor:
+        likeliest = self.table[tokens[:, :-1]].argmax(-1) == tokens[:, 1:]
+        return torch.stack([self.token_losses(tokens, apart=apart), likeliest.float()])
+
     def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
         self.seen = [list(prompt) for prompt in prompts]
         return self.table[[text[-1] for text in self.seen]]

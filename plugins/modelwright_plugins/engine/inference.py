@@ -80,6 +80,19 @@ class TrainedModel:
         tokens = tokens.to(self.device)
         return self._ask(tokens[:, :-1], lambda losses: losses.float(), tuple(tokens[:, 1:].shape), apart, labels=tokens[:, 1:])
 
+    def token_scores(self, tokens: torch.Tensor, *, apart: bool = True) -> torch.Tensor:
+        """Of each token but the first, FP32 [2, batch, length]: its loss, as `token_losses`; and 1 where it is the likeliest token there, 0
+        where another is. The whole logits come to each tensor rank for it."""
+        tokens = tokens.to(self.device)
+        wanted = tokens[:, 1:]
+
+        def read(logits: torch.Tensor) -> torch.Tensor:
+            logits = logits.float()
+            nats = logits.logsumexp(-1) - logits.gather(-1, wanted[..., None])[..., 0]
+            return torch.stack([nats, (logits.argmax(-1) == wanted).float()])
+
+        return self._ask(tokens[:, :-1], read, (2, *wanted.shape), apart)
+
     def next_logits(self, tokens: torch.Tensor, at: torch.Tensor | None = None) -> torch.Tensor:
         """Logits of the token after position `at` of each row (int64 [batch]; None: the last): int64 [batch, length] -> FP32
         [batch, vocab_size]. What stands after `at` has no influence. A row is one text, whatever tokens it has."""

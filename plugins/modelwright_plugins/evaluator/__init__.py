@@ -40,6 +40,9 @@ class Evaluator(Component, ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     """Kinds of examples, any of which it wants held out, as `Model.examples` (stage `evaluate` with `evaluate.examples=true`)."""
 
+    reads_shards: ClassVar[bool] = False
+    """It wants the token shards that the model was pretrained on, as `Model.shards` (stage `evaluate` with `evaluate.text=true`)."""
+
     def problems(self) -> list[str]:
         """Why it can't judge any model, one line each, before anything is trained: a file that is missing, say."""
         return []

@@ -48,15 +48,17 @@ class Model:
         *,
         template: str | None = None,
         examples: StoredExamples | None = None,
+        shards: Path | None = None,
         seed: int = 0,
         batch: int = 4,
     ) -> None:
         """`tokenizer`: its folder. `template`: the Jinja of conversations; None: the examples', or else the tokenizer's own. `examples`:
-        held out. `batch`: rows that are asked at a time."""
+        held out. `shards`: the folder of the token shards that it was pretrained on. `batch`: rows that are asked at a time."""
         from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
         from modelwright_plugins.tokenizer.find_template import find_template
 
         self.trained, self.generator, self.examples, self.seed, self.batch = trained, generator, examples, seed, batch
+        self.shards = shards
         if template is None:
             template = examples.about["template"] if examples is not None else find_template(None, tokenizer)
         self.chat = ChatEncoder(tokenizer, template)
@@ -146,6 +148,14 @@ class Model:
     def nats(self, rows: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
         """Of each row of tokens, minus the log-probability of each but the first after those before it: [its tokens - 1]. A row is one
         text, whatever tokens it has. ModelwrightError: one is longer than the model's sequence and a token."""
+        return self._asked(rows, self.trained.token_losses)
+
+    def scores(self, rows: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+        """The same beside whether each token is the likeliest of all there, 1 or 0: [2, its tokens - 1]."""
+        return self._asked(rows, self.trained.token_scores)
+
+    def _asked(self, rows: Sequence[Sequence[int]], ask: Any) -> list[NDArray[np.float64]]:
+        """What `ask` says of each row's tokens but the first, [..., its tokens - 1]."""
         import numpy as np
         import torch
 
@@ -158,7 +168,7 @@ class Model:
             tokens = torch.full((len(mine), len(rows[mine[0]])), self.end, dtype=torch.int64)
             for place, row in enumerate(mine):
                 tokens[place, : len(rows[row])] = torch.as_tensor(np.asarray(rows[row], np.int64))
-            nats = self.trained.token_losses(tokens, apart=False).double().cpu().numpy()
+            told = ask(tokens, apart=False).double().cpu().numpy()
             for place, row in enumerate(mine):
-                found[row] = nats[place, : len(rows[row]) - 1]
+                found[row] = told[..., place, : len(rows[row]) - 1]
         return [each for each in found if each is not None]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 class TokenLosses(Protocol):
     def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Nats [batch, length] of each token but the first: int64 `tokens` [batch, length + 1]."""
+        """Nats [batch, length] of each token but the first, or several such numbers [numbers, batch, length]: int64 `tokens` [batch,
+        length + 1]."""
 
 
 def windows(count: int, length: int, stride: int) -> Iterator[tuple[int, int]]:
@@ -32,20 +33,22 @@ def windows(count: int, length: int, stride: int) -> Iterator[tuple[int, int]]:
 def stream_losses(
     losses: TokenLosses, stream: NDArray[np.integer[Any]], *, length: int, stride: int, batch: int, bar: Any
 ) -> NDArray[np.float64]:
-    """Nats of each token of `stream` but the first. Each is predicted once, from at least `length - stride` tokens before
+    """Nats of each token of `stream` but the first [tokens], or the numbers [numbers, tokens] that `losses` gives. Each is predicted once, from at least `length - stride` tokens before
     it (at the beginning of the stream, from all there are). `bar` counts tokens."""
     import numpy as np
     import torch
 
     count = len(stream) - 1
-    found = np.empty(count)
+    found = np.empty(0)
     length = min(length, count)
     every = list(windows(count, length, stride))
     for at in range(0, len(every), batch):
         rows = every[at : at + batch]
         tokens = torch.from_numpy(np.stack([stream[first : first + length + 1] for first, _ in rows]).astype(np.int64))
         nats = losses(tokens).double().cpu().numpy()
-        for (first, new), row in zip(rows, nats, strict=True):
-            found[new - 1 : first + length] = row[new - 1 - first :]
+        if not at:
+            found = np.empty((*nats.shape[:-2], count))
+        for row, (first, new) in enumerate(rows):
+            found[..., new - 1 : first + length] = nats[..., row, new - 1 - first :]
         bar.update(sum(first + length + 1 - new for first, new in rows))
     return found

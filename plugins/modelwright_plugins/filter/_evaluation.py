@@ -40,10 +40,16 @@ def words(text: str) -> list[str]:
 
 def examples(file: Path, keys: tuple[str, ...]) -> Iterator[list[str]]:
     """The texts of each example. ValueError: a line is not JSON, or the file not UTF-8."""
+    return (texts for _, texts in numbered(file, keys))
+
+
+def numbered(file: Path, keys: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+    """The same, each with its line in the file, from 1; in a text file with its paragraph."""
     with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
         try:
             if ".jsonl" not in file.name:
-                yield from ([passage] for passage in re.split(r"\n[ \t]*\n", lines.read()) if passage.strip())
+                passages = (passage for passage in re.split(r"\n[ \t]*\n", lines.read()) if passage.strip())
+                yield from ((number, [passage]) for number, passage in enumerate(passages, 1))
                 return
             for number, line in enumerate(lines, 1):
                 if line.strip():
@@ -51,7 +57,7 @@ def examples(file: Path, keys: tuple[str, ...]) -> Iterator[list[str]]:
                         record = json.loads(line)
                     except json.JSONDecodeError as error:
                         raise ValueError(f"{file} line {number} is not JSON: {error}") from error
-                    yield list(_strings([record.get(key) for key in keys] if keys and isinstance(record, dict) else record))
+                    yield number, list(_strings([record.get(key) for key in keys] if keys and isinstance(record, dict) else record))
         except UnicodeDecodeError as error:
             raise ValueError(f"{file} is not UTF-8: {error}") from error
         except gzip.BadGzipFile as error:

@@ -40,19 +40,22 @@ class HeldOutText:
         self.stream = np.concatenate([np.array([self.end], self.held.tokens.dtype), self.held.tokens])
         with progress("evaluating", len(self.held.tokens), "tok") if model.rank == 0 else _Silent() as bar:
             how: dict[str, Any] = {"length": self.length, "stride": self.stride, "batch": stage.batch, "bar": bar}
-            self.nats = stream_losses(model.token_losses, self.stream, **how)
+            self.nats, self.hits = stream_losses(model.token_scores, self.stream, **how)
         # a model that was trained further still saw what pretraining showed it
         earlier = Pretrained.read(job.take(Checkpoint).path)
         self.further = earlier is not None
         self.seen, self.trained = (earlier.seen, earlier.tokens) if earlier else (model.seen, tokens_trained(job.take(Metrics)))
 
     def scores(self) -> list[Score]:
-        """Bits per byte and perplexity; their intervals are of drawing the documents again."""
+        """Bits per byte, perplexity, and the share of tokens that the model finds likeliest where they stand; their intervals are of
+        drawing the documents again."""
         begins = np.concatenate([[0], np.cumsum(self.held.lengths)[:-1]])
-        table = np.stack([np.add.reduceat(self.nats, begins), self.held.bytes, self.held.lengths], 1)
+        nats, hits = (np.add.reduceat(each, begins) for each in (self.nats, self.hits))
+        table = np.stack([nats, self.held.bytes, self.held.lengths, hits], 1)
         return [
             bootstrap("bits_per_byte", table, lambda sums: sums[0] / math.log(2) / sums[1] if sums[1] else math.nan, better="lower"),
             bootstrap("perplexity", table, lambda sums: math.exp(sums[0] / sums[2]), better="lower"),
+            bootstrap("token_accuracy", table, lambda sums: sums[3] / sums[2]),
         ]
 
     def judged(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer
+from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer, TokenShards
 from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine import inference
 from modelwright_plugins.engine.card import ModelCard
@@ -53,7 +53,9 @@ def _model(stage: Evaluate, job: Job, trained: inference.TrainedModel) -> Model:
         examples.check_tokenizer(job.take(Tokenizer).path)
     template = template_of(job.take(Checkpoint).path)
     tokenizer, generator = job.take(Tokenizer).path, job.parts["generator"]
-    return Model(trained, tokenizer, generator, template=template, examples=examples, seed=job.seed, batch=stage.batch)
+    shards = job.take(TokenShards).path if stage.text else None
+    how: dict[str, Any] = {"template": template, "examples": examples, "shards": shards, "seed": job.seed, "batch": stage.batch}
+    return Model(trained, tokenizer, generator, **how)
 
 
 def scored(name: str, evaluator: Evaluator, model: Model, job: Job) -> Sequence[Score]:

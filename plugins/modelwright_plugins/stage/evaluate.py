@@ -68,6 +68,8 @@ class Evaluate(Stage):
                 found.append(
                     f"evaluator {name} wants held-out examples ({' or '.join(evaluator.needs)}): evaluate.examples=true gives them"
                 )
+            if evaluator.reads_shards and not self.text:
+                found.append(f"evaluator {name} reads the token shards that the model was pretrained on: evaluate.text=true gives them")
             found += [f"evaluator {name}: {line}" for line in evaluator.problems()]
         return found
 

@@ -39,9 +39,12 @@ def ask(rank: int, checkpoint: str, layouts: list[dict[str, Any]], precisions: l
         with open_model(Checkpoint(Path(checkpoint)), parallel=layout, **how, seed=0) as model:
             text = tokens[:, :-1]
             at = torch.tensor([2, 30, 7])
+            likeliest = torch.cat([text, model.next_logits(text).argmax(-1)[:, None]], 1)
             found.append(
                 {
                     "losses": model.token_losses(tokens),
+                    "scores": model.token_scores(tokens),
+                    "greedy": model.token_scores(likeliest)[1, :, -1],
                     "last": model.next_logits(text),
                     "at": model.next_logits(text, at),
                     "alone": torch.cat([model.next_logits(text[i : i + 1, : at[i] + 1]) for i in range(BATCH)]),
@@ -71,6 +74,9 @@ def test_one_rank_answers(tmp_path: Path) -> None:
     assert found["told"] == (32, VOCAB, 0, 0)
     assert found["losses"].shape == (BATCH, LENGTH) and found["losses"].dtype == torch.float32
     assert found["last"].shape == (BATCH, VOCAB)
+    nats, likeliest = found["scores"]
+    assert (nats - found["losses"]).abs().max() < 1e-5
+    assert found["greedy"].tolist() == [1.0] * BATCH and likeliest.mean() < 0.5  # drawn at random, they seldom are
     assert (found["at"] - found["alone"]).abs().max() < 1e-5  # what comes after has no influence
     assert (half["losses"] - found["losses"]).abs().max() < 0.1  # the FP32 checkpoint, asked in bfloat16
     assert 2 < found["losses"].mean() < 8
@@ -84,7 +90,7 @@ def test_every_layout_gives_the_same_answers(tmp_path: Path) -> None:
         for rank in range(count(layout)):
             found = ranks[rank][number]
             assert found["told"][3] == rank
-            for what in ("losses", "last", "at", "alone"):
+            for what in ("losses", "scores", "greedy", "last", "at", "alone"):
                 assert (found[what] - one[what]).abs().max() < 1e-5, (layout, rank, what)
 
 

@@ -66,6 +66,10 @@ def test_nats_are_the_models_own_whatever_stands_beside_a_row(tmp_path: Path) ->
     for row, nats in zip(rows, asked.nats(rows), strict=True):
         logs = asked.trained.table.double().log_softmax(-1)  # type: ignore[attr-defined]
         assert nats == pytest.approx([-logs[one, two].item() for one, two in itertools.pairwise(row)], rel=1e-5)
+    for row, (nats, likeliest) in zip(rows, asked.scores(rows), strict=True):
+        table = asked.trained.table  # type: ignore[attr-defined]
+        assert nats == pytest.approx(asked.nats([row])[0], rel=1e-5)
+        assert likeliest.tolist() == [float(table[one].argmax() == two) for one, two in itertools.pairwise(row)]
     with pytest.raises(ModelwrightError, match="a text of 4,098 tokens; the model sees 4,096"):
         asked.nats([[1] * 4098])
 

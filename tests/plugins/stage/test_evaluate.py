@@ -69,6 +69,10 @@ class Trigram:
         rows = [-self.fitted.log2_probabilities(row.numpy(), 3, start=1) * math.log(2) for row in tokens]
         return torch.tensor(np.stack(rows), dtype=torch.float32)
 
+    def token_scores(self, tokens: torch.Tensor) -> torch.Tensor:
+        nats = self.token_losses(tokens)
+        return torch.stack([nats, ((tokens[:, :-1] + tokens[:, 1:]) % 3 == 0).float()])  # any that tells which token it is of
+
     def start(self, prompts: list[list[int]]) -> torch.Tensor:
         self.texts = [list(prompt) for prompt in prompts]
         rows = [[self.fitted.log2_probabilities(np.array([*text, word]), 3)[-1] for word in range(VOCAB)] for text in self.texts]
@@ -218,7 +222,9 @@ def test_a_model_that_was_trained_further_saw_what_its_pretraining_showed_it(job
 
 def test_each_score_has_the_interval_of_drawing_documents_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     found = evaluated(job, Trigram(NGrams([np.concatenate(documents(60, 1))], 3, VOCAB)), monkeypatch)
-    bits, perplexity = found["scores"]
+    bits, perplexity, accuracy = found["scores"]
+    whole = np.concatenate([[0], *documents(4, 2)]).astype(int)
+    assert (accuracy["name"], accuracy["value"]) == ("token_accuracy", pytest.approx(((whole[:-1] + whole[1:]) % 3 == 0).mean()))
     assert (bits["value"], perplexity["value"]) == pytest.approx((found["model"]["bits_per_byte"], found["model"]["perplexity"]))
     held, stream = documents(4, 2), np.concatenate([[0], *documents(4, 2)])
     nats = -NGrams([np.concatenate(documents(60, 1))], 3, VOCAB).log2_probabilities(stream, 3, start=1)
