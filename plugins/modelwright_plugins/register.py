@@ -56,6 +56,7 @@ def modelwright_register(registry: Registry) -> None:
     kind("generator", "Generator", default="sampling")
     kind("evaluator", "Evaluator", many=True)
     kind("reward", "Reward", many=True)
+    kind("quantizer", "Quantizer", default="none")
 
     def add(kind: str, module: str, **components: str) -> None:
         for name, attribute in components.items():
@@ -176,8 +177,13 @@ def modelwright_register(registry: Registry) -> None:
     add("evaluator", "reply", reply="Reply")
     add("evaluator", "preferences", preferences="Preferences")
     add("evaluator", "multiple_choice", multiple_choice="MultipleChoice")
+    add("evaluator", "lm_eval", lm_eval="LMEval")
+    add("evaluator", "contamination", contamination="Contamination")
+    add("evaluator", "classification", classification="Classification")
     add("evaluator", "order_dialogues", order_dialogues="OrderDialogues")
     add("evaluator", "sgd_dialogues", sgd_dialogues="SGDDialogues")
+    add("quantizer", "none", none="Unquantized")
+    add("quantizer", "absmax", absmax="Absmax")
     add("stage", "curate", curate="Curate")
     add("stage", "train_tokenizer", train_tokenizer="TrainTokenizer")
     add("stage", "tokenize", tokenize="Tokenize")
@@ -187,6 +193,7 @@ def modelwright_register(registry: Registry) -> None:
     add("stage", "train", train="Train")
     add("stage", "align", align="Align")
     add("stage", "merge", merge="Merge")
+    add("stage", "quantize", quantize="Quantize")
     add("stage", "export_adapter", export_adapter="ExportAdapter")
     add("stage", "evaluate", evaluate="Evaluate")
     add("stage", "report", report="WriteReport")
@@ -225,5 +232,6 @@ def modelwright_register(registry: Registry) -> None:
     add("conformance", "generator", generator="Generators")
     add("conformance", "reward", reward="Rewards")
     add("conformance", "evaluator", evaluator="Evaluators")
+    add("conformance", "quantizer", quantizer="Quantizers")
     add("conformance", "stage", stage="Stages")
     add("conformance", "command", command="Commands")

@@ -18,7 +18,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.registry import Registry
 from modelwright.schema import conform
 from modelwright_plugins.adapter import Adapter
-from modelwright_plugins.engine import checkpoint, heads
+from modelwright_plugins.engine import checkpoint, heads, quantized_files
 from modelwright_plugins.engine.card import Head, ModelCard
 from modelwright_plugins.engine.checkpoint_files import FILES
 from modelwright_plugins.engine.safe_load import SafeReader
@@ -74,6 +74,7 @@ def load(folder: Path, chunks: list[MegatronModule], registry: Registry, head: H
         raise ModelwrightError(f"{folder} holds no whole checkpoint")
     if (card := AdapterCard.read(folder, registry)) is None:
         heads.attach(chunks, head)
+        quantized_files.load(folder, chunks, registry)
         return checkpoint.load(folder, step, chunks, None), None
     try:
         same = identity(card.base, card.step) == card.weights
@@ -97,7 +98,8 @@ def load_base(folder: Path, step: int, chunks: list[MegatronModule], registry: R
 
 
 def refuse_adapter(folder: Path) -> None:
-    """ModelwrightError if the checkpoint holds an adapter where weights to train further are wanted."""
+    """ModelwrightError if the checkpoint holds an adapter, or quantized layers, where weights to train further are wanted."""
+    quantized_files.refuse_quantized(folder)
     if (folder / FILE).is_file():
         raise ModelwrightError(f"{folder} holds an adapter; to train further on it, merge it into its model first (the stage merge)")
 

@@ -1,0 +1,1 @@
+"""A small quantizer to begin with."""

@@ -1,0 +1,91 @@
+"""A trained model made into a quantized one, on all ranks."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from modelwright.component import Job
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.artifacts import Checkpoint, Examples, TokenShards
+from modelwright_plugins.artifacts.examples import StoredExamples
+from modelwright_plugins.engine import adapted, calibration, checkpoint, model, pretrained, quantized_files
+from modelwright_plugins.engine import quantized as engine
+from modelwright_plugins.engine.blend import opened
+from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.inference import TrainedModel
+from modelwright_plugins.engine.start import started
+from modelwright_plugins.engine.texts import stored_tokens
+from modelwright_plugins.engine.trainer import how
+from modelwright_plugins.evaluator.likelihood import without_likelihood
+from modelwright_plugins.progress import progress
+
+if TYPE_CHECKING:
+    from modelwright_plugins.artifacts.examples import Part
+    from modelwright_plugins.stage.quantize import Quantize
+
+
+def quantized(stage: Quantize, job: Job) -> dict[str, Any]:
+    """Write the quantized checkpoint. The stage's headline numbers."""
+    source, out, registry = job.take(Checkpoint).path, job.make(Checkpoint).path, job.hooks.registry
+    card, quantizer = ModelCard.read(source / "model.json", registry), job.parts["quantizer"]
+    quantized_files.refuse_again(source)
+    with started(job.parts["parallel"], seed=job.seed) as device:
+        chunks = model.build(card.architecture, **how(job.parts), vocab_size=card.vocab_size, sequence_length=card.sequence_length)
+        told, adapter = adapted.load(source, chunks, registry, card.head)
+        if adapter is not None:
+            adapter.merge(chunks)
+        trained = TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device, told)
+        if quantizer.calibrates:
+            if why := without_likelihood(card.architecture, card.head):
+                raise ModelwrightError(f"a quantizer that calibrates asks a model for the next token: {why}")
+            rows = training_rows(stage, job, card)
+            layers = len({site.name.split(".linear_")[0] for site in engine.sites(chunks)})
+            with progress("quantizing", layers, "block") as bar:
+                kept = calibration.quantize(trained, quantizer, rows, batch=stage.batch, done=lambda: bar.update(1))
+        else:
+            kept = engine.quantize(chunks, quantizer)
+        if dist.get_rank() == 0:
+            card.write(out / "model.json", registry)
+            bring(source, card, out)
+        quantized_files.write(out, kept, quantizer, registry)
+        checkpoint.save(out, told["updates"], chunks, None, keep_last=1, progress=told)
+    return {}
+
+
+def bring(source: Path, card: ModelCard, out: Path) -> None:
+    """What stands beside a checkpoint's weights. A plain one's own progress says what it saw in training, and is kept."""
+    if (source / adapted.FILE).is_file():
+        pretrained.carry_on(source, card, out)
+        return
+    for name in (pretrained.FILE, pretrained.TEMPLATE):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, out / name)
+
+
+def training_rows(stage: Quantize, job: Job, card: ModelCard) -> torch.Tensor:
+    """int64 [rows, length + 1] of training text, drawn by the run's seed."""
+    if stage.data == "examples":
+        return stream_rows(stage, job, card, "train", stage.rows)
+    texts = opened(job.take(TokenShards).path / "train", (card.sequence_length + 1,), seed=job.seed, length=card.sequence_length)
+    return torch.from_numpy(np.stack([texts.spans(number)[0] for number in range(stage.rows)]).astype(np.int64))
+
+
+def stream_rows(stage: Quantize, job: Job, card: ModelCard, part: Part, most: int) -> torch.Tensor:
+    """int64 [at most so many rows, length + 1], cut from texts or examples that stand one after another."""
+    if stage.data == "examples":
+        tokens = StoredExamples(job.take(Examples).path, part).tokens
+    else:
+        tokens = stored_tokens(job.take(TokenShards).path / part)
+    width = min(card.sequence_length + 1, len(tokens))
+    rows = min(most, len(tokens) // max(width, 1))
+    if width < 2:
+        raise ModelwrightError(
+            f"no {part} tokens to quantize with; stage {'prepare' if stage.data == 'examples' else 'tokenize'} has made none"
+        )
+    return torch.from_numpy(np.array(tokens[: rows * width]).astype(np.int64).reshape(rows, width))

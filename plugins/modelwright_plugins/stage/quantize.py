@@ -1,0 +1,47 @@
+"""The stage that keeps a trained model's matrices in few bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from modelwright.component import Artifact, Job, Parts, Stage
+from modelwright_plugins.artifacts import Checkpoint, Examples, TokenShards
+from modelwright_plugins.parallel.available import available
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize(Stage):
+    """Keep the matrices of a model's linear layers in few bits: a checkpoint that every later stage takes as any other.
+
+    Embeddings, the output matrix, norms and biases stay as they are. A quantizer that calibrates sees rows of training text.
+    """
+
+    uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "attention", "quantizer")
+    takes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, TokenShards)
+    makes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint,)
+
+    data: Literal["text", "examples"] = "text"  # what it is calibrated and measured on: token shards, or what stage prepare made
+    rows: int = 128  # of training data that a quantizer is calibrated with (GPTQ and AWQ use 128)
+    batch: int = 8  # rows a forward pass: memory and speed, not what is found
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
+        object.__setattr__(self, "takes", (Checkpoint, TokenShards if self.data == "text" else Examples))
+
+    def ranks(self, parts: Parts) -> int:
+        ranks: int = parts["parallel"].ranks(available()[0])
+        return ranks
+
+    def problems(self, parts: Parts) -> list[str]:
+        found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
+        if not parts["quantizer"].quantizes:
+            found.append("quantizer=none leaves the model as it is; quantizer=absmax, or another (modelwright list quantizer)")
+        return found + list(parts["quantizer"].problems(parts))
+
+    def run(self, job: Job) -> dict[str, Any]:
+        from modelwright_plugins.stage._quantize import quantized
+
+        return quantized(self, job)
