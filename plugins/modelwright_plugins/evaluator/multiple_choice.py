@@ -68,10 +68,9 @@ class MultipleChoice(Evaluator):
             raise ValueError(f"questions is {self.questions}; it is 1 or more, or null")
 
     def fingerprint(self) -> str:
-        import hashlib
+        from modelwright_plugins.evaluator._records import fingerprint
 
-        file = self.path.expanduser()
-        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        return fingerprint(self.path)
 
     def problems(self) -> list[str]:
         try:
@@ -82,21 +81,9 @@ class MultipleChoice(Evaluator):
 
     def read(self) -> list[Question]:
         """ModelwrightError: the file can't be read, or a line of it, which is named."""
-        file, found = self.path.expanduser(), list[Question]()
-        try:
-            lines = file.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeError) as e:
-            raise ModelwrightError(f"{file}: cannot read the questions ({e})") from e
-        for number, line in enumerate(lines, 1):
-            if not line.strip() or (self.questions is not None and len(found) == self.questions):
-                continue
-            try:
-                found.append(Question.of(json.loads(line)))
-            except ValueError as e:
-                raise ModelwrightError(f"{file}:{number}: {e}") from e
-        if not found:
-            raise ModelwrightError(f"{file}: there is no question in it")
-        return found
+        from modelwright_plugins.evaluator._records import records
+
+        return records(self.path, Question.of, "question", self.questions)
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator.interval import proportion

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelwright_plugins.evaluator import Score
-from modelwright_plugins.evaluator.interval import DRAWS, share
+from modelwright_plugins.evaluator.interval import DRAWS, Groups, share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,26 +36,29 @@ class Comparison:
             raise ValueError(f"score is {self.score}; it is 1 where the first won, 0 where the second did, 0.5 for a tie")
 
 
-def win_rates(comparisons: Sequence[Comparison]) -> list[Score]:
+def win_rates(comparisons: Sequence[Comparison], *, groups: Groups = None) -> list[Score]:
     """For each player the share of its comparisons that it won, ties as halves, best first: `win_rate/PLAYER`.
 
     The interval is Wilson's, which has a width where all are ties, too, and is a little wide where some are. It is of comparisons that
-    don't depend on each other: of several comparisons of one prompt it is too narrow. It is over the opponents that a player had.
+    don't depend on each other, or of `groups` of them: those of one prompt, say. It is over the opponents that a player had.
     """
     found = []
     for player in _players(comparisons):
-        own = [c.score if c.first == player else 1 - c.score for c in comparisons if player in (c.first, c.second)]
-        found.append(share(f"win_rate/{player}", own))
+        mine = [number for number, c in enumerate(comparisons) if player in (c.first, c.second)]
+        own = [c.score if c.first == player else 1 - c.score for c in (comparisons[number] for number in mine)]
+        found.append(share(f"win_rate/{player}", own, groups=None if groups is None else [groups[number] for number in mine]))
     return sorted(found, key=lambda score: -score.value)
 
 
-def elo(comparisons: Sequence[Comparison], *, average: float = 1000.0, prior: float = 0.0, draws: int = DRAWS) -> list[Score]:
+def elo(
+    comparisons: Sequence[Comparison], *, average: float = 1000.0, prior: float = 0.0, draws: int = DRAWS, groups: Groups = None
+) -> list[Score]:
     """Each player's strength, best first: `elo/PLAYER`, by maximum likelihood of Bradley & Terry (1952), ties as half a win each.
 
     P(i beats j) = 1 / (1 + 10^((e_j - e_i) / 400)); the mean of all is `average`. Unlike Elo's own updates this does not depend on
-    the order of the comparisons. The interval is the percentile bootstrap's, over comparisons: where all ended alike (ten ties, say) it
-    has no width, which says that they don't tell, and of several of one prompt it is too narrow. `prior` draws of each player with an
-    average one may be added. ValueError, in one line: without them there are players whose strengths can't be compared.
+    the order of the comparisons. The interval is the percentile bootstrap's, over comparisons or over `groups` of them (those of one
+    prompt, say): where all ended alike (ten ties, say) it has no width, which says that they don't tell. `prior` draws of each player
+    with an average one may be added. ValueError, in one line: without them there are players whose strengths can't be compared.
     """
     import numpy as np
 
@@ -64,14 +66,14 @@ def elo(comparisons: Sequence[Comparison], *, average: float = 1000.0, prior: fl
         raise ValueError(f"prior is {prior}; it is 0 or more")
     players = _players(comparisons)
     place = {player: number for number, player in enumerate(players)}
-    cells = Counter((place[c.first], place[c.second], c.score) for c in comparisons)
-    kinds, counts = list(cells), np.array(list(cells.values()), np.float64)
-    won = _won(kinds, counts, len(players))
+    ends = [(place[c.first], place[c.second], c.score) for c in comparisons]
+    number = {end: at for at, end in enumerate(dict.fromkeys(ends))}
+    kinds, of = list(number), [number[end] for end in ends]
+    won = _won(kinds, np.bincount(of).astype(np.float64), len(players))
     if not prior:
         _check_connected(won, players)
     best = _fitted(won, prior, np.zeros(len(players)))
-    rng = np.random.default_rng(len(comparisons))
-    samples = rng.multinomial(len(comparisons), counts / counts.sum(), draws)
+    samples = _samples(of, len(kinds), draws, groups)
     drawn = np.array([_fitted(_won(kinds, sample, len(players)), max(prior, FAINT), best) for sample in samples])
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0) if draws else (best, best)
     played = won.sum(0) + won.sum(1)
@@ -81,6 +83,21 @@ def elo(comparisons: Sequence[Comparison], *, average: float = 1000.0, prior: fl
         for player, value, least, most, count in zip(players, *on_scale, played, strict=True)
     ]
     return sorted(found, key=lambda score: -score.value)
+
+
+def _samples(of: Sequence[int], kinds: int, draws: int, groups: Groups) -> Floats:
+    """How many comparisons of each kind there are in samples with replacement, of as many comparisons, or groups [draws, kinds]. `of`: each
+    comparison's kind."""
+    import numpy as np
+
+    if groups is None:
+        counts = np.bincount(of, minlength=kinds)
+        return np.random.default_rng(len(of)).multinomial(len(of), counts / len(of), draws).astype(np.float64)
+    places = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    table = np.zeros((len(places), kinds))
+    np.add.at(table, ([places[group] for group in groups], of), 1)
+    drawn = np.random.default_rng(len(places)).multinomial(len(places), [1 / len(places)] * len(places), draws)
+    return np.asarray(drawn @ table)
 
 
 def _players(comparisons: Sequence[Comparison]) -> list[str]:

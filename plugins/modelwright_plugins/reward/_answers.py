@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Literal
+
+Find = Literal["any", "hashes", "boxed", "phrase", "last_number", "whole"]
 
 LONGEST = 100  # characters of a number; longer ones are texts, so that no reply makes a number that takes hours to compute
 FOUND = re.compile(
@@ -17,6 +20,7 @@ POWER = re.compile(rf"([-+]?)(?:((?=\.?\d){ONE}) ?(?:\\times|\\cdot|×|\*) ?)?(\
 GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?!\d)")  # 1 080 000
 FRACTION = re.compile(r"(\d ?)?\\[cdt]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))(?=( ?\d)?)")
 ALONE = re.compile(r"[-+]?[\d.,]*|[a-zA-Z]|\\[a-zA-Z]+")  # above or below a bar, what needs no brackets beside a /
+PHRASE = re.compile(r"\banswer\s*(?:is|:)[\s:]*", re.IGNORECASE)
 TEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf|mbox)\s*\{([^{}]*)\}")
 
 
@@ -24,6 +28,13 @@ def after_hashes(text: str) -> str | None:
     """What stands after the last "####", to the end of its line (GSM8K: Cobbe et al. 2021, arXiv:2110.14168)."""
     _, found, rest = text.rpartition("####")
     return rest.strip().split("\n", 1)[0].strip() or None if found else None
+
+
+def after_phrase(text: str) -> str | None:
+    """What stands after the last "the answer is", to the end of its sentence (Wei et al. 2022, arXiv:2201.11903, appendix G)."""
+    if not (ends := [match.end() for match in PHRASE.finditer(text)]):
+        return None
+    return re.split(r"\n|[.!?](?=\s|$)", text[ends[-1] :], maxsplit=1)[0].strip() or None
 
 
 def boxed(text: str) -> str | None:
@@ -95,10 +106,13 @@ def _number(text: str) -> Fraction:
 
 def same(one: str, other: str) -> bool:
     """Whether two answers say the same: equal as numbers where one is a number, otherwise as plain texts, blanks at signs aside."""
-    first, second = value(one), value(other)
-    if first is not None or second is not None:
-        return first == second
-    return _tight(one) == _tight(other)
+    return key(one) == key(other)
+
+
+def key(text: str) -> Fraction | str:
+    """What is the same for answers that say the same, and for no others."""
+    number = value(text)
+    return _tight(text) if number is None else number
 
 
 def _tight(text: str) -> str:
@@ -109,3 +123,24 @@ def with_a_unit(text: str) -> str | None:
     """The number in "72 clips"; None: there are several, or none, or it is part of a formula (5\\pi, x + 5, 5^x)."""
     found = numbers(text)
     return found[0] if len(found) == 1 and not re.search(r"[\\^*]|\S\s*\+", plain(text)) else None
+
+
+def expected(given: str) -> str:
+    """The answer that an example holds: with "####" before it, in \\boxed{}, or as it is."""
+    return after_hashes(given) or boxed(given) or given.strip()
+
+
+def found(reply: str, find: Find, *, number: bool) -> str | None:
+    """The answer in a reply: after "####", in \\boxed{}, after "the answer is", in the last number, or the whole reply; None: it has none.
+
+    `any` takes the first of these that a reply has: the last number where a `number` is expected, otherwise, where no phrase announces
+    one, the whole reply."""
+    for name, look in (("hashes", after_hashes), ("boxed", boxed), ("phrase", after_phrase)):
+        if find != name and (find != "any" or (name == "phrase" and number)):
+            continue
+        if (given := look(reply)) is not None:
+            return (with_a_unit(given) or given) if number and value(given) is None else given
+    if find in ("hashes", "boxed", "phrase"):
+        return None
+    given = reply if find == "whole" or (find == "any" and not number) else last_number(reply)
+    return given if given and given.strip() else None

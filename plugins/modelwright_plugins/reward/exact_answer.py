@@ -14,13 +14,15 @@ from modelwright_plugins.reward import Asked, Reward, Score
 class ExactAnswer(Reward):
     """Whether a reply's last answer is the example's: equal as a number, or the same text.
 
-    It is looked for after "####" (GSM8K), in \\boxed{} (MATH), in the last number, or is the whole reply; `any` takes the first of
-    these that a reply has, the whole reply only where the example's answer is no number. Numbers are compared exactly: 1,080
-    and 1 080 and $1080.00 are one, so are 1.5, 3/2 and 1\\frac{1}{2}; of texts, case, blanks at signs, TeX's marks and a full stop
-    at the end don't matter. Of several answers the last counts; two in one place ("72 or 73") are wrong.
+    It is looked for after "####" (GSM8K), in \\boxed{} (MATH), after "the answer is", in the last number, or is the whole reply; `any`
+    takes the first of these that a reply has, the last number only where the example's answer is one, and what stands after "the answer
+    is", or the whole reply, only where it is none. Numbers are compared exactly: 1,080 and 1 080 and $1080.00 are one, so are 1.5, 3/2
+    and 1\\frac{1}{2}; of texts, case, blanks at signs, TeX's marks and a full stop at the end don't matter. Of several answers the
+    last counts; two in one place ("72 or 73") are wrong.
     """
 
-    find: Literal["any", "hashes", "boxed", "last_number", "whole"] = "any"  # after "####"; in \boxed{}; …; any: the first there is
+    find: Literal["any", "hashes", "boxed", "phrase", "last_number", "whole"] = (
+        "any"  # after "####"; in \boxed{}; …; any: the first there is
     right: float = 1.0  # the score of a reply with the right answer
     wrong: float = 0.0  # of one with another
     missing: float = 0.0  # of one in which there is no answer where it should be
@@ -43,17 +45,7 @@ class ExactAnswer(Reward):
             raise ValueError(
                 f"reward exact_answer: the example of {str(list(asked.prompt))[:80]!r} has the answer {asked.answer!r}; it needs one"
             )
-        number = _answers.value(expected)
-        marked = {"hashes": _answers.after_hashes, "boxed": _answers.boxed}
-        for where in marked if self.find == "any" else marked.keys() & {self.find}:
-            if (found := marked[where](asked.reply)) is not None:
-                if number is not None and _answers.value(found) is None:
-                    found = _answers.with_a_unit(found) or found
-                return self.right if _answers.same(found, expected) else self.wrong
-        if self.find in ("hashes", "boxed"):
-            return self.missing
-        whole = self.find == "whole" or (self.find == "any" and number is None)
-        found = asked.reply if whole else _answers.last_number(asked.reply)
-        if found is None or not found.strip():
+        found = _answers.found(asked.reply, self.find, number=_answers.value(expected) is not None)
+        if found is None:
             return self.missing
         return self.right if _answers.same(found, expected) else self.wrong

@@ -40,6 +40,8 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
     (tmp_path / "a.txt").write_text("Grüße\n\nund mehr\n" * 50)
     (tmp_path / "b.txt").write_text("The mill turns.\n")
     (tmp_path / "q.jsonl").write_text('{"question": "Soup?", "choices": ["Yes", "No"], "answer": 0}\n')
+    (tmp_path / "t.jsonl").write_text('{"task_id": "t", "prompt": "def f(x):\\n", "entry_point": "f", "test": "assert f(1) == 1"}\n')
+    (tmp_path / "r.jsonl").write_text('{"prompt": "Soup?", "reply": "Yes."}\n{"prompt": "No soup?", "reply": "No."}\n')
     (tmp_path / "a.jsonl").write_text('{"text": "one", "id": "x", "source": {"n": 1}}\n{"text": "two"}\n')
     return {
         "source/text": {"paths": [str(tmp_path)], "piece_bytes": 30},
@@ -49,6 +51,9 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "reward/regex": {"pattern": ".*72"},
         "reward/model": {"checkpoint": str(tmp_path / "reward_model")},
         "evaluator/multiple_choice": {"path": str(tmp_path / "q.jsonl")},
+        "evaluator/pass_at_k": {"path": str(tmp_path / "t.jsonl"), "samples": 2, "k": [1]},
+        "evaluator/questions": {"path": str(tmp_path / "q.jsonl"), "votes": 2},
+        "evaluator/pairwise_judge": {"replies": {"a": str(tmp_path / "r.jsonl"), "b": str(tmp_path / "r.jsonl")}},
         "objective/multitask": {"weights": {"causal_lm": 0.7, "fill_in_the_middle": 0.3}},
         "objective/distillation": {"teacher": str(tmp_path / "teacher")},
         "mixture/fixed": {"weights": {"general": 3, "code": 1, "math": 0}},

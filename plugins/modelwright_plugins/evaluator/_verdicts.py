@@ -1,0 +1,87 @@
+"""Pairs of replies before a judge, each in both orders."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from modelwright_plugins.evaluator.pairwise import Comparison
+
+VERDICT = re.compile(r"\[\[([ABC])\]\]")
+WON = {"A": 1.0, "B": 0.0, "C": 0.5}  # by the one shown first
+
+
+@dataclass(frozen=True)
+class Replied:
+    """A reply, and the turns that it replies to."""
+
+    messages: tuple[Mapping[str, Any], ...]
+    reply: str
+
+    @classmethod
+    def of(cls, record: Any) -> Replied:
+        """ValueError: what is wrong with it."""
+        given = record.get("messages", record.get("prompt")) if isinstance(record, dict) else None
+        if isinstance(given, str):
+            given = [{"role": "user", "content": given}]
+        if not isinstance(given, list) or not given or not all(isinstance(each, dict) and "content" in each for each in given):
+            raise ValueError("no prompt: expected a text as prompt, or messages of {role, content}")
+        if not isinstance(reply := record.get("reply"), str):
+            raise ValueError("no reply: expected a text as reply")
+        return cls(tuple(given), reply)
+
+    @property
+    def key(self) -> str:
+        return json.dumps([(each.get("role", "user"), each["content"]) for each in self.messages])
+
+    @property
+    def prompt(self) -> str:
+        """As a judge reads it."""
+        only = len(self.messages) == 1
+        return "\n\n".join(each["content"] if only else f"{each.get('role', 'user')}: {each['content']}" for each in self.messages)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Two replies to a prompt, and what the judge said of them in both orders."""
+
+    prompt: int  # its number
+    first: str  # player
+    second: str  # player
+    said: tuple[str, str]  # with the first's reply as A, and with the second's
+
+    @property
+    def verdicts(self) -> tuple[str | None, str | None]:
+        """A, B or C of each; None: it gave none."""
+        one, other = (VERDICT.findall(text) for text in self.said)
+        return (one[-1] if one else None, other[-1] if other else None)
+
+    @property
+    def won(self) -> tuple[float, float]:
+        """1 where the first won, in each order; where there is no verdict, 0.5."""
+        one, other = self.verdicts
+        return WON[one or "C"], 1 - WON[other or "C"]
+
+    @property
+    def comparison(self) -> Comparison:
+        """A win is one in both orders; all else is a tie (Zheng et al. 2023, section 3.4)."""
+        one, other = self.won
+        return Comparison(self.first, self.second, one if one == other else 0.5)
+
+
+def judged(
+    players: Mapping[str, Sequence[str]], prompts: Sequence[str], instruction: str, ask: Callable[[list[str]], list[str]]
+) -> list[Judged]:
+    """Every two players on every prompt: the replies of each are in the prompts' order. `ask`: what the judge says to each text."""
+    pairs = [(number, first, second) for number in range(len(prompts)) for first, second in combinations(players, 2)]
+    asked = []
+    for number, *both in pairs:
+        for one, other in (both, both[::-1]):
+            parts = {"{prompt}": prompts[number], "{a}": players[one][number], "{b}": players[other][number]}
+            asked.append(re.sub(r"\{(?:prompt|a|b)\}", lambda match, parts=parts: parts[match.group()], instruction))
+    said = ask(asked)
+    return [Judged(number, first, second, (said[2 * place], said[2 * place + 1])) for place, (number, first, second) in enumerate(pairs)]
