@@ -10,11 +10,12 @@ from typing import Any
 
 from modelwright_plugins.architecture.hugging_face import gpt2, llama
 from modelwright_plugins.architecture.hugging_face._config import MODELS, component_of, config_of, differences, effective
+from modelwright_plugins.architecture.hugging_face._places import Place, layered, place, plain
 from modelwright_plugins.architecture.hugging_face._table import Family, Names, Rows, Sizes, Weight
 
 __all__ = [
-    "FAMILIES", "MODELS", "Family", "Layer", "Names", "Rows", "Sizes", "Weight", "component_of", "config_of", "differences", "effective",
-    "family", "linear_layers", "of_module", "sizes",
+    "FAMILIES", "MODELS", "Family", "Layer", "Names", "Place", "Rows", "Sizes", "Weight", "component_of", "config_of", "differences",
+    "effective", "family", "layered", "linear_layers", "of_module", "place", "plain", "sizes",
 ]  # fmt: skip
 
 Layer = tuple[str, "Rows | None"]  # a name of theirs, and which of our rows it has, in its order; None: all, as they are

@@ -82,24 +82,21 @@ def config_of(a: Architecture, *, vocab_size: int, sequence_length: int) -> tupl
     """The first of Hugging Face's architectures that computes what this component does, and its config.json (without token numbers).
 
     ModelwrightError: there is none, with the fields that the closest lacks."""
-    closest: list[str] | None = None
+    closest: tuple[int, list[str]] | None = None
     for family in MODELS:
         if type(a) is not _component(family):
             continue
         try:
             config = _written(family, a, vocab_size, sequence_length)
-            again = _read(family, json.loads(json.dumps(config)))
-            other = differences(again, a)
-            found = [f"architecture.{name}={_shown(value)}" for name, value in other.items() if name != "positions"]
+            other = differences(_read(family, json.loads(json.dumps(config))), a)
         except (ValueError, TypeError, KeyError) as e:
-            found = [str(e)]
-        if not found:
+            closest = closest or (len(TOLD), [str(e)])
+            continue
+        if not (found := [f"architecture.{name}={_shown(value)}" for name, value in other.items() if name != "positions"]):
             return family, config
-        closest = found if closest is None or len(found) < len(closest) else closest
-    kind = type(a).__name__
-    raise ModelwrightError(
-        f"Hugging Face has no architecture that computes what this {kind} does" + (f": {', '.join(closest)}" if closest else "")
-    )
+        closest = (len(found), found) if closest is None or len(found) < closest[0] else closest
+    why = f": {', '.join(closest[1])}" if closest else ""
+    raise ModelwrightError(f"Hugging Face has no architecture that computes what this {type(a).__name__} does{why}")
 
 
 def component_of(config: Mapping[str, Any]) -> tuple[Family, Architecture]:
@@ -124,7 +121,8 @@ def _written(family: Family, a: Architecture, vocab_size: int, sequence_length: 
         fields["positions"] = fields["positions"] or sequence_length
     config: dict[str, Any] = {"model_type": family.model_type, "architectures": [family.model], "vocab_size": vocab_size}
     if family.positions:
-        config[family.positions] = sequence_length
+        stretched = fields["rope_original"] * fields["rope_factor"] if fields.get("rope_scaling") == "yarn" else 0
+        config[family.positions] = max(sequence_length, int(stretched))  # transformers warns where yarn's is another
     for setting in family.settings:
         config |= {setting.theirs: fields[setting.ours]} if isinstance(setting, Setting) else setting.out(fields)
     return config | dict(family.said)

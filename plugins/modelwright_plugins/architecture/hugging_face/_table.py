@@ -29,19 +29,20 @@ class Weight:
 
     `ours` is a name in our checkpoints without numbers, and without .weight and .bias where both are called alike. `theirs` of a layer's
     begin after what `Names.layers` says; {expert} is its number. `rows`: qkv (groups of heads, each its queries, its key, its value) and kv
-    (heads, each its key, its value) are apart with them, or one below the other where there is one name; halves are a gate above the other.
+    (heads, each its key, its value) are apart with them, or one below the other where there is one name; halves are a gate above the other. Each of copies has all, and the
+    first alone may be there.
     """
 
     ours: str
     theirs: tuple[str, ...]
-    rows: Literal["all", "qkv", "kv", "halves"] = "all"
+    rows: Literal["all", "copies", "qkv", "kv", "halves"] = "all"
     transposed: bool = False  # their weight is [inputs, outputs] (GPT-2's Conv1D)
     vocabulary: bool = False  # rows are tokens, which are padded in ours
 
     def parts(self, size: Sizes, count: int) -> list[Rows | None]:
         """Which of our `count` rows each of theirs has, in its order; None: all, as they are."""
-        if self.rows == "all":
-            return [None]
+        if self.rows in ("all", "copies"):
+            return [None for _ in self.theirs]
         if self.rows == "halves":
             found = [np.arange(count // 2), np.arange(count // 2, count)]
         elif self.rows == "kv":

@@ -29,7 +29,7 @@ NAMES = Names(
         Weight("pair_head", ("cls.seq_relationship",)),
         Weight("masked_head.dense", ("cls.predictions.transform.dense",)),
         Weight("masked_head.norm", ("cls.predictions.transform.LayerNorm",)),
-        Weight("output_layer.bias", ("cls.predictions.bias",), vocabulary=True),
+        Weight("output_layer.bias", ("cls.predictions.bias", "cls.predictions.decoder.bias"), "copies", vocabulary=True),
         Weight("output_layer.weight", ("cls.predictions.decoder.weight",), vocabulary=True),
     ),
     copies=(r"cls\.predictions\.decoder\.(weight|bias)",),

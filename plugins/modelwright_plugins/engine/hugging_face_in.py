@@ -1,0 +1,139 @@
+"""Hugging Face's weights into the modules of a rank, a tensor at a time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.architecture import Architecture
+from modelwright_plugins.architecture.hugging_face import Family, component_of, layered, place, plain, sizes
+from modelwright_plugins.engine.hugging_face_out import EXPERTS
+from modelwright_plugins.engine.safetensors_folder import SafetensorsFolder
+
+CONFIG = "config.json"
+
+
+def is_folder(folder: Path) -> bool:
+    """Whether it is a model of Hugging Face's, and no checkpoint of ours."""
+    return (folder / CONFIG).is_file() and not (folder / "model.json").is_file()
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A folder of Hugging Face's, by its config.json."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    family: Family
+    architecture: Architecture
+
+    @classmethod
+    def of(cls, folder: Path) -> Incoming:
+        """ModelwrightError: it is none, or of an architecture that ours are not."""
+        try:
+            config = dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as e:
+            raise ModelwrightError(f"{folder / CONFIG} is no config of Hugging Face's ({type(e).__name__})") from e
+        try:
+            family, architecture = component_of(config)
+        except ModelwrightError as e:
+            raise ModelwrightError(f"{folder / CONFIG}: {e}") from e
+        if type(config.get("vocab_size")) is not int or config["vocab_size"] < 1:
+            raise ModelwrightError(f"{folder / CONFIG}: vocab_size is {config.get('vocab_size')!s:.40}; it is a number from 1 up")
+        return cls(folder, config, family, architecture)
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the embedding, which may be more than there are tokens."""
+        return int(self.config["vocab_size"])
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest text, as far as config.json says."""
+        return int(self.config.get(self.family.positions or "", 0) or 0) or 2048
+
+    @torch.no_grad()
+    def load(self, chunks: list[Any], *, vocab_size: int) -> None:
+        """Put its weights into this rank's modules, of which all ranks call this. What is in memory is one tensor of ours at a time.
+
+        ModelwrightError: a tensor is missing, of another shape, or of no place."""
+        with SafetensorsFolder(self.folder) as files:
+            loading = _Loading(self, files, vocab_size)
+            loading.all(chunks)
+            used: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(used, sorted(loading.used))
+            known = self.family.names
+            left = {*files.files} - {name for names in used for name in names}
+            patterns = re.compile("|".join((*known.copies, *known.buffers)) or "(?!)")
+            if left := {name for name in left if not patterns.fullmatch(name) and not patterns.fullmatch(known.prefix + name)}:
+                tied = {name for name in left if name.startswith("lm_head.")} if self._tied() else set()
+                if left - tied:
+                    raise ModelwrightError(
+                        f"{self.folder} has {sorted(left - tied)[0]}, which is of no place in this {self.family.model_type}"
+                    )
+
+    def _tied(self) -> bool:
+        return bool(getattr(self.architecture, "tied_embeddings", False))
+
+
+class _Loading:
+    def __init__(self, folder: Incoming, files: SafetensorsFolder, vocab_size: int) -> None:
+        self.folder, self.files, self.vocab_size = folder, files, vocab_size
+        self.size, self.used = sizes(folder.architecture), set[str]()
+        self._last: tuple[Any, torch.Tensor] | None = None
+
+    def all(self, chunks: list[Any]) -> None:
+        from modelwright_plugins.engine.model import named_parts
+
+        for name, data, whole, offset in named_parts(chunks):
+            before, at = offset[: -len(whole)], offset[-len(whole) :]
+            value = self._whole(name, before, whole)
+            mine = value[tuple(slice(first, first + count) for first, count in zip(at, data.shape, strict=True))]
+            data.zero_()  # rows of no token
+            data[: len(mine)].copy_(mine)
+
+    def _whole(self, ours: str, before: tuple[int, ...], shape: tuple[int, ...]) -> torch.Tensor:
+        """A tensor of ours, of all tensor ranks."""
+        if self._last is not None and self._last[0] == (ours, before):  # a gate and what is below it come one after the other
+            return self._last[1]
+        self._last = None
+        name, layer = plain(ours)
+        number = layer if layer is not None else before[0] if layered(name) else None
+        there = place(self.folder.family.names, name, number, before[-1] if EXPERTS in ours else None)
+        if there is None:
+            raise ModelwrightError(f"{self.folder.folder}: a {self.folder.family.model_type} has nothing in the place of {ours}")
+        rows = min(shape[0], self.vocab_size) if there.weight.vocabulary else shape[0]
+        parts = there.weight.parts(self.size, rows)
+        value: torch.Tensor | None = None
+        for theirs, place_ in list(zip(there.theirs, parts, strict=True))[: 1 if there.weight.rows == "copies" else None]:
+            found = self._read(theirs)
+            found = found.T if there.weight.transposed and there.matrix else found
+            if there.weight.vocabulary:
+                found = found[:rows]
+            expected = (rows if place_ is None else len(place_), *shape[1:])
+            if tuple(found.shape) != expected:
+                raise ModelwrightError(f"{self.folder.folder}: {theirs} is {list(found.shape)}, and by config.json {list(expected)}")
+            if place_ is None:
+                value = found
+            else:
+                value = torch.empty((rows, *shape[1:]), dtype=found.dtype) if value is None else value
+                value[torch.from_numpy(place_)] = found
+        assert value is not None
+        self._last = (ours, before), value
+        return value
+
+    def _read(self, name: str) -> torch.Tensor:
+        prefix = self.folder.family.names.prefix
+        known = next((each for each in (name, name.removeprefix(prefix)) if each in self.files.files), None)
+        if known is None:
+            raise ModelwrightError(f"{self.folder.folder} has no {name}, which a {self.folder.family.model_type} has")
+        self.used.add(known)
+        return self.files.read(known)
