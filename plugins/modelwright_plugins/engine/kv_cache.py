@@ -63,19 +63,23 @@ class KeyValues:
             used = (each[:, :, : self.length].index_select(0, at) for each in both)
             self._kept[core] = tuple(_room(each, self.length + 64) for each in used)  # type: ignore[assignment]
 
-    def _seen(self, core: torch.nn.Module, given: tuple[Any, ...], new: int) -> tuple[Any, ...]:
-        query, key, value, *others = given
-        end = self.length + new
-        # [length, rows, heads, head_dim] -> [rows, heads, length, head_dim]
-        fresh = [each[-new:].permute(1, 2, 0, 3) for each in (key, value)]
+    def put(self, core: torch.nn.Module, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """All keys and values of `core`, [rows, heads, slots, head_dim], with these new ones after what is in use, which is counted by
+        whoever asked all cores."""
+        end = self.length + key.shape[2]
         kept = self._kept.get(core)
         if kept is None or kept[0].shape[2] < end:
-            old = fresh if kept is None else [each[:, :, : self.length] for each in kept]
+            old = (key, value) if kept is None else tuple(each[:, :, : self.length] for each in kept)
             kept = (_room(old[0], 2 * end), _room(old[1], 2 * end))
             self._kept[core] = kept
-        for memory, each in zip(kept, fresh, strict=True):
+        for memory, each in zip(kept, (key, value), strict=True):
             memory[:, :, self.length : end] = each
-        key, value = (memory[:, :, :end].permute(2, 0, 1, 3) for memory in kept)
+        return kept[0][:, :, :end], kept[1][:, :, :end]
+
+    def _seen(self, core: torch.nn.Module, given: tuple[Any, ...], new: int) -> tuple[Any, ...]:
+        query, key, value, *others = given
+        # [length, rows, heads, head_dim] -> [rows, heads, length, head_dim], and back
+        key, value = (each.permute(2, 0, 1, 3) for each in self.put(core, *(each[-new:].permute(1, 2, 0, 3) for each in (key, value))))
         return (query, key, value, *others)
 
 
@@ -94,6 +98,11 @@ class Places:
         """`positions`: how many places there are."""
         self.modules = [each for chunk in chunks for each in chunk.modules() if isinstance(each, RotaryEmbedding)]
         self.tables = [each.get_emb(positions) for each in self.modules]  # yarn's have a factor beside them
+
+    @property
+    def turns(self) -> torch.Tensor | None:
+        """Of a model that has one table without a factor: [places, 1, 1, dimensions]."""
+        return self.tables[0] if len(self.tables) == 1 else None
 
     @contextmanager
     def at(self, places: torch.Tensor) -> Iterator[None]:

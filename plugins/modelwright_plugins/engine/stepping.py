@@ -19,6 +19,7 @@ from modelwright_plugins.engine import context as sequence
 from modelwright_plugins.engine.evaluating import evaluating
 from modelwright_plugins.engine.fully_sharded import FullySharded
 from modelwright_plugins.engine.kv_cache import KeyValues, Places, cacheable
+from modelwright_plugins.engine.token_step import TokenStep
 
 
 @contextmanager
@@ -41,6 +42,7 @@ class Stepping:
         self.texts: list[list[int]] = []
         self.cache = KeyValues() if cacheable(modules) else None
         self.places = Places(modules, context)
+        self.alone = TokenStep.of(modules) if self.cache is not None else None  # a token a text, without what Megatron's layers cost
 
     def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor | None:
         """Of the token after each prompt. The same prompt several times is read once."""
@@ -67,9 +69,18 @@ class Stepping:
             text.append(token)
         if self._cut():
             return self._whole()
+        if self.alone is not None:
+            return self._next(self.alone, torch.tensor(tokens, device=self.device))
         filler = self._splits() - 1  # sequence parallelism splits a step evenly too
         last = torch.tensor(tokens, device=self.device)[:, None]
         return self._new(last.expand(-1, 1 + filler), 1)
+
+    def _next(self, alone: TokenStep, tokens: torch.Tensor) -> torch.Tensor:
+        assert self.cache is not None
+        out, hidden = alone(tokens, self.cache.length - self.first, self.first, self.places.turns, self.cache)
+        if self.states is not None:
+            self.states = [torch.cat([old, each]) for old, each in zip(self.states, hidden.float().cpu()[:, None], strict=True)]
+        return out[:, : self.vocab_size].float().cpu()
 
     def _splits(self) -> int:
         config = self.modules[0].config

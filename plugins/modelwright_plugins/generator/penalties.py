@@ -32,10 +32,12 @@ class Penalties:
             raise ValueError("stop: expected texts of at least one character, found an empty one")
 
     def edited(self, logits: torch.Tensor, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> torch.Tensor:
-        """`logits` [rows, vocab], or log-probabilities, with bias and penalties, in the order of Hugging Face's `generate`."""
+        """`logits` [rows, vocab], or log-probabilities, with bias and penalties, in the order of Hugging Face's `generate`; themselves
+        where there are none."""
         from modelwright_plugins.generator import _logits
 
-        texts = [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)]
+        whole = self.repetition_penalty != 1 or self.no_repeat_ngram is not None
+        texts = [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)] if whole else []
         if self.logit_bias:
             logits = _logits.biased(logits, self.logit_bias)
         if self.repetition_penalty != 1:

@@ -73,12 +73,16 @@ class Sampling(Penalties, TokenByToken):
     ) -> list[int]:
         import torch
 
-        edited = self.edited(logits, prompts, replies)
-        forbidden = (edited == -torch.inf).all(-1, keepdim=True)  # where the rules leave no token, they are lifted for this one
-        logits = torch.where(forbidden, logits, edited)
+        if (edited := self.edited(logits, prompts, replies)) is not logits:
+            forbidden = (edited == -torch.inf).all(-1, keepdim=True)  # where the rules leave no token, they are lifted for this one
+            logits = torch.where(forbidden, logits, edited)
         if self.temperature == 0:
-            return [int(token) for token in logits.argmax(-1)]
+            greedy: list[int] = logits.argmax(-1).tolist()
+            return greedy
         # each row's own number says where among the summed chances its token is: one operation for all rows
-        summed = self.probabilities(logits).double().cumsum(-1)
-        drawn = torch.stack([torch.rand((), generator=own) for own in numbers]).double()[:, None].to(summed.device)
-        return [int(token) for token in (summed <= drawn * summed[:, -1:]).sum(-1)]
+        summed = self.probabilities(logits).cumsum(-1, dtype=torch.double)
+        drawn = torch.empty(len(numbers), device="cpu")
+        for place, own in zip(drawn.unbind(), numbers, strict=True):
+            place.uniform_(generator=own)
+        found: list[int] = (summed <= drawn.double()[:, None].to(summed.device) * summed[:, -1:]).sum(-1).tolist()
+        return found
