@@ -1,4 +1,4 @@
-"""NormalFloat of 4 bits with double quantisation (Dettmers et al. 2023, arXiv:2305.14314, section 3 and appendix E)."""
+"""Layers whose frozen weights are in NormalFloat of 4 bits with double quantisation (Dettmers et al. 2023, arXiv:2305.14314)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,7 @@ from megatron.core.tensor_parallel.mappings import (
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.adapter._low_rank import Linear
 from modelwright_plugins.optimizer._split import Split
-
-GROUP = 256  # scales that share one scale of their own
-LARGEST = 448.0  # of float8_e4m3fn
-TAIL = 0.9677083  # where the outermost quantile is taken: the mean of 1 - 1/(2·15) and 1 - 1/(2·16)
-
-
-def levels() -> torch.Tensor:
-    """The 16 numbers, in order: quantiles of the normal distribution, 8 of the positive half and 7 of the negative, and 0."""
-
-    def half(count: int) -> torch.Tensor:
-        return torch.special.ndtri(torch.linspace(TAIL, 0.5, count + 1, dtype=torch.float64)[:-1])
-
-    found = torch.cat([-half(7), torch.zeros(1, dtype=torch.float64), half(8).flip(0)])
-    return (found / found.max()).float()
+from modelwright_plugins.quantizer._normal_float import coded, group_of, large, levels, packed, small, unpacked
 
 
 class NF4(torch.nn.Module):
@@ -53,29 +40,20 @@ class NF4(torch.nn.Module):
         if columns % block:
             whose = "a tensor rank's part of a row" if split.ranks > 1 else "a row"
             raise ModelwrightError(f"adapter.block={block} does not divide the {columns} weights of {whose}; fewer, or fewer tensor ranks")
-        blocks = weight.detach().float().view(rows, -1, block)
-        largest = blocks.abs().amax(-1)
-        normal = blocks / largest.clamp(min=torch.finfo(torch.float32).tiny)[..., None]
         table = levels().to(weight.device)
-        codes = torch.bucketize(normal, (table[1:] + table[:-1]) / 2).view(rows, columns).to(torch.uint8)
-        whole = split.whole(largest)
-        mean = whole.mean()
-        groups = F.pad((whole - mean).flatten(), (0, -whole.numel() % GROUP)).view(-1, GROUP)
-        outer = groups.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny)
-        small = (groups / outer[:, None] * LARGEST).to(torch.float8_e4m3fn).view(torch.uint8).flatten()[: whole.numel()].view_as(whole)
-        kept = {"codes": codes[:, ::2] << 4 | codes[:, 1::2], "scales": split.part(small).contiguous()}
-        for name, tensor in {**kept, "outer": outer, "mean": mean, "levels": table}.items():
+        codes, largest = coded(weight.detach().float().view(rows, -1, block), table)
+        scales, outer, mean = small(split.whole(largest))
+        kept = {"codes": packed(codes), "scales": split.part(scales).contiguous(), "outer": outer, "mean": mean, "levels": table}
+        for name, tensor in kept.items():
             self.register_buffer(name, tensor, persistent=False)
 
     def weight(self) -> torch.Tensor:
         """[rows, columns], in the format that the weights were in."""
         rows, columns = self.shape
-        codes = torch.stack([self.codes >> 4, self.codes & 15], -1).view(rows, -1, self.block)
+        codes = unpacked(self.codes).view(rows, -1, self.block)
         shape = list(self.scales.shape)
         shape[self.split.dim] *= self.split.ranks
-        count = shape[0] * shape[1]
-        group = self.split.part((torch.arange(count, device=codes.device) // GROUP).view(shape))
-        scales = self.scales.contiguous().view(torch.float8_e4m3fn).float() / LARGEST * self.outer[group] + self.mean
+        scales = large(self.scales, self.outer, self.mean, self.split.part(group_of(*shape, device=codes.device)))
         found: torch.Tensor = self.levels[codes.int()] * scales[..., None]
         return found.view(rows, columns).to(self.dtype)
 

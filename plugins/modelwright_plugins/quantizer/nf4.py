@@ -1,0 +1,59 @@
+"""Four bits spaced as the normal distribution's quantiles are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.quantizer import Axes, LayerInputs, Quantizer, Stored
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class NF4(Quantizer):
+    """NormalFloat of 4 bits, with double quantization 4.13 a weight (Dettmers et al. 2023, arXiv:2305.14314): what QLoRA trains on.
+
+    With `double` each scale takes 8 bits, and every 256 of them share one of 32; without it a scale takes 32.
+    """
+
+    block: int = 64  # weights of a row that share a scale; even
+    double: bool = True  # scales are quantized, too
+
+    def __post_init__(self) -> None:
+        if self.block < 2 or self.block % 2:
+            raise ValueError(f"block is {self.block}; it is even, and 2 or more")
+
+    def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
+        from modelwright_plugins.quantizer._normal_float import coded, levels, packed, small
+
+        rows, columns = weight.shape
+        if columns % self.block:
+            raise ModelwrightError(f"quantizer.block={self.block} does not divide the {columns} inputs of a matrix")
+        codes, largest = coded(weight.reshape(rows, -1, self.block), levels().to(weight.device))
+        if not self.double:
+            return {"codes": packed(codes), "scales": largest}
+        scales, outer, mean = small(largest)
+        return {"codes": packed(codes), "scales": scales, "outer": outer, "mean": mean}
+
+    def weight(self, stored: Stored) -> Tensor:
+        from modelwright_plugins.quantizer._normal_float import group_of, large, levels, unpacked
+
+        scales, codes = stored["scales"], unpacked(stored["codes"])
+        if self.double:
+            group = stored.get("group", group_of(*scales.shape, device=scales.device))
+            scales = large(scales, stored["outer"], stored["mean"], group)
+        table = levels().to(codes.device)
+        return (table[codes.int()].view(*scales.shape, -1) * scales[..., None]).view_as(codes)
+
+    def axes(self) -> Mapping[str, Axes]:
+        return {**super().axes(), "group": ("outputs", "inputs")}
+
+    def part(self, stored: Stored, cut: Callable[[Tensor, Axes], Tensor]) -> Stored:
+        """Scales share theirs in the whole matrix's order, of which a rank's part has only some: it is told which."""
+        from modelwright_plugins.quantizer._normal_float import group_of
+
+        return super().part(stored | ({"group": group_of(*stored["scales"].shape)} if self.double else {}), cut)
