@@ -1,4 +1,4 @@
-"""Components that a component is made of, named in its config as a picked component is: `name`, and its parameters."""
+"""Components by name: those that a component is made of, and what a recipe calls one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from modelwright.component import Component
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright.schema import RESERVED, conform, plain
+
+
+def called(kind: str, component: Component) -> str:
+    """The name under which a recipe picks it; that of its class where it is not registered."""
+    own = f"{type(component).__module__}:{type(component).__qualname__}"
+    entries = discover().registry.entries.values()
+    return next((each.name for each in entries if each.kind == kind and each.target == own), type(component).__name__)
 
 
 def built_parts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from modelwright_plugins.objective.loss import Loss
+from modelwright_plugins.parts import called
 
 if TYPE_CHECKING:
     from modelwright_plugins.architecture import Architecture
@@ -49,7 +50,7 @@ class Aligner(Loss):
         """Why it can't train a model that has this head already, one line each."""
         if head != "value" or self.head == "value":
             return []
-        return [f"aligner.{type(self).__name__} trains a model of tokens, and the checkpoint is a reward model, which gives none"]
+        return [f"aligner {called('aligner', self)} trains a model of tokens, and the checkpoint is a reward model, which gives none"]
 
     def condition(self, score: float) -> str:
         """Text that is put before an example of this score, and is no target."""
@@ -60,6 +61,6 @@ class Aligner(Loss):
         if architecture.family in ("decoder", "prefix_decoder"):
             return []
         return [
-            f"aligner.{type(self).__name__} trains decoders, and architecture {type(architecture).__name__} is of the family "
+            f"aligner {called('aligner', self)} trains decoders, and architecture {called('architecture', architecture)} is of the family "
             f"{architecture.family}"
         ]

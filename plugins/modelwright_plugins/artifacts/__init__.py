@@ -18,8 +18,9 @@ class Documents(Artifact):
     "documents_out": int, "bytes_in": int, "bytes_out": int, "dropped": {reason: documents}, "examples":
     [{"id", "reason", "text"}]} (UTF-8 bytes of the text; examples are few and cut short), with the source's
     quarantined records as {"file", "line" or "offset", "reason"} under "quarantined", capped, and their whole count under
-    "quarantined_count". Documents that a step kept and whose text it changed are counted as "edited", with the bytes that they lost
-    as "edited_bytes", and a few are "edits": [{"id", "pieces": [["same" | "gone" | "new", text]]}]. A filter that is `Measured` has
+    "quarantined_count" and the commonest reasons, without their numbers, in "quarantined_reasons": {reason: records}. Documents that a
+    step kept and whose text it changed are counted as "edited", with the bytes that they lost as "edited_bytes", and a few are
+    "edits": [{"id", "pieces": [["same" | "gone" | "new", text]]}]. A filter that is `Measured` has
     "measured", the number of documents in a sample of those that came to it, and "statistics": {name: a histogram of the sample, as
     `stage/_histogram.py` says}. None of this depends on how many tasks there were.
     """
@@ -83,6 +84,14 @@ class PeftAdapter(Artifact):
     """A folder with an adapter as Hugging Face's PEFT has it: `adapter_config.json` and `adapter_model.safetensors`."""
 
     name: ClassVar[str] = "peft_adapter"
+    published: ClassVar[bool] = True
+
+
+class HuggingFaceModel(Artifact):
+    """A folder with a model as Hugging Face has it: `config.json`, `generation_config.json`, safetensors, the tokenizer's files,
+    `README.md` (the model card)."""
+
+    name: ClassVar[str] = "hugging_face"
     published: ClassVar[bool] = True
 
 

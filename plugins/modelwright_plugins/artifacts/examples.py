@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -97,6 +98,11 @@ class StoredExamples:
     def rows_of(self, example: int) -> range:
         """The rows of an example, in the order of its replies."""
         return range(int(self.first_rows[example]), int(self.first_rows[example + 1]))
+
+    def id_of(self, row: int) -> str:
+        """Of the example that a row is of: the file and the line, where the example brought none."""
+        example = int(np.searchsorted(self.first_rows, row, side="right")) - 1
+        return str(next(islice(self.lines(), example, None))["id"])
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """What is told of each example, in order: {"id", "group", "source"?, "answer"?}."""

@@ -15,6 +15,7 @@ from modelwright.schema import RESERVED
 from modelwright_plugins.command.explain import composed
 from modelwright_plugins.command.run import only_overrides
 from modelwright_plugins.pipeline import phases
+from modelwright_plugins.stage.examples_wanted import there, unwanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ def forecast(overrides: Sequence[str]) -> list[str]:
         return commands.plan(pipeline, phases.spelled(overrides), told)
     config = composed(overrides)
     bound = assemble(config, discover().registry)
-    found = problems(bound, config)
+    found = problems(bound, config) + unwanted(bound, there(config["from"]))[0]
     told(config, bound, found)
     return found
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from modelwright import launch
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.run import resume
-from modelwright_plugins.command.farewell import farewell
+from modelwright_plugins.command.begun import begun_with, changed
+from modelwright_plugins.command.farewell import farewell, program
 from modelwright_plugins.pipeline.phases import RECORD as PIPELINE
 from modelwright_plugins.preemption import notice
 from modelwright_plugins.sweep import record
@@ -24,6 +27,8 @@ class Resume(Command):
     """
 
     def run(self, arguments: list[str]) -> int:
+        if settings := [word for word in arguments if "=" in word]:
+            raise ModelwrightError(_no_settings([word for word in arguments if "=" not in word], settings))
         if len(arguments) != 1:
             raise ModelwrightError("resume which run? modelwright resume runs/…")
         notice()
@@ -34,8 +39,23 @@ class Resume(Command):
             from modelwright_plugins.pipeline import commands
 
             return commands.resume(folder)
-        launch.lead(lambda: farewell(resume(folder), folder))
+        launch.lead(lambda: _run(folder))
         return 0
+
+
+def _run(folder: Path) -> None:
+    for line in changed(folder, begun_with(folder)):
+        print(line, flush=True)
+    farewell(resume(folder), folder)
+
+
+def _no_settings(folders: Sequence[str], settings: Sequence[str]) -> str:
+    """What to type in the place of `resume RUN key=value`."""
+    told = f"resume takes no settings ({' '.join(settings)}): those of a run are frozen"
+    if len(folders) != 1 or not (words := begun_with(Path(folders[0]))):
+        return f"{told}; modelwright resume runs/… goes on with them, and modelwright run … begins another run"
+    other = f"with others it is another run, which takes over what stays the same: {program()} run {shlex.join([*words, *settings])}"
+    return f"{told}; {program()} resume {folders[0]} goes on with them; {other}"
 
 
 def _sweep(folder: Path) -> int:

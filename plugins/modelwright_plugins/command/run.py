@@ -20,9 +20,10 @@ from modelwright.hooks import CONF
 from modelwright.run import MANIFEST, locked, read_manifest, start
 from modelwright_plugins.catalogue import recipes
 from modelwright_plugins.command.explain import blaming, explained
-from modelwright_plugins.command.farewell import farewell, program, shown
+from modelwright_plugins.command.farewell import after_failing, farewell, program, shown
 from modelwright_plugins.pipeline import phases
 from modelwright_plugins.preemption import notice
+from modelwright_plugins.stage.examples_wanted import refuse
 from modelwright_plugins.sweep import record
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def one_job(config: DictConfig) -> None:
     try:
         with blaming(hydra, config):
             frozen = freeze(config, hydra)
+        refuse(frozen)
         farewell(start(frozen, folder, overrides), folder)
     except BaseException as e:
         if isinstance(e, KeyboardInterrupt) and (folder / MANIFEST).exists():
@@ -187,8 +189,8 @@ def one_job(config: DictConfig) -> None:
         if not isinstance(e, Exception):
             raise
         _failure = e
-        if (folder / MANIFEST).exists():
-            print(f"{program()} resume {shown(folder)}   goes on from here, when what stopped it is mended", flush=True)
+        if (folder / MANIFEST).exists() and getattr(e, "key", None) != "run.dir":
+            print("\n".join(after_failing(e, folder, overrides)), flush=True)
         for empty in (folder, *list(folder.parents)[:2]):  # nothing was run: leave nothing
             with contextlib.suppress(OSError):
                 empty.rmdir()

@@ -16,6 +16,7 @@ from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine.packing import packed
 from modelwright_plugins.engine.wanted_values import wanted_values
 from modelwright_plugins.objective.visible import positions, seen
+from modelwright_plugins.parts import called
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class ExampleBatches:
         """Raises ModelwrightError if rows are longer than a sequence, or there are fewer than `global_batch` examples, or sequences."""
         about = f"{examples.folder} ({examples.part})"
         if examples.kind not in aligner.examples:
-            name, kinds = type(aligner).__name__, " or ".join(aligner.examples)
+            name, kinds = called("aligner", aligner), " or ".join(aligner.examples)
             raise ModelwrightError(f"{about} holds examples of the kind {examples.kind}; aligner {name} learns from {kinds}")
         values = aligner.head == "value"
         lengths = _positions(examples, before, values)
@@ -71,7 +72,8 @@ class ExampleBatches:
         if too_long := int((lengths > length).sum()):
             raise ModelwrightError(
                 f"{about}: {too_long:,} of {len(lengths):,} rows are longer than align.sequence_length={length}, the longest by "
-                f"{int(lengths.max()) - length}; nothing is cut here: take align.sequence_length={int(lengths.max())}, or have prepare "
+                f"{int(lengths.max()) - length}; nothing is cut here: take align.sequence_length="
+                f"{max(int(lengths.max()), longest_held_out(examples, values))}, which held-out rows fit into too, or have prepare "
                 f"leave out or shorten what is too long (prepare.max_length={length + (not values) - more})"
             )
         replies = int(np.diff(examples.first_rows).max()) if len(examples) else 0
@@ -79,7 +81,7 @@ class ExampleBatches:
         rows = aligner.rows(replies)
         found = cls(examples, vocabulary, length, seed, rows, multiple, before, sequences, mismatched=aligner.mismatched, values=values)
         if replies > found.rows:
-            raise ModelwrightError(f"{about} has examples of {replies} replies; aligner {type(aligner).__name__} takes {found.rows}")
+            raise ModelwrightError(f"{about} has examples of {replies} replies; aligner {called('aligner', aligner)} takes {found.rows}")
         if found.count < global_batch:
             what = "sequences that examples are packed into" if sequences is not None else "examples"
             raise ModelwrightError(f"{about} has {found.count} {what}, fewer than align.global_batch={global_batch}; take a smaller batch")
@@ -211,6 +213,12 @@ class ExampleBatches:
 def _positions(examples: StoredExamples, before: tuple[Tokens, ...], values: bool) -> Tokens:
     """[rows] how many of a row's positions are read: not that of its last token, which is only predicted, unless values are wanted."""
     return np.maximum(examples.lengths + np.array([len(tokens) for tokens in before] or 0) - (not values), 0)
+
+
+def longest_held_out(examples: StoredExamples, values: bool) -> int:
+    """Positions of the longest row that is held out, without what an aligner puts before it; 0: there is none."""
+    longest: int = examples.about.get("held_out", {}).get("longest", 0)
+    return max(longest - (not values), 0)
 
 
 @lru_cache(2)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.aligner._on_policy import OnPolicy
 from modelwright_plugins.artifacts.examples import StoredExamples
-from modelwright_plugins.engine.example_batches import ExampleBatches
+from modelwright_plugins.engine.example_batches import ExampleBatches, longest_held_out
 from modelwright_plugins.objective.loss import Loss
+from modelwright_plugins.parts import called
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 Inputs = dict[str, Any]
@@ -46,10 +47,10 @@ class Rollouts:
         """ModelwrightError: no prompts, or prompts beside which replies of `most` tokens don't fit."""
         about = f"{examples.folder} ({examples.part})"
         if examples.kind not in aligner.examples:
-            name, kinds = type(aligner).__name__, " or ".join(aligner.examples)
+            name, kinds = called("aligner", aligner), " or ".join(aligner.examples)
             raise ModelwrightError(f"{about} holds examples of the kind {examples.kind}; aligner {name} learns from {kinds}")
         if too_long := int((examples.lengths + most > length + 1).sum()):
-            longest = int(examples.lengths.max())
+            longest = max(int(examples.lengths.max()), longest_held_out(examples, True))
             raise ModelwrightError(
                 f"{about}: beside {too_long:,} of {len(examples):,} prompts a reply of generator.max_new_tokens={most} does not fit into "
                 f"align.sequence_length={length}; take align.sequence_length={longest + most - 1}, a smaller generator.max_new_tokens, or "

@@ -39,7 +39,7 @@ class Reply(Evaluator):
         import json
 
         from modelwright.errors import ModelwrightError
-        from modelwright_plugins.evaluator.rows import last_reply
+        from modelwright_plugins.evaluator.rows import last_reply, refuse_longer
 
         examples = model.examples
         assert examples is not None
@@ -52,6 +52,8 @@ class Reply(Evaluator):
                 begins.append(begin)
         if not rows:
             raise ModelwrightError(f"{examples.folder}: no held-out example ends in a reply that is a target")
+        if self.perplexity:
+            refuse_longer(model, rows, model.length + 1)
         said = [examples.row(row)[0].tolist() for row in rows]
         prompts = [tokens[:begin] for tokens, begin in zip(said, begins, strict=True)]
         references = [model.turn_end.cut(model.encoder.decode(tokens[begin:])) for tokens, begin in zip(said, begins, strict=True)]

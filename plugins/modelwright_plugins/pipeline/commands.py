@@ -8,7 +8,8 @@ from typing import Any
 
 from modelwright import launch
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.command.farewell import program, shown
+from modelwright_plugins.command.begun import begun_with, changed
+from modelwright_plugins.command.farewell import after_failing, program, shown
 from modelwright_plugins.pipeline.composing import coming, compose, troubles
 from modelwright_plugins.pipeline.farewell import farewell
 from modelwright_plugins.pipeline.phases import RECORD, Pipeline, shared
@@ -29,7 +30,14 @@ def run(pipeline: Pipeline, folder: Path, words: Sequence[str]) -> int:
 
 def resume(folder: Path) -> int:
     """`modelwright resume FOLDER`, of a pipeline's folder."""
-    return _led(folder, lambda: go_on(folder))
+
+    def work() -> dict[str, dict[str, Any]]:
+        for phase in read(folder)["phases"]:
+            for line in changed(folder / phase["name"], begun_with(folder)):
+                print(line, flush=True)
+        return go_on(folder)
+
+    return _led(folder, work)
 
 
 def plan(pipeline: Pipeline, words: Sequence[str], told: Callable[..., None]) -> list[str]:
@@ -51,8 +59,9 @@ def _led(folder: Path, work: Callable[[], dict[str, dict[str, Any]]]) -> int:
             farewell(work(), folder, read(folder))
         except BaseException as e:
             if (folder / RECORD).exists() and getattr(e, "key", None) != "run.dir":
-                how = "from the last checkpoint" if isinstance(e, KeyboardInterrupt) else "from here, when what stopped it is mended"
-                print(f"\n{program()} resume {shown(folder)}   goes on {how}", flush=True)
+                stopped = [f"{program()} resume {shown(folder)}   goes on from the last checkpoint"]
+                lines = stopped if isinstance(e, KeyboardInterrupt) else after_failing(e, folder, read(folder)["words"])
+                print("", *lines, sep="\n", flush=True)
             raise
 
     launch.lead(led)

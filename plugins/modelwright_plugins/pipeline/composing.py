@@ -15,6 +15,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.command.explain import blaming, explained
 from modelwright_plugins.pipeline.phases import Phase, Pipeline
+from modelwright_plugins.stage.examples_wanted import There, there, unwanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,7 @@ def _composed(phase: Phase, pipeline: Pipeline, folder: Path) -> dict[str, Any]:
 def troubles(phases: Sequence[Composed]) -> list[str]:
     """Everything that would stop one of the phases, a line each, before any has run: what earlier phases will make counts as there."""
     found, world = [], joined[1] if (joined := launch.world()) else None
+    known = dict[str | None, There]()
     for each in phases:
         makers, outside = coming(each, phases)
         later = [replace(b, producers={k: p for k, p in b.producers.items() if p or k.name not in makers}) for b in each.bound]
@@ -74,6 +76,12 @@ def troubles(phases: Sequence[Composed]) -> list[str]:
         for b in each.bound if world and not lines else []:
             if (ranks := b.stage.ranks(b.parts)) not in {None, world}:
                 lines.append(f"stage {b.name!r} needs {ranks} ranks, and {world} were started; set parallel.*, or start {ranks}")
+        try:
+            before = known[each.phase.builds_on] if each.phase.builds_on in known else there(outside)
+        except ModelwrightError as e:  # there is no such run, which `problems` says too
+            lines, before = [str(e)], {}
+        wanting, known[each.phase.name] = unwanted(each.bound, before)
+        lines += wanting
         found += [f"phase {each.phase.name}: {line}" for line in lines]
     return found
 

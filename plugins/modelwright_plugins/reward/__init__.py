@@ -41,6 +41,12 @@ class Reward(Component, ABC):
         if not math.isfinite(self.weight):
             raise ValueError(f"weight is {self.weight}; it is a finite number")
 
+    def lacks(self, answer: str | None) -> str:
+        """Why replies to a prompt with this answer can't be scored, in a few words that follow "its answer": "is no number"; "": they can.
+
+        It is asked of every prompt before training, which `scores` would end in the middle of."""
+        return ""
+
     @abstractmethod
     def scores(self, asked: Sequence[Asked]) -> list[Score]:
         """One score for each reply, in their order; each depends on its own reply alone.

@@ -30,14 +30,17 @@ class Contains(Reward):
             if any(not word.strip() for word in getattr(self, name)):
                 raise ValueError(f"{name} is {list(getattr(self, name))}; an empty word is nothing to look for")
 
+    def lacks(self, answer: str | None) -> str:
+        return "is missing, and reward.contains.answer=true looks for it" if self.answer and not (answer or "").strip() else ""
+
     def scores(self, asked: Sequence[Asked]) -> list[Score]:
         return [self._score(each) for each in asked]
 
     def _score(self, asked: Asked) -> float:
         words = self.words
         if self.answer:
-            if not (asked.answer or "").strip():
-                raise ValueError(f"reward contains: the example of {str(asked.prompt)[:80]!r} has no answer; answer=true needs one")
+            if why := self.lacks(asked.answer):
+                raise ValueError(f"reward contains: the example of {str(asked.prompt)[:80]!r}: its answer {why}")
             words = (*words, str(asked.answer).strip())
         found = [self._in(word, asked.reply) for word in words]
         good = 0.0

@@ -21,8 +21,7 @@ class ExactAnswer(Reward):
     last counts; two in one place ("72 or 73") are wrong.
     """
 
-    find: Literal["any", "hashes", "boxed", "phrase", "last_number", "whole"] = (
-        "any"  # after "####"; in \boxed{}; …; any: the first there is
+    find: Literal["any", "hashes", "boxed", "phrase", "last_number", "whole"] = "any"  # where; any: the first of these that there is
     right: float = 1.0  # the score of a reply with the right answer
     wrong: float = 0.0  # of one with another
     missing: float = 0.0  # of one in which there is no answer where it should be
@@ -33,18 +32,20 @@ class ExactAnswer(Reward):
             if not math.isfinite(value := getattr(self, name)):
                 raise ValueError(f"{name} is {value}; it is a finite number")
 
+    def lacks(self, answer: str | None) -> str:
+        from modelwright_plugins.reward import _answers
+
+        return "" if _answers.plain(_answers.expected(answer or "")) else f"is {answer!r}, with nothing to compare with"
+
     def scores(self, asked: Sequence[Asked]) -> list[Score]:
         return [self._score(each) for each in asked]
 
     def _score(self, asked: Asked) -> float:
         from modelwright_plugins.reward import _answers
 
-        given = asked.answer or ""
-        expected = _answers.after_hashes(given) or _answers.boxed(given) or given.strip()
-        if not _answers.plain(expected):
-            raise ValueError(
-                f"reward exact_answer: the example of {str(list(asked.prompt))[:80]!r} has the answer {asked.answer!r}; it needs one"
-            )
+        if why := self.lacks(asked.answer):
+            raise ValueError(f"reward exact_answer: the example of {str(list(asked.prompt))[:80]!r}: its answer {why}")
+        expected = _answers.expected(asked.answer or "")
         found = _answers.found(asked.reply, self.find, number=_answers.value(expected) is not None)
         if found is None:
             return self.missing

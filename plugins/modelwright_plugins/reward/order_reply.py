@@ -21,6 +21,16 @@ class OrderReply(Reward):
 
     sample_answer: ClassVar[str] = '{"missing": ["size"], "order": {"item": "soup"}}'
 
+    def lacks(self, answer: str | None) -> str:
+        from modelwright_plugins.source._order_replies import right
+
+        try:
+            facts = json.loads(answer or "")
+            right("", facts["missing"], facts["order"])
+        except (ValueError, KeyError, TypeError):
+            return 'is none of {"missing": [slots], "order": {slot: value}}'
+        return ""
+
     def scores(self, asked: Sequence[Asked]) -> list[Score]:
         from modelwright_plugins.source._order_replies import right
 

@@ -19,6 +19,16 @@ class SGDReply(Reward):
 
     sample_answer: ClassVar[str] = '{"request": ["date"], "confirm": {}}'
 
+    def lacks(self, answer: str | None) -> str:
+        from modelwright_plugins.source._sgd_acts import right
+
+        try:
+            facts = json.loads(answer or "")
+            right("", facts)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return 'is none of {"request": [slots], "confirm": {slot: value}}'
+        return ""
+
     def scores(self, asked: Sequence[Asked]) -> list[Score]:
         from modelwright_plugins.source._sgd_acts import right
 

@@ -44,14 +44,21 @@ class UnitTests(Reward):
     def _limits(self) -> Limits:
         return Limits(seconds=self.seconds, memory_mb=self.memory_mb)
 
+    def lacks(self, answer: str | None) -> str:
+        from modelwright_plugins.sandbox.examined import read
+
+        try:
+            read((answer or "").strip())
+        except ValueError as error:
+            return f"has no tests: {error}"
+        return ""
+
     def scores(self, asked: Sequence[Asked]) -> list[Score]:
-        from modelwright_plugins.sandbox.examined import examined_all, read
+        from modelwright_plugins.sandbox.examined import examined_all
 
         for each in asked:
-            try:
-                read((each.answer or "").strip())
-            except ValueError as error:
-                raise ValueError(f"reward unit_tests: the example of {str(list(each.prompt))[:80]!r} has no tests: {error}") from error
+            if why := self.lacks(each.answer):
+                raise ValueError(f"reward unit_tests: the example of {str(list(each.prompt))[:80]!r}: its answer {why}")
         programs = [program(each.reply, self.block) for each in asked]
         pairs = [(code, (each.answer or "").strip()) for code, each in zip(programs, asked, strict=True) if code.strip()]
         verdicts = iter(examined_all(pairs, limits=self._limits(), at_once=self.at_once) if pairs else ())

@@ -52,6 +52,11 @@ class Source(Component, ABC):
         found = [f"{file.name} {file.group} {file.bytes} {file.path.stat().st_mtime_ns}" for file in self.files()]
         return hashlib.sha256("\n".join(found).encode("utf-8", "surrogatepass")).hexdigest()
 
+    def example_kind(self) -> str | None:
+        """Which kind of examples its documents hold, where a look at the first can tell; None: none, or it can't. What is wrong with
+        the files may be raised, as by `files` and `read`."""
+        return None
+
     @abstractmethod
     def files(self) -> list[SourceFile]:
         """What to read, in the order in which documents come out. ModelwrightError: a path that does not exist."""

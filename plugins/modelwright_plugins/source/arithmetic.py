@@ -41,6 +41,9 @@ class Arithmetic(Source):
         if not 0 <= self.careless <= 1:
             raise ValueError(f"careless is {self.careless}; it is a share from 0 to 1")
 
+    def example_kind(self) -> str:
+        return "conversation" if self.holds == "conversations" else "prompt"
+
     def files(self) -> list[SourceFile]:
         packs = range(self.first, self.first + self.problems, PACK)
         sizes = [min(PACK, self.first + self.problems - begin) for begin in packs]

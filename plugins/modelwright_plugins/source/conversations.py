@@ -47,6 +47,9 @@ class Conversations(Source):
         if self.max_replies is not None and self.max_replies < 1:
             raise ValueError(f"max_replies is {self.max_replies}; it is at least 1, or null")
 
+    def example_kind(self) -> str:
+        return "conversation"
+
     def files(self) -> list[SourceFile]:
         paths = find(self.paths, (".jsonl", ".jsonl.gz", ".jsonl.zst"), "source.paths")
         packed = (".gz", ".zst")

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelwright_plugins.source import BadRecord, Source, SourceFile
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datatrove.data import Document
 
 PACKED = 4  # text packs about this well; only for shares of work and the progress bar
+ARRAY = 100_000_000  # bytes of a JSON array that is not read only to see what it holds
 LOOKED, MOST = 20, 1_000  # first records of a file that say its format; where they say none, so many
 ENDINGS = tuple(end + packed for end in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
 BOM = b"\xef\xbb\xbf"
@@ -60,6 +62,28 @@ class Examples(Source):
         paths = find(self.paths, ENDINGS, "source.paths")
         packed = (".gz", ".zst")
         return [SourceFile(path=p, name=str(p), bytes=p.stat().st_size * (PACKED if p.suffix in packed else 1)) for p in paths]
+
+    def example_kind(self) -> str | None:
+        """Of the first record that is an example."""
+        from modelwright_plugins.source._formats import FORMATS
+        from modelwright_plugins.source._turns import Malformed
+
+        for file in self.files():
+            if ".jsonl" not in file.path.suffixes and file.bytes > ARRAY:
+                return None  # an array is read as a whole
+            first = [record for record, _ in islice(_records(file), MOST) if isinstance(record, dict)]
+            if first:
+                convert = FORMATS[
+                    self.format
+                    if self.format != "auto"
+                    else self._recognized(file, first[:LOOKED] if self._found(first[:LOOKED]) else first)
+                ]
+            for record in first:
+                try:
+                    return str(convert(self._renamed(record))["kind"])
+                except Malformed:
+                    continue
+        return None
 
     def read(self, file: SourceFile) -> Iterator[Document | BadRecord]:
         from modelwright_plugins.source._formats import FORMATS, recognized

@@ -42,6 +42,10 @@ class Mixture(Source):
     def fingerprint(self) -> str:
         return hashlib.sha256(" ".join(f"{name} {source.fingerprint()}" for name, source in self.sources.items()).encode()).hexdigest()
 
+    def example_kind(self) -> str | None:
+        kinds = {kind for source in self.sources.values() if (kind := source.example_kind()) is not None}  # the rest are texts
+        return kinds.pop() if len(kinds) == 1 else None
+
     def files(self) -> list[SourceFile]:
         from modelwright.errors import ModelwrightError
 

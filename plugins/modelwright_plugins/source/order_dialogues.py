@@ -41,6 +41,9 @@ class OrderDialogues(Source):
         texts = [Path(__file__).with_name(f"_order_{name}.py").read_bytes() for name in ("names", "phrases", "replies", "grammar")]
         return hashlib.sha256(b"".join(texts)).hexdigest()
 
+    def example_kind(self) -> str:
+        return "conversation"
+
     def files(self) -> list[SourceFile]:
         here = Path(__file__).with_name("_order_grammar.py")
         packs = range(self.first, self.first + self.dialogues, PACK)

@@ -29,6 +29,9 @@ class SGDDialogues(Source):
     path: Path  # the folder with dialogues_*.json, or a folder of such folders (train, dev, test)
     part: Literal["train", "held_out"] = "train"  # which dialogues
 
+    def example_kind(self) -> str:
+        return "conversation"
+
     def files(self) -> list[SourceFile]:
         found = sorted(self.path.expanduser().glob("**/dialogues_*.json"))
         if not found:

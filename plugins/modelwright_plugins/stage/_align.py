@@ -22,7 +22,7 @@ from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine import checkpoint, heads
 from modelwright_plugins.engine.adapted import AdapterCard, load_base, refuse_adapter
 from modelwright_plugins.engine.card import ModelCard
-from modelwright_plugins.engine.example_batches import ExampleBatches, Tokens
+from modelwright_plugins.engine.example_batches import ExampleBatches, Tokens, longest_held_out
 from modelwright_plugins.engine.log_probabilities import Divergence, of_all
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.mixed_examples import mixed
@@ -64,6 +64,7 @@ class Alignment(Training):
         examples.check_tokenizer(tokenizer)
         read = read_so(examples) if aligner.head == "value" else {}
         self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length), head=aligner.head, **read)
+        self._refuse_longer(examples)
         batches = self._batches(examples, vocabulary, tokenizer)
         known = self._known(examples) if aligner.needs_reference else None
         refuse_adapter(self.first_weights.path)
@@ -124,6 +125,20 @@ class Alignment(Training):
             )
             print("\n".join(told), flush=True)
         return batches
+
+    def _refuse_longer(self, examples: StoredExamples) -> None:
+        """ModelwrightError: a held-out row would not fit into the model, which `evaluate` would find only after training."""
+        most, values = self.card.sequence_length, self.job.parts["aligner"].head == "value"
+        if examples.kind == "prompt" or (longest := longest_held_out(examples, values)) <= most:
+            return
+        held_out = StoredExamples(examples.folder, "held_out")
+        lengths = held_out.lengths - (not values)
+        raise ModelwrightError(
+            f"{examples.folder} (held_out): {int((lengths > most).sum()):,} of {len(lengths):,} rows are longer than the {most} positions "
+            f"that align.sequence_length={self.stage.sequence_length} gives the model, that of {held_out.id_of(int(lengths.argmax()))} by "
+            f"{longest - most}; evaluators could not read them: take align.sequence_length={longest}, or have prepare leave out or shorten "
+            f"what is too long (prepare.max_length={most + (not values)})"
+        )
 
     @property
     def _compares(self) -> bool:

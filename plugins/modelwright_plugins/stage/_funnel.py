@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Step = dict[str, Any]  # as the docstring of `Documents` has it, and the last, until it is written, "groups": {group: bytes}
 QUARANTINED = 100  # records listed in funnel.json; all of them are in quarantine.jsonl
+REASONS = 10  # why records were quarantined, the commonest, that are counted there
+NUMBER = re.compile(r"\d+")  # which characters are wrong makes no other reason
+MANY = 1000  # reasons that are told apart
+LARGE = 0.05  # share of what was read that is told aloud when it is lost
 
 
 def merge(funnel: list[Step], counts: Path, bad: Path, dropped: Path, kept: Kept) -> None:
@@ -54,8 +58,14 @@ def merge(funnel: list[Step], counts: Path, bad: Path, dropped: Path, kept: Kept
     source = funnel[0]
     if "quarantined" not in source:
         records = _all(bad, "*.jsonl")  # there may be as many as documents: they are never all in memory
-        source["quarantined"] = list(islice(records, QUARANTINED))
-        source["quarantined_count"] = count = len(source["quarantined"]) + sum(1 for _ in records)
+        source["quarantined"], reasons = list[Any](), Counter[str]()
+        for record in records:
+            reason = NUMBER.sub("…", str(record["reason"]))
+            reasons[reason if reason in reasons or len(reasons) < MANY else "others"] += 1
+            if len(source["quarantined"]) < QUARANTINED:
+                source["quarantined"].append(record)
+        source["quarantined_count"] = count = reasons.total()
+        source["quarantined_reasons"] = dict(reasons.most_common(REASONS))
         source["documents_in"] = source["documents_out"] + count
 
 
@@ -104,10 +114,18 @@ def told(funnel: Sequence[Step]) -> str:
             why += f"{', ' if why else ''}edited {step['edited']:,}"
         if step.get("quarantined_count"):
             why = f"could not be read {step['quarantined_count']:,} (listed in curate/quarantine.jsonl)"
-            if step["quarantined_count"] > step["documents_out"]:
-                why += f": MOST OF THE SOURCE, as {step['quarantined'][0]['reason']!r}"
         rows.append(f"  {step['step']:{width}}  {documents:>17}  {size:>15}  {why}".rstrip())
-    return "\n".join(rows)
+    return "\n".join([*rows, *lost(funnel[0])])
+
+
+def lost(source: Step) -> list[str]:
+    """What is said aloud where a large share of a source could not be read, by a later stage too: its commonest reasons."""
+    count = source.get("quarantined_count", 0)
+    if not count or count < LARGE * source["documents_in"]:
+        return []
+    reasons = source.get("quarantined_reasons") or {source["quarantined"][0]["reason"]: count}
+    few = "; ".join(f"{number:,}: {reason}" for reason, number in list(reasons.items())[:3])
+    return [f"  NOT READ: {count:,} of {source['documents_in']:,} records of the source, {count / source['documents_in']:.0%} ({few})"]
 
 
 def check(funnel: Sequence[Step], min_bytes: int, page: Path) -> None:

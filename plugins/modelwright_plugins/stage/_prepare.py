@@ -20,6 +20,7 @@ from modelwright_plugins.progress import progress
 from modelwright_plugins.source._formats import messages as conversation
 from modelwright_plugins.source._turns import Malformed, readable
 from modelwright_plugins.stage._plain_text import text_rows
+from modelwright_plugins.stage._prepared import CAPPED
 from modelwright_plugins.stage._shown import hidden, hides_tools
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from modelwright_plugins.tokenizer.chat_tokens import Chat, ChatEncoder
 
 BATCH = 256  # documents that are rendered and tokenized at a time
-SAID = 8  # reasons that are printed
 Row = tuple[Any, Any, Any]  # tokens, mask and values, each [its tokens]
 
 
@@ -51,7 +51,7 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
                 try:
                     aside_too = document["metadata"]["group"] in held_out
                     if kept and not aside_too and _hash(document) > kept.get(_source(document), 1 << 64):
-                        raise Left(f"more than {stage.cap} of its source")
+                        raise Left(f"{CAPPED}{stage.cap} of its source")
                     ready.append((document, _example(document, stage.texts)))
                 except Left as why:
                     dropped[str(why)] += 1
@@ -238,18 +238,3 @@ def _values(chat: Chat, example: Mapping[str, Any]) -> Any:
             raise Left("two steps end in one token")
         values[last] = label
     return values
-
-
-def table(about: Mapping[str, Any]) -> list[str]:
-    """What is printed: a line each part, and what was left out."""
-    lines = [f"  {about['kind']:12}  {'examples':>10}  {'rows':>10}  {'tokens':>12}  {'targets':>7}  {'longest':>8}"]
-    for part in PARTS:
-        one = about[part]
-        share = one["targets"] / max(one["tokens"], 1)
-        lines.append(f"  {part:12}  {one['examples']:10,}  {one['rows']:10,}  {one['tokens']:12,}  {share:7.1%}  {one['longest']:8,}")
-    if about["cut_prompts"]:
-        lines.append(f"  shorter       {about['cut_prompts']:10,}  the first turns of a prompt are left out, as it was too long")
-    often = sorted(about["dropped"].items(), key=lambda item: -item[1])
-    lines += [f"  left out      {count:10,}  {reason}" for reason, count in often[:SAID]]
-    others = sum(count for _, count in often[SAID:])
-    return lines + ([f"  left out      {others:10,}  for {len(often) - SAID} other reasons (examples.json)"] if others else [])

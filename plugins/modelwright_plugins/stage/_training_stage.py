@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from modelwright.component import Artifact, Parts, Stage
 from modelwright_plugins.artifacts import Checkpoint, Metrics
 from modelwright_plugins.parallel.available import available
+from modelwright_plugins.parts import called
 
 if TYPE_CHECKING:
     from modelwright_plugins.architecture import Architecture
@@ -98,7 +99,7 @@ class TrainingStage(Stage, ABC):
 
         found = []
         if not parts["optimizer"].elementwise:
-            name = type(parts["optimizer"]).__name__
+            name = called("optimizer", parts["optimizer"])
             found.append(
                 f"parallel.fully_sharded=true cuts matrices into rows, and optimizer {name} wants them whole; optimizer=adamw does not"
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from modelwright.component import Artifact, Job, Parts
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer
+from modelwright_plugins.parts import called
 from modelwright_plugins.stage._training_stage import TrainingStage
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Align(TrainingStage):
         share = self.micro_batch * self._data_ranks(parts)
         found = self.parts_problems(parts) + parts["adapter"].problems(parts) + self._rollout_problems(parts) + parts["mixture"].problems()
         if parts["mixture"].trains:
-            found.append(f"mixture {type(parts['mixture']).__name__} weighs texts, by training on them; align takes fixed, temperature …")
+            found.append(
+                f"mixture {called('mixture', parts['mixture'])} weighs texts, by training on them; align takes fixed, temperature …"
+            )
         if self.global_batch % share:
             best = max(share, round(self.global_batch / share) * share)
             said = f"align.global_batch={self.global_batch} is not a multiple of align.micro_batch={self.micro_batch}"
@@ -51,7 +54,7 @@ class Align(TrainingStage):
 
     def _rollout_problems(self, parts: Parts) -> list[str]:
         aligner = parts["aligner"]
-        name = f"aligner.{type(aligner).__name__}"
+        name = f"aligner {called('aligner', aligner)}"
         if not aligner.samples:
             return []
         from modelwright_plugins.generator import Remote
@@ -64,14 +67,14 @@ class Align(TrainingStage):
         own = Sampling(temperature=1.0, top_p=1.0)
         plain = isinstance(generator, Sampling) and replace(generator, max_new_tokens=own.max_new_tokens, stop=own.stop) == own
         if aligner.untempered and isinstance(generator, Remote):
-            other = f"generator {type(generator).__name__} asks a model elsewhere"
+            other = f"generator {called('generator', generator)} asks a model elsewhere"
             found.append(f"{name} learns from replies of the weights that are trained, and {other}; generator=policy, or aligner=raft")
         elif aligner.untempered and not plain:
             found.append(f"{name} learns from replies drawn from the model's own distribution; generator=policy draws from it")
         elif aligner.samples > 1 and not (isinstance(generator, Sampling | Remote) and getattr(generator, "temperature", True)):
             found.append(f"{name} compares several replies to a prompt, and this generator gives the same each time; generator=sampling")
         if type(parts["mixture"]) is not Proportional:
-            found.append(f"mixture {type(parts['mixture']).__name__}: {name} reads every prompt equally often; mixture=proportional")
+            found.append(f"mixture {called('mixture', parts['mixture'])}: {name} reads every prompt equally often; mixture=proportional")
         if self.batch_ramp is not None:
             found.append(f"{self.key}.batch_ramp={self.batch_ramp}: {name} has rounds of the same size; {self.key}.batch_ramp=null")
         if parts["stability"].rollbacks:

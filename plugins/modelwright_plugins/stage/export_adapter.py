@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from modelwright.component import Artifact, Job, Stage
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, PeftAdapter
+from modelwright_plugins.parts import called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class ExportAdapter(Stage):
         if (card := AdapterCard.read(source, registry)) is None:
             raise ModelwrightError(f"{source} holds no adapter to be exported; it is a whole model")
         if not isinstance(card.adapter, LoRA):
-            raise ModelwrightError(f"{source} holds a {type(card.adapter).__name__}; what is exported is lora, dora and qlora")
+            raise ModelwrightError(f"{source} holds adapter {called('adapter', card.adapter)}; what is exported is lora, dora and qlora")
         architecture = ModelCard.read(source / "model.json", registry).architecture
         if (name := family(architecture)) is None:
             raise ModelwrightError(f"{source}: Hugging Face's names for this architecture are not known (Llama's and GPT-2's are)")

@@ -60,7 +60,7 @@ class Prepare(Stage):
         return {"template": self.template or "the tokenizer's own, or chatml"}
 
     def run(self, job: Job) -> Mapping[str, float]:
-        from modelwright_plugins.stage import _prepare
+        from modelwright_plugins.stage import _prepare, _prepared
         from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
         from modelwright_plugins.tokenizer.find_template import find_template
 
@@ -71,5 +71,5 @@ class Prepare(Stage):
         folder = job.make(Examples).path
         folder.mkdir()
         about = _prepare.write(self, job.take(Documents), encoder, folder)
-        print("\n".join(_prepare.table(about)), flush=True)
+        print("\n".join([*_prepared.table(about), *_prepared.aloud(about, job.take(Documents))]), flush=True)
         return {"examples": about["train"]["examples"], "targets": about["train"]["targets"], "dropped": sum(about["dropped"].values())}

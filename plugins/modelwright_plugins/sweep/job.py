@@ -16,6 +16,7 @@ from modelwright.manifest import write_json
 from modelwright.run import MANIFEST, read_config, read_manifest, start
 from modelwright_plugins.command.explain import blaming
 from modelwright_plugins.command.farewell import farewell, headline
+from modelwright_plugins.stage.examples_wanted import refuse
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -41,6 +42,7 @@ def job(config: DictConfig) -> dict[str, Any]:
             if manifest := ended(folder, frozen):
                 print(f"  {manifest['status']} already", flush=True)
             else:
+                refuse(frozen)
                 manifest = launch.lead(lambda: start(frozen, folder, overrides))
                 farewell(manifest or {"stages": {}}, None)
         except (Exception, SystemExit) as e:  # a plugin that leaves the process ends its own job only

@@ -42,18 +42,18 @@ def test_a_plan_says_prompts_replies_and_rounds() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["aligner=grpo", "generator=policy"], "aligner.GRPO learns from rewards of its replies, and there is none"),
-        (["aligner=rloo", "reward=[length]"], "aligner.RLOO learns from replies drawn from the model's own distribution"),
+        (["aligner=grpo", "generator=policy"], "aligner grpo learns from rewards of its replies, and there is none"),
+        (["aligner=rloo", "reward=[length]"], "aligner rloo learns from replies drawn from the model's own distribution"),
         ([*RIGHT, "aligner=ppo", "generator.min_p=0.1"], "generator=policy draws from it"),
-        ([*RIGHT, "aligner=ppo", "align.batch_ramp=[8,8,64]"], "align.batch_ramp=[8, 8, 64]: aligner.PPO has rounds of the same size"),
-        ([*RIGHT, "aligner=grpo", "mixture=temperature"], "mixture Temperature: aligner.GRPO reads every prompt equally often"),
+        ([*RIGHT, "aligner=ppo", "align.batch_ramp=[8,8,64]"], "align.batch_ramp=[8, 8, 64]: aligner ppo has rounds of the same size"),
+        ([*RIGHT, "aligner=grpo", "mixture=temperature"], "mixture temperature: aligner grpo reads every prompt equally often"),
         (
             ["aligner=rloo", "reward=[length]", *SERVED],
-            "RLOO learns from replies of the weights that are trained, and generator Server asks",
+            "rloo learns from replies of the weights that are trained, and generator server asks",
         ),
         (["aligner=raft", "reward=[length]", *SERVED, "generator.temperature=0"], "this generator gives the same each time"),
         (["aligner=raft", "reward=[length]", "generator=greedy"], "this generator gives the same each time; generator=sampling"),
-        ([*RIGHT, "aligner=ppo", "stability=z_score"], "aligner.PPO can't skip prompts whose replies are not drawn yet"),
+        ([*RIGHT, "aligner=ppo", "stability=z_score"], "aligner ppo can't skip prompts whose replies are not drawn yet"),
     ],
 )
 def test_what_is_wrong_is_told(words: list[str], said: str) -> None:
@@ -83,7 +83,7 @@ def test_prompts_must_be_prompts_with_room_for_a_reply(tmp_path: Path) -> None:
         Rollouts.of(examples, GRPO(), Vocabulary(50, 0), most=13, **how)
     assert Rollouts.of(examples, GRPO(), Vocabulary(50, 0), most=12, **how).count == 2
     (tmp_path / "examples.json").write_text(json.dumps({**about, "kind": "conversation"}))
-    with pytest.raises(ModelwrightError, match="aligner GRPO learns from prompt"):
+    with pytest.raises(ModelwrightError, match="aligner grpo learns from prompt"):
         Rollouts.of(StoredExamples(tmp_path), GRPO(), Vocabulary(50, 0), most=4, **how)
 
 

@@ -98,7 +98,7 @@ def test_what_is_too_long_is_an_error_that_counts_it(tmp_path: Path) -> None:
     made(tmp_path / "e", "preference", DPO())
     with pytest.raises(ModelwrightError, match=r"\d+ of 48 rows are longer than align.sequence_length=16, the longest by 15; nothing is"):
         made(tmp_path / "e", "preference", DPO(), length=16)
-    with pytest.raises(ModelwrightError, match="holds examples of the kind preference; aligner SFT learns from conversation"):
+    with pytest.raises(ModelwrightError, match="holds examples of the kind preference; aligner sft learns from conversation"):
         made(tmp_path / "e", "preference", SFT())
     with pytest.raises(ModelwrightError, match=r"has 24 examples, fewer than align.global_batch=25"):
         made(tmp_path / "e", "preference", DPO(), global_batch=25)

@@ -123,7 +123,7 @@ def test_no_reply_takes_long():
 
 @pytest.mark.parametrize("answer", [None, "", "  ", "$"])
 def test_an_example_without_an_answer(answer):
-    with pytest.raises(ValueError, match=r"^reward exact_answer: the example of .* has the answer .*; it needs one$"):
+    with pytest.raises(ValueError, match=r"^reward exact_answer: the example of .*: its answer is .*, with nothing to compare with$"):
         score("1", answer)
 
 

@@ -49,7 +49,7 @@ def test_contains():
     assert one(Contains(words=("a", "b"), mode="any"), "b") == 1 and one(Contains(words=("a", "b")), "b") == 0
     assert one(Contains(words=(), avoid=("sorry", "c++"), penalty=0.5), "Sorry, sorry: C++.") == -1
     assert one(Contains(words=(), answer=True), "It is 72.", answer=" 72 ") == 1
-    with pytest.raises(ValueError, match="has no answer"):
+    with pytest.raises(ValueError, match="its answer is missing"):
         one(Contains(words=(), answer=True), "x")
     with pytest.raises(ValueError, match="all empty"):
         Contains(words=())

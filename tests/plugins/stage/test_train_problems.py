@@ -14,7 +14,7 @@ BEGUN = ["recipe=pretrain/quickstart", "stages=[curate,train_tokenizer,tokenize,
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["parallel.fully_sharded=true", "parallel.data=2"], "optimizer Muon wants them whole; optimizer=adamw does not"),
+        (["parallel.fully_sharded=true", "parallel.data=2"], "optimizer muon wants them whole; optimizer=adamw does not"),
         (
             ["parallel.fully_sharded=true", "parallel.data=2", "optimizer=adamw", "precision=fp8_current"],
             "saves no FP8 scales; precision=bf16",
