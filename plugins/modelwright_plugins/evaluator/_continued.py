@@ -16,5 +16,5 @@ def continued(model: Model, texts: Sequence[str], stops: Sequence[str]) -> list[
     """How each document goes on that begins so, without the first of `stops` and what follows it."""
     generator = model.generator
     if isinstance(generator, Penalties):  # it need not draw what is cut off
-        generator = replace(generator, stop=[*generator.stop, *stops])
+        generator = replace(generator, stop=[*generator.stop, *stops])  # type: ignore[call-arg]
     return [said[: min((at for stop in stops if (at := said.find(stop)) >= 0), default=None)] for said in model.complete(texts, generator)]

@@ -81,7 +81,11 @@ def judged(
     asked = []
     for number, *both in pairs:
         for one, other in (both, both[::-1]):
-            parts = {"{prompt}": prompts[number], "{a}": players[one][number], "{b}": players[other][number]}
-            asked.append(re.sub(r"\{(?:prompt|a|b)\}", lambda match, parts=parts: parts[match.group()], instruction))
+            asked.append(_filled(instruction, prompt=prompts[number], a=players[one][number], b=players[other][number]))
     said = ask(asked)
     return [Judged(number, first, second, (said[2 * place], said[2 * place + 1])) for place, (number, first, second) in enumerate(pairs)]
+
+
+def _filled(instruction: str, **parts: str) -> str:
+    """What is put in is not looked at again: a reply may have {b} in it."""
+    return re.sub(r"\{(prompt|a|b)\}", lambda match: parts[match.group(1)], instruction)

@@ -42,7 +42,7 @@ assistant B is better, and "[[C]]" for a tie.
 
 @dataclass(frozen=True, kw_only=True)
 class PairwiseJudge(Evaluator):
-    """Win rates and Elo of replies that a model compares, two at a time and in both orders (Zheng et al. 2023, arXiv:2306.05685).
+    """Win rates and Elo of replies that a model compares, two at a time, in both orders (Zheng et al. 2023, arXiv:2306.05685).
 
     The judge is a model on a server, or else the one that is evaluated. It is asked for [[A]], [[B]] or [[C]], a tie; the last that it
     says counts, and none is a tie. A reply has won where it wins in both orders, all else is a tie (section 3.4). win_rate: of all

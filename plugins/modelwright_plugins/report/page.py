@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import modelwright
-from modelwright_plugins.report import curation, figures
+from modelwright_plugins.report import curation, figures, over_training
 from modelwright_plugins.report.template import duration, megabytes, short, template
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def _said(found: Findings) -> dict[str, Any]:
         "better": sum(_better(group) for group in evaluation.get("groups", ())),
         "samples": evaluation["samples"],
         "scores": [_score(score) for score in evaluation.get("scores", ())],
+        "checkpoints": _checkpoints(evaluation.get("checkpoints", ())),
         "sampling": _sampling(found.config.get("generator") or {}),
         "training": _training(found),
         "data": _data(found),
@@ -122,9 +123,18 @@ def _trained(found: Findings) -> int:
 
 def _score(score: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the table of scores."""
-    named = f"{score['evaluator']}/{score['name']}".lstrip("/")
     told = {key: f"{score[key]:.4g}" for key in ("value", "low", "high")}
-    return {"name": named, **told, "count": f"{score['count']:,}", "better": score["better"]}
+    return {"name": over_training.named(score), **told, "count": f"{score['count']:,}", "better": score["better"]}
+
+
+def _checkpoints(checkpoints: over_training.Checkpoints) -> dict[str, Any]:
+    """What is said of each checkpoint, where there are scores of some."""
+    from markupsafe import Markup
+
+    if not checkpoints or not checkpoints[-1]["scores"]:
+        return {}
+    drawn = [(title, told, Markup(svg)) for title, told, svg in over_training.figures(checkpoints)]
+    return {"steps": [each["step"] for each in checkpoints], "rows": over_training.rows(checkpoints), "figures": drawn}
 
 
 def _better(group: Mapping[str, Any]) -> bool:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer, TokenShards
 from modelwright_plugins.artifacts.examples import StoredExamples
-from modelwright_plugins.engine import inference
+from modelwright_plugins.engine import checkpoint, inference
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.pretrained import template_of
 from modelwright_plugins.evaluator import Evaluator, Score
 from modelwright_plugins.evaluator.likelihood import without_likelihood
 from modelwright_plugins.evaluator.model import Model
+from modelwright_plugins.report.over_training import by_score
 from modelwright_plugins.stage import _held_out_text as text
 
 if TYPE_CHECKING:
@@ -35,15 +37,43 @@ def judged(stage: Evaluate, job: Job) -> dict[str, Any] | None:
         if not why:
             completed = model.complete(stage.prompts)
             samples = [{"prompt": prompt, "text": said} for prompt, said in zip(stage.prompts, completed, strict=True)]
-        scores = [("", score) for score in held.scores()] if held else []
-        for name, evaluator in job.parts["evaluator"].items():
-            scores += [(name, score) for score in scored(name, evaluator, model, job)]
+        scores = _scores(job, held, model, job.out)
+        before = _earlier(stage, job, trained, model, told=held is not None) if stage.every else []
         if not model.first:
             return None
     if why:
         print(f"  {why}: no held-out text, no samples", flush=True)
     found = held.judged() if held else {}
-    return {**found, "samples": samples, "scores": [{"evaluator": name, **asdict(score)} for name, score in scores]}
+    if before:
+        before[-1]["scores"] = scores
+    return {**found, "samples": samples, "scores": scores, **({"checkpoints": before} if before else {})}
+
+
+def _scores(job: Job, held: text.HeldOutText | None, model: Model, out: Path) -> list[dict[str, Any]]:
+    """Of the weights that the model has now; evaluators write into folders of their names in `out`."""
+    found = [("", score) for score in held.scores()] if held else []
+    for name, evaluator in job.parts["evaluator"].items():
+        found += [(name, score) for score in scored(name, evaluator, model, job.seed, out)]
+    return [{"evaluator": name, **asdict(score)} for name, score in found]
+
+
+def _earlier(stage: Evaluate, job: Job, trained: inference.TrainedModel, model: Model, *, told: bool) -> list[dict[str, Any]]:
+    """{"step", "scores"} of each whole checkpoint that was kept, oldest first, the newest without its scores, which are known. The
+    model has the oldest's weights afterwards. `told`: of held-out text too."""
+    folder = job.take(Checkpoint).path
+    newest = checkpoint.latest(folder)
+    assert newest is not None, "its model was loaded"
+    found: list[dict[str, Any]] = [{"step": newest}]
+    while (step := checkpoint.latest(folder, below=found[-1]["step"])) is not None:
+        checkpoint.load(folder, step, trained.chunks, None)
+        out = job.out / checkpoint.step_folder(folder, step).name
+        if model.first:
+            out.mkdir()
+        held = text.HeldOutText(stage, job, trained) if told else None
+        found.append({"step": step, "scores": _scores(job, held, model, out)})
+        if model.first and not any(out.iterdir()):
+            out.rmdir()
+    return found[::-1]
 
 
 def _model(stage: Evaluate, job: Job, trained: inference.TrainedModel) -> Model:
@@ -58,19 +88,18 @@ def _model(stage: Evaluate, job: Job, trained: inference.TrainedModel) -> Model:
     return Model(trained, tokenizer, generator, **how)
 
 
-def scored(name: str, evaluator: Evaluator, model: Model, job: Job) -> Sequence[Score]:
-    """What one evaluator says, which writes into a folder of its name beside evaluation.json."""
+def scored(name: str, evaluator: Evaluator, model: Model, seed: int, out: Path) -> Sequence[Score]:
+    """What one evaluator says, which writes into a folder of its name in `out`."""
     if evaluator.needs:
         if model.examples is None or model.examples.kind not in evaluator.needs:
             there = f"there are {model.examples.kind}" if model.examples else "there are none"
             raise ModelwrightError(f"evaluator {name} wants examples of {' or '.join(evaluator.needs)}; {there}")
         if not len(model.examples):
             raise ModelwrightError(f"evaluator {name}: no example is held out; set curate.held_out above 0")
+    out = out / name
     if model.first:
-        (out := job.out / name).mkdir()
-    else:
-        out = job.out / name
-    found = evaluator.evaluate(model, out, seed=job.seed)
+        out.mkdir()
+    found = evaluator.evaluate(model, out, seed=seed)
     if model.first and not any(out.iterdir()):
         out.rmdir()
     if len({score.name for score in found}) != len(found):
@@ -81,12 +110,21 @@ def scored(name: str, evaluator: Evaluator, model: Model, job: Job) -> Sequence[
 def table(found: Mapping[str, Any]) -> list[str]:
     """What is printed."""
     lines = text.table(found) if "model" in found else []
-    rows = [[f"{score['evaluator']}/{score['name']}".lstrip("/"), *_shown(score)] for score in found["scores"]]
+    known = found.get("checkpoints") or [{"scores": found["scores"]}]
+    steps = [[f"{each['step']:,}"] if "step" in each else [] for each in known]
+    rows = []
+    for name, scores in by_score(known):
+        there = [(step, score) for step, score in zip(steps, scores, strict=True) if score is not None]
+        rows += [["" if number else name, *step, *_shown(score)] for number, (step, score) in enumerate(there)]
     if not rows:
         return lines
-    wide = max(len(row[0]) for row in rows)
-    lines.append(f"  {'score':{wide}}  {'value':>9}  {'95 % interval':>21}  {'of':>7}")
-    return lines + [f"  {name:{wide}}  {value:>9}  {interval:>21}  {count:>7}" for name, value, interval, count in rows]
+    heads = ["score", *(["step"] if steps[0] else []), "value", "95 % interval", "of"]
+    wide = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
+    each = [
+        [cell.rjust(size) if at else cell.ljust(size) for at, (cell, size) in enumerate(zip(row, wide, strict=True))]
+        for row in [heads, *rows]
+    ]
+    return lines + [f"  {'  '.join(row)}" for row in each]
 
 
 def _shown(score: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -21,6 +21,7 @@ class Evaluate(Stage):
     and costs bits, but is no byte. Each token is predicted once, by the model and by each n-gram model. The n-gram models are
     fitted twice: on the training text that the model saw, and on all of it. With `text=false` nothing of this is done, and no token
     shards and metrics are taken. With `examples=true` it takes the examples that `prepare` made, and evaluators get those held out.
+    With `every=true` each checkpoint that the training's `keep_last` and `keep_every` left has scores, the newest n-grams and samples.
     """
 
     uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "attention", "generator", "evaluator")
@@ -29,6 +30,7 @@ class Evaluate(Stage):
 
     text: bool = True  # bits per byte of the held-out text of token shards; a model that gives no likelihood is not asked for it
     examples: bool = False  # evaluators get the held-out examples that stage prepare made
+    every: bool = False  # the checkpoints kept before the newest get scores too: a table and a plot over training
     stride: int | None = None  # new tokens a window, at most its length: fewer give each token more context; None: half the window
     batch: int = 4  # windows a forward pass: memory and speed, not what is found (a CPU is fastest while logits are below 32 MiB)
     baseline_tokens: int = 20_000_000  # training tokens at most that n-gram models are fitted on (they need about 150 bytes each)

@@ -3,9 +3,12 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,11 @@ from modelwright_plugins.architecture.encoder import Encoder
 from modelwright_plugins.architecture.encoder_decoder import EncoderDecoder
 from modelwright_plugins.artifacts import Checkpoint, Evaluation, Examples, Metrics, Tokenizer, TokenShards
 from modelwright_plugins.attention.cores import Native
-from modelwright_plugins.engine import inference
+from modelwright_plugins.engine import checkpoint, inference
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.pretrained import Pretrained, carry_on, template_of
+from modelwright_plugins.evaluator import Evaluator, Score
+from modelwright_plugins.evaluator.interval import mean
 from modelwright_plugins.evaluator.ngram import NGrams
 from modelwright_plugins.evaluator.preferences import Preferences
 from modelwright_plugins.evaluator.shards import Seen, seen_spans
@@ -65,7 +70,7 @@ class Trigram:
     def __init__(self, fitted: NGrams) -> None:
         self.fitted = fitted
 
-    def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
+    def token_losses(self, tokens: torch.Tensor, *, apart: bool = True) -> torch.Tensor:
         rows = [-self.fitted.log2_probabilities(row.numpy(), 3, start=1) * math.log(2) for row in tokens]
         return torch.tensor(np.stack(rows), dtype=torch.float32)
 
@@ -236,6 +241,38 @@ def test_each_score_has_the_interval_of_drawing_documents_again(job: Job, monkey
     assert (bits["count"], bits["better"], bits["evaluator"]) == (4, "lower", "")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counted(Evaluator):
+    """The first token's nats after each of two others; written down, too."""
+
+    def evaluate(self, model: Any, out: Path, *, seed: int) -> list[Score]:
+        nats = [float(each[0]) for each in model.nats([[1, 2], [3, 4]])]
+        (out / "nats.txt").write_text(f"{nats}")
+        return [mean(name, [value]) for value, name in sorted(zip(nats, ("one", "other"), strict=True))]  # the order differs
+
+
+def test_every_checkpoint_that_was_kept_is_scored(job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    everything = np.concatenate(documents(60, 1))
+    grams = {step: NGrams([everything[: 500 * step]], 3, VOCAB) for step in (1, 3, 7)}
+    model: Any = Trigram(grams[7])
+    model.chunks = []
+    job = replace(job, parts=job.parts | {"evaluator": {"counted": Counted()}})
+    monkeypatch.setattr(checkpoint, "latest", lambda folder, below=9: max((step for step in grams if step < below), default=None))
+    monkeypatch.setattr(checkpoint, "load", lambda folder, step, chunks, optimizer: setattr(model, "fitted", grams[step]))
+    found = evaluated(job, model, monkeypatch, every=True)
+    printed = capsys.readouterr().out
+    assert [each["step"] for each in found["checkpoints"]] == [1, 3, 7] and found["checkpoints"][-1]["scores"] == found["scores"]
+    for each in found["checkpoints"]:
+        out = job.run / f"alone {each['step']}"
+        out.mkdir()
+        scores = evaluated(replace(job, out=out), Trigram(grams[each["step"]]), monkeypatch)["scores"]
+        assert each["scores"] == scores
+        written = job.out / "counted" if each["step"] == 7 else job.out / f"step_{each['step']:08d}" / "counted"
+        assert (written / "nats.txt").read_text() == (out / "counted/nats.txt").read_text()
+        (one,) = [score for score in scores if score["name"] == "one"]
+        assert re.search(rf"(?m)^  (counted/one)? *{each['step']}  *{one['value']:.4g} ", printed)
+
+
 def test_baselines_can_be_kept_small(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     found = evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch, baseline_tokens=500)
     assert {row["tokens"] for row in found["baselines"]} == {500}
@@ -264,7 +301,7 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
         "attention": Native(), "stability": Finite(), "generator": Sampling(max_new_tokens=5), "evaluator": {},
     }  # fmt: skip
     joined(rank, 2, 0)
-    train = Train(steps=30, sequence_length=LENGTH, global_batch=4, micro_batch=2)
+    train = Train(steps=30, sequence_length=LENGTH, global_batch=4, micro_batch=2, checkpoint_every=10, keep_last=None)
     train.run(Job(home, home, SEED, parts | {"parallel": Megatron(data=2)}, inputs_of(home), hooks))
     found = []
     for number, layout in enumerate(layouts, 1):
@@ -274,11 +311,24 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
         joined(rank, count, number)
         out = home / f"evaluate {number} {rank}"
         out.mkdir()
-        Evaluate(prompts=["ab"]).run(Job(home, out, SEED, parts | {"parallel": parallel}, inputs_of(home), hooks))
+        Evaluate(prompts=["ab"], every=True).run(Job(home, out, SEED, parts | {"parallel": parallel}, inputs_of(home), hooks))
         files = [file.name for file in out.iterdir()]
         assert files == (["evaluation.json"] if rank == 0 else [])
         found.append(json.loads((out / "evaluation.json").read_text()) if rank == 0 else None)
     if rank == 0:  # what a training further would bring along, and one after that
+        for step in (10, 20):  # a folder with this step alone
+            alone = home / f"alone {step}"
+            shutil.copytree(
+                home / "checkpoint",
+                alone,
+                ignore=lambda _, names, step=step: [n for n in names if n.startswith("step_") and n != f"step_{step:08d}"],
+            )
+            (alone / "latest.json").write_text(json.dumps({"step": step}))
+            (out := home / f"evaluate alone {step}").mkdir()
+            inputs = inputs_of(home) | {Checkpoint: Checkpoint(alone)}
+            joined(rank, 1, len(layouts) + step // 10)
+            Evaluate(prompts=[]).run(Job(home, out, SEED, parts | {"parallel": Megatron()}, inputs, hooks))
+            found.append(json.loads((out / "evaluation.json").read_text()))
         one, (further, again) = home / "checkpoint", [home / "further", home / "again"]
         card = ModelCard.read(one / "model.json", hooks.registry)
         for base, folder, template in ((one, further, "T"), (further, again, None)):
@@ -291,7 +341,11 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
 def test_a_trained_model_scores_the_same_in_every_layout(job: Job) -> None:
     job.take(Metrics).path.unlink()
     layouts: list[dict[str, int]] = [{"data": 1}, {"tensor": 2}, {"pipeline": 2}]
-    (one, tensor, pipeline), _ = on_ranks(trained_and_evaluated, 2, job.out, groups=4, here=str(job.run), layouts=layouts)
+    (one, tensor, pipeline, *alone), _ = on_ranks(trained_and_evaluated, 2, job.out, groups=6, here=str(job.run), layouts=layouts)
+    assert [each["step"] for each in one["checkpoints"]] == [10, 20, 30]
+    assert [each["scores"] for each in one["checkpoints"]] == [*(each["scores"] for each in alone), one["scores"]]
+    bits = [each["scores"][0]["value"] for each in one["checkpoints"]]
+    assert bits[0] > bits[1] > bits[2]  # it learns
     unigram = next(b for b in one["baselines"] if b["name"] == "unigram" and b["fitted_on"] == "seen")
     assert one["model"]["bits_per_token"] < unigram["bits_per_token"]  # it did learn
     assert one["model"]["tokens_trained"] == 30 * 4 * LENGTH
@@ -301,6 +355,7 @@ def test_a_trained_model_scores_the_same_in_every_layout(job: Job) -> None:
         assert sum(map(len, seen_spans(job.take(TokenShards), known.seen, trained=0))) == one["model"]["tokens_seen"]
     for other in (tensor, pipeline):
         assert other["model"]["bits_per_token"] == pytest.approx(one["model"]["bits_per_token"], rel=1e-5)
+        assert [each["scores"][0]["value"] for each in other["checkpoints"]] == pytest.approx(bits, rel=1e-5)
         assert other["samples"] == one["samples"]
         assert other["baselines"] == one["baselines"]
 
