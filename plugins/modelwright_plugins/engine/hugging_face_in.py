@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,10 @@ import torch.distributed as dist
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture import Architecture
-from modelwright_plugins.architecture.hugging_face import Family, component_of, layered, place, plain, sizes
+from modelwright_plugins.architecture.hugging_face import Family, differences, layered, place, plain, read_folder, sizes
+from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.hugging_face_out import EXPERTS
 from modelwright_plugins.engine.safetensors_folder import SafetensorsFolder
-
-CONFIG = "config.json"
-
-
-def is_folder(folder: Path) -> bool:
-    """Whether it is a model of Hugging Face's, and no checkpoint of ours."""
-    return (folder / CONFIG).is_file() and not (folder / "model.json").is_file()
 
 
 @dataclass(frozen=True)
@@ -38,17 +32,7 @@ class Incoming:
     @classmethod
     def of(cls, folder: Path) -> Incoming:
         """ModelwrightError: it is none, or of an architecture that ours are not."""
-        try:
-            config = dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as e:
-            raise ModelwrightError(f"{folder / CONFIG} is no config of Hugging Face's ({type(e).__name__})") from e
-        try:
-            family, architecture = component_of(config)
-        except ModelwrightError as e:
-            raise ModelwrightError(f"{folder / CONFIG}: {e}") from e
-        if type(config.get("vocab_size")) is not int or config["vocab_size"] < 1:
-            raise ModelwrightError(f"{folder / CONFIG}: vocab_size is {config.get('vocab_size')!s:.40}; it is a number from 1 up")
-        return cls(folder, config, family, architecture)
+        return cls(folder, *read_folder(folder))
 
     @property
     def vocab_size(self) -> int:
@@ -60,11 +44,31 @@ class Incoming:
         """Tokens of the longest text, as far as config.json says."""
         return int(self.config.get(self.family.positions or "", 0) or 0) or 2048
 
+    def misfits(self, card: ModelCard, tokenizer: Path) -> list[str]:
+        """Why these are no first weights of this model, whose texts are tokenized so; one line each."""
+        if type(self.architecture) is not type(card.architecture):
+            return [f"it is a {self.family.model_type}, no {type(card.architecture).__name__}"]
+        other = differences(card.architecture, self.architecture)
+        if (other.get("positions") or card.sequence_length) >= card.sequence_length:
+            other.pop("positions", None)
+        found = (
+            [f"its architecture is another; {' '.join(f'architecture.{name}={said(value)}' for name, value in other.items())}"]
+            if other
+            else []
+        )
+        if self.vocab_size < card.vocab_size:
+            found.append(f"it has {self.vocab_size} tokens, and here are {card.vocab_size}")
+        return found + ([why] if (why := other_tokens(self.folder, tokenizer)) else [])
+
     @torch.no_grad()
     def load(self, chunks: list[Any], *, vocab_size: int) -> None:
         """Put its weights into this rank's modules, of which all ranks call this. What is in memory is one tensor of ours at a time.
 
         ModelwrightError: a tensor is missing, of another shape, or of no place."""
+        if self.vocab_size > vocab_size and dist.get_rank() == 0:
+            warnings.warn(
+                f"{self.folder}: its last {self.vocab_size - vocab_size} rows are of no token here, and are left out", stacklevel=2
+            )
         with SafetensorsFolder(self.folder) as files:
             loading = _Loading(self, files, vocab_size)
             loading.all(chunks)
@@ -137,3 +141,23 @@ class _Loading:
             raise ModelwrightError(f"{self.folder.folder} has no {name}, which a {self.folder.family.model_type} has")
         self.used.add(known)
         return self.files.read(known)
+
+
+def said(value: Any) -> str:
+    """As an override writes it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def other_tokens(folder: Path, tokenizer: Path) -> str | None:
+    """Why texts that the tokenizer in this folder makes tokens of are none to a model in that one; None: they are, or nothing is told."""
+    from modelwright_plugins.tokenizer.encoder import Encoder
+
+    if not (folder / "tokenizer.json").is_file():
+        warnings.warn(f"{folder} has no tokenizer.json: whether its tokens are those of the text is not known", stacklevel=2)
+        return None
+    theirs, ours = Encoder(folder).hugging_face.get_vocab(), Encoder(tokenizer).hugging_face.get_vocab()
+    token = next((token for token, number in sorted(ours.items(), key=lambda each: each[1]) if theirs.get(token) != number), None)
+    if token is None:
+        return None
+    there = f"token {theirs[token]}" if token in theirs else "no token"
+    return f"its tokenizer is another: {token!r} is token {ours[token]} of {tokenizer}, and {there} there; stage import_model takes both"

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.architecture.hugging_face import is_folder
 from modelwright_plugins.artifacts import Tokenizer, TokenShards
 from modelwright_plugins.engine import checkpoint
 from modelwright_plugins.engine.adapted import refuse_adapter
 from modelwright_plugins.engine.batches import Batches
 from modelwright_plugins.engine.blend import BlendTexts
 from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.hugging_face_in import Incoming
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.position import Position
 from modelwright_plugins.engine.trainer import assembled
@@ -67,7 +69,13 @@ class Pretraining(Training):
 
         def given(chunks: list[Any]) -> None:
             assert stage.init_from is not None
-            checkpoint.load(stage.init_from, self._newest("init_from", stage.init_from), chunks, None)
+            if is_folder(stage.init_from):
+                theirs = Incoming.of(stage.init_from)
+                if why := theirs.misfits(self.card, job.take(Tokenizer).path):
+                    raise ModelwrightError(f"train.init_from={stage.init_from}: {'; '.join(why)}")
+                theirs.load(chunks, vocab_size=self.card.vocab_size)
+            else:
+                checkpoint.load(stage.init_from, self._newest("init_from", stage.init_from), chunks, None)
 
         if self.first and isinstance(batches.texts, BlendTexts):
             for line in batches.texts.warnings(Position.after(stage.steps, stage.ramp()).trained, stage.sequence_length):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from modelwright.component import Artifact, Job, Parts
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Tokenizer, TokenShards
 from modelwright_plugins.stage._training_stage import TrainingStage
 
@@ -22,7 +23,7 @@ class Train(TrainingStage):
     )  # fmt: skip
     takes: ClassVar[tuple[type[Artifact], ...]] = (TokenShards, Tokenizer)
 
-    init_from: Path | None = None  # a checkpoint folder to take the first weights from, of the same architecture
+    init_from: Path | None = None  # a checkpoint or Hugging Face folder to take the first weights from, of the same architecture
     resume_from: Path | None = None  # another run's checkpoint folder to go on from, in any layout: optimizer and place in the data too
 
     def __post_init__(self) -> None:
@@ -34,12 +35,19 @@ class Train(TrainingStage):
 
     def fingerprint(self) -> str:
         """Which checkpoints `init_from` and `resume_from` hold."""
-        return " ".join(Checkpoint(folder).weights() for folder in (self.init_from, self.resume_from) if folder)
+        from modelwright_plugins.architecture.hugging_face import is_folder, stamp
+
+        folders = (self.init_from, self.resume_from)
+        return " ".join(stamp(folder) if is_folder(folder) else Checkpoint(folder).weights() for folder in folders if folder)
 
     def problems(self, parts: Parts) -> list[str]:
+        from modelwright_plugins.architecture.hugging_face import is_folder
+
         found = self.fit(parts, parts["architecture"], parts["objective"].lengths(self.sequence_length)[1:])
         for name, folder in (("init_from", self.init_from), ("resume_from", self.resume_from)):
-            if folder is not None and not (folder / "model.json").is_file():
+            if folder is None or (name == "init_from" and is_folder(folder)):
+                found += _hugging_face(folder) if folder else []
+            elif not (folder / "model.json").is_file():
                 found.append(f"train.{name}={folder}: there is no model.json; a checkpoint folder has one")
         return found + self.parts_problems(parts) + parts["objective"].problems(parts["architecture"])
 
@@ -55,3 +63,14 @@ class Train(TrainingStage):
             from modelwright_plugins.stage._pretraining import Pretraining
 
             return Pretraining(self, job).run()
+
+
+def _hugging_face(folder: Path) -> list[str]:
+    """What is wrong with a folder of Hugging Face's that first weights are to come from."""
+    from modelwright_plugins.architecture.hugging_face import read_folder
+
+    try:
+        read_folder(folder)
+    except ModelwrightError as e:
+        return [f"train.init_from: {e}"]
+    return []

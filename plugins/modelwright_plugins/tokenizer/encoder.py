@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.tokenizer.find_template import read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import tokenizers
     from numpy.typing import NDArray
 
-END_OF_DOCUMENT = 0  # the token's number in every `Tokenizer` artifact
+END_OF_DOCUMENT = 0  # the token's number in every tokenizer that is trained here; others say theirs
 
 
 class Encoder:
@@ -40,8 +41,15 @@ class Encoder:
             raise ModelwrightError(f"{file}: expected a Hugging Face tokenizer ({error})") from error
         self.hugging_face.encode_special_tokens = True
         self.vocab_size: int = self.hugging_face.get_vocab_size()
-        self.end_of_document = END_OF_DOCUMENT
+        self.end_of_document = self._end()
         self.tiktoken = _same_bpe(json.loads(raw))
+
+    def _end(self) -> int:
+        """The number of `eos_token` in tokenizer_config.json, where there is one."""
+        named = read_json(self.folder / "tokenizer_config.json").get("eos_token")
+        named = named.get("content") if isinstance(named, dict) else named
+        number = self.hugging_face.token_to_id(named) if isinstance(named, str) else None
+        return END_OF_DOCUMENT if number is None else number
 
     def encode(self, text: str) -> list[int]:
         """Token numbers of `text`, without the end of the document."""

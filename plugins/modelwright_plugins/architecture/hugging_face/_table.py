@@ -29,8 +29,8 @@ class Weight:
 
     `ours` is a name in our checkpoints without numbers, and without .weight and .bias where both are called alike. `theirs` of a layer's
     begin after what `Names.layers` says; {expert} is its number. `rows`: qkv (groups of heads, each its queries, its key, its value) and kv
-    (heads, each its key, its value) are apart with them, or one below the other where there is one name; halves are a gate above the other. Each of copies has all, and the
-    first alone may be there.
+    (heads, each its key, its value) are apart with them, or one below the other where there is one name; halves are a gate above the other;
+    each of copies has all, and the first alone may be there.
     """
 
     ours: str

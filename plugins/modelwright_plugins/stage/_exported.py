@@ -1,0 +1,201 @@
+"""What is beside the weights in a folder of Hugging Face's: configs, tokenizer, model card."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from modelwright.component import Job
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.artifacts import Checkpoint, TokenShards
+from modelwright_plugins.command.farewell import headline
+from modelwright_plugins.tokenizer.find_template import read_json
+
+if TYPE_CHECKING:
+    from modelwright_plugins.architecture.hugging_face import Family
+    from modelwright_plugins.engine.card import ModelCard
+
+TEXTS = "AutoModelForCausalLM"
+COPIED = ("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class Chat:
+    """What is known of how the model is talked to."""
+
+    template: str | None  # Jinja; None: it is no chat model
+    ends: tuple[int, ...]  # tokens that end what it says
+    end_of_document: str  # the token's text
+    mask: str | None  # the text of the token that masks
+
+
+def tokenizer_files(tokenizer: Path, source: Path, card: ModelCard, family: Family, out: Path) -> Chat:
+    """tokenizer.json and tokenizer_config.json, with the chat template that the model was aligned with, or else the tokenizer's own, and
+    with tokens that the objective has added."""
+    from modelwright_plugins.engine.pretrained import template_of
+    from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
+    from modelwright_plugins.tokenizer.find_template import _own
+    from modelwright_plugins.tokenizer.turn_end import TurnEnd
+
+    spec, config = read_json(tokenizer / "tokenizer.json"), read_json(tokenizer / "tokenizer_config.json")
+    if not spec:
+        raise ModelwrightError(f"{tokenizer / 'tokenizer.json'}: cannot read the tokenizer")
+    known = {token["content"] for token in spec["added_tokens"]}
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    new = sorted((number, name) for name, number in card.special_tokens.items() if name not in known)
+    spec["added_tokens"] += [{"id": number, "content": name, **plain} for number, name in new]
+    (out / "tokenizer.json").write_text(json.dumps(spec, ensure_ascii=False), encoding="utf-8")
+    names = {token["id"]: token["content"] for token in spec["added_tokens"]}
+    names = (
+        {number: text for text, number in spec["model"].get("vocab", {}).items()} | names if card.end_of_document not in names else names
+    )
+    end = names.get(card.end_of_document, "")
+    mask = config.get("mask_token") or next((name for name in card.special_tokens if "mask" in name.lower()), None)
+    template = template_of(source) or _own(tokenizer)
+    ends = {card.end_of_document}
+    if template is not None:
+        ends |= TurnEnd.of(ChatEncoder(tokenizer, template)).tokens
+    inputs = ["input_ids", "token_type_ids", "attention_mask"] if family.model_type == "bert" else ["input_ids", "attention_mask"]
+    config |= {
+        "tokenizer_class": config.get("tokenizer_class") or "PreTrainedTokenizerFast",
+        "eos_token": config.get("eos_token") or end,
+        "pad_token": config.get("pad_token") or end,
+        "model_max_length": card.sequence_length,
+        "model_input_names": inputs,
+        **({"mask_token": mask} if mask else {}),
+        **({"chat_template": template} if template else {}),
+    }
+    write_json(out / "tokenizer_config.json", config)
+    for name in COPIED:
+        if (tokenizer / name).is_file():
+            (out / name).write_bytes((tokenizer / name).read_bytes())
+    return Chat(template, tuple(sorted(ends)), end, mask)
+
+
+def configs(config: Mapping[str, Any], card: ModelCard, family: Family, chat: Chat, out: Path) -> None:
+    """config.json and generation_config.json."""
+    end = card.end_of_document
+    tokens: dict[str, Any] = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": end}
+    first = {"decoder_start_token_id": end} if config.get("is_encoder_decoder") else {}
+    write_json(out / "config.json", {**config, **tokens, **first})
+    ends = list(chat.ends) if len(chat.ends) > 1 else end
+    write_json(out / "generation_config.json", {**tokens, "eos_token_id": ends, **first})
+
+
+def three_lines(name: str, family: Family, chat: Chat) -> list[str]:
+    """Python that asks the model in transformers, as a person would type it here."""
+    where = json.dumps(name)
+    if family.auto == TEXTS:
+        begin = [{"role": "user", "content": "Hello!"}] if chat.template else "Once upon a time"
+        reply = "[0]['generated_text'][-1]['content']" if chat.template else "[0]['generated_text']"
+        return [
+            "from transformers import pipeline",
+            f'model = pipeline("text-generation", {where})',
+            f"print(model({json.dumps(begin)}, max_new_tokens=40){reply})",
+        ]
+    if family.auto == "AutoModelForMaskedLM":
+        return [
+            "from transformers import pipeline",
+            f'model = pipeline("fill-mask", {where})',
+            f"print(model({json.dumps(f'Once upon {chat.mask} time')}))",
+        ]
+    return [
+        f"from transformers import {family.auto}, AutoTokenizer",
+        f"model, tokenizer = {family.auto}.from_pretrained({where}), AutoTokenizer.from_pretrained({where})",
+        'print(tokenizer.decode(model.generate(**tokenizer("Once upon a time", return_tensors="pt"), max_new_tokens=40)[0]))',
+    ]
+
+
+def shown(path: Path) -> Path:
+    """As a person would type it here."""
+    return Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path
+
+
+def model_card(job: Job, family: Family, card: ModelCard, parameters: int, lines: list[str], out: Path) -> None:
+    """README.md: what the manifests of the runs that made the model tell. The licence is the user's to choose."""
+    runs = list(_lineage(job.run, job.take(Checkpoint).path))
+    recipes = [str(manifest.get("recipe") or "no recipe") for _, manifest, _ in runs]
+    tags = ["modelwright", *(["conversational"] if len([r for r in runs if "align" in r[1].get("stages", {})]) else [])]
+    pipeline_tag = {TEXTS: "text-generation", "AutoModelForMaskedLM": "fill-mask"}.get(family.auto, "text2text-generation")
+    text = [
+        "---",
+        "library_name: transformers",
+        f"pipeline_tag: {pipeline_tag}",
+        f"tags: [{', '.join(tags)}]",
+        "# license: not chosen yet; it is yours to say (https://huggingface.co/docs/hub/repositories-licenses)",
+        "---",
+        "",
+        f"# {runs[0][1].get('recipe') or runs[0][0].name if runs else 'A model'}",
+        "",
+        f"A {family.model} of {parameters:,} parameters with {card.vocab_size:,} tokens, trained by Modelwright on texts of up to "
+        f"{card.sequence_length:,} tokens.",
+        "",
+        "```python",
+        *lines,
+        "```",
+        "",
+        "## Data",
+        "",
+        *(_data(runs) or ["Nothing is told of it."]),
+        "",
+        "## Recipe",
+        "",
+        f"From the last run back: {', '.join(recipes) or 'unknown'}.",
+        "",
+    ]
+    for folder, manifest, _ in runs:
+        stages = ", ".join(manifest.get("stages", {}))
+        text += [f"- `{shown(folder)}`: {manifest.get('recipe') or 'no recipe'}, seed {manifest.get('seed')}, stages {stages}"]
+        text += [f"  - `{override}`" for override in manifest.get("overrides", ()) if not override.startswith(("recipe=", "from="))]
+    numbers = [(folder, headline({"stages": manifest.get("stages", {})})) for folder, manifest, _ in runs]
+    rows = [f"| {folder.name} | {name} | {_number(value)} |" for folder, found in numbers for name, value in found.items()]
+    text += ["", "## Metrics", "", *(["| run | number | value |", "|---|---|---|", *rows] if rows else ["None were taken."])]
+    text += ["", "## Licence", "", "Not chosen yet.", ""]
+    (out / "README.md").write_text("\n".join(text), encoding="utf-8")
+
+
+Ran = tuple[Path, Mapping[str, Any], Mapping[str, Any]]  # folder, manifest, config
+
+
+def _lineage(run: Path, checkpoint: Path) -> Iterator[Ran]:
+    """The run that made the checkpoint, and those that it was `from`, newest first; this one where it made it itself."""
+    at: Path | None = next((folder for folder in checkpoint.parents if (folder / "manifest.json").is_file()), run)
+    seen = set[Path]()
+    while at is not None and at not in seen and (at / "manifest.json").is_file():
+        seen.add(at)
+        manifest = read_json(at / "manifest.json")
+        try:
+            config = yaml.safe_load((at / "config.yaml").read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            config = {}
+        yield at, manifest, config
+        at = Path(manifest["from"]) if manifest.get("from") else None
+
+
+def _data(runs: list[Ran]) -> list[str]:
+    found = []
+    for folder, manifest, config in runs:
+        stages = manifest.get("stages", {})
+        if "curate" in stages and (source := config.get("source")):
+            settings = ", ".join(f"{name}={value}" for name, value in source.items() if name != "name" and value not in (None, [], {}))
+            filters = ", ".join(config.get("filter", {}) or {}) or "none"
+            found.append(f"- source `{source.get('name')}`" + (f" ({settings})" if settings else "") + f"; filters: {filters}")
+        for stage in stages:
+            told = read_json(folder / stage / TokenShards.name / "shards.json").get("train")
+            if told:
+                found.append(f"- {told['documents']:,} documents, {told['bytes'] / 1e6:,.2f} MB, {told['tokens']:,} tokens to train on")
+    return found
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def write_json(file: Path, value: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

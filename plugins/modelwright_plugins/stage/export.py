@@ -1,0 +1,70 @@
+"""The stage that gives a model to others: as Hugging Face has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from modelwright.component import Artifact, Job, Stage
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.artifacts import Checkpoint, HuggingFaceModel, Tokenizer
+from modelwright_plugins.progress import progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(Stage):
+    """Write a checkpoint's model as Hugging Face has it: safetensors, config, tokenizer with chat template, model card.
+
+    Numbers stay as they were saved. Each tensor is read from the checkpoint by itself, whatever layout saved it, and written: no model is
+    built, and what is in memory is one tensor. The last thing said is three lines of Python with which transformers asks the model.
+    """
+
+    takes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, Tokenizer)
+    makes: ClassVar[tuple[type[Artifact], ...]] = (HuggingFaceModel,)
+
+    shard_gb: float = 5.0  # 10^9 bytes; the largest file of weights, of one tensor at least
+
+    def __post_init__(self) -> None:
+        if not self.shard_gb > 0:
+            raise ValueError(f"shard_gb is {self.shard_gb}; it is above 0")
+
+    def run(self, job: Job) -> dict[str, Any]:
+        import math
+
+        from modelwright_plugins.architecture.hugging_face import config_of, sizes
+        from modelwright_plugins.engine import adapted, checkpoint
+        from modelwright_plugins.engine.card import ModelCard
+        from modelwright_plugins.engine.hugging_face_out import Outgoing
+        from modelwright_plugins.engine.safetensors_folder import write
+        from modelwright_plugins.stage import _exported
+
+        source, tokenizer, registry = job.take(Checkpoint).path, job.take(Tokenizer).path, job.hooks.registry
+        if (source / adapted.FILE).is_file():
+            raise ModelwrightError(f"{source} holds an adapter: stages=[merge,export] makes a model of it, [export_adapter] PEFT's files")
+        if (source / "quantizer.json").is_file():
+            raise ModelwrightError(f"{source} is quantized; what is exported is the model that it was made of")
+        card = ModelCard.read(source / "model.json", registry)
+        if card.head == "value":
+            raise ModelwrightError(f"{source} is a reward model, for which Hugging Face's architectures here have no place")
+        try:
+            family, config = config_of(card.architecture, vocab_size=card.vocab_size, sequence_length=card.sequence_length)
+        except ModelwrightError as e:
+            raise ModelwrightError(f"{source}: {e}") from e
+        if (step := checkpoint.latest(source)) is None:
+            raise ModelwrightError(f"{source} holds no whole checkpoint")
+        found = Outgoing(checkpoint.step_folder(source, step), family.names, sizes(card.architecture), vocab_size=card.vocab_size)
+        out = job.make(HuggingFaceModel).path
+        out.mkdir(parents=True)
+        with progress("write", sum(tensor.bytes for tensor in found.tensors), "B") as bar:
+            files = write(out, found.tensors, found.read, limit=int(self.shard_gb * 1e9), bar=bar)
+        chat = _exported.tokenizer_files(tokenizer, source, card, family, out)
+        types = {str(tensor.dtype).removeprefix("torch.") for tensor in found.tensors}
+        config["torch_dtype"] = (
+            types.pop() if len(types) == 1 else "float32"
+        )  # transformers 5 reads it as dtype, and those before read this
+        _exported.configs(config, card, family, chat, out)
+        parameters = sum(math.prod(tensor.shape) for tensor in found.tensors)
+        _exported.model_card(job, family, card, parameters, _exported.three_lines(".", family, chat), out)
+        lines = _exported.three_lines(str(_exported.shown(job.run / HuggingFaceModel.name)), family, chat)
+        print("\n".join(["  It answers in transformers:", *(f"    {line}" for line in lines)]))
+        return {"parameters": parameters, "files": files}
