@@ -206,6 +206,8 @@ def modelwright_register(registry: Registry) -> None:
     add("stage", "merge", merge="Merge")
     add("stage", "quantize", quantize="Quantize")
     add("stage", "export_adapter", export_adapter="ExportAdapter")
+    add("stage", "export", export="Export")
+    add("stage", "import_model", import_model="ImportModel")
     add("stage", "evaluate", evaluate="Evaluate")
     add("stage", "report", report="WriteReport")
     add("command", "help", help="Help")
