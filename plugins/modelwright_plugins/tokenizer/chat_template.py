@@ -23,7 +23,8 @@ from typing import Any
 
 from modelwright.errors import ModelwrightError
 
-SECONDS, MEMORY = 5, 1 << 29  # that rendering one conversation may take, bytes
+SECONDS, MEMORY = 5, 1 << 29  # of processor time that rendering one conversation may take, however busy the machine; bytes
+PATIENCE = 300  # seconds by the clock, for a renderer that does nothing
 START = 60  # seconds that Python and Jinja may take to start, on a busy machine or a slow disk
 BATCH, MANY = 1_000_000, 64  # characters and conversations that are asked at once
 _LOCK = threading.Lock()
@@ -98,14 +99,14 @@ def _ask(line: str) -> list[dict[str, Any]] | str:
             with suppress(BrokenPipeError):
                 process.stdin.write(line + "\n")
                 process.stdin.flush()
-            answer, late = _line(process, SECONDS)
+            answer, late = _line(process, PATIENCE)
         finally:  # Ctrl-C between question and answer: the next question must not get this answer
             if not answer:
                 _stop(process)
         if answer:
             return list(json.loads(answer))
-        if late:
-            return f"it is not done after {SECONDS} seconds"
+        if late or process.returncode == -signal.SIGXCPU:
+            return f"it is not done after {PATIENCE if late else SECONDS} seconds"
         if process.returncode:
             break
     if process.returncode < 0:
@@ -120,7 +121,7 @@ def _line(process: subprocess.Popen[str], seconds: float) -> tuple[str, bool]:
     answer = "" if late else process.stdout.readline()
     if not late and not answer:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(SECONDS)  # so that it has the exit status of its own end, not that of being stopped
+            process.wait(START)  # so that it has the exit status of its own end, not that of being stopped
     return answer, late
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -99,14 +98,14 @@ def test_bash_shows(folder: Path, line: str, shown: list[str]) -> None:
 
 def test_it_is_quick_and_imports_nothing_heavy(folder: Path) -> None:
     code = "import sys; from modelwright.cli import command; command(['completion', 'suggest', sys.argv[1]]);"
+    code += "import time; print(time.process_time(), file=sys.stderr);"
     code += "sys.exit([m for m in ('torch', 'megatron', 'datatrove', 'hydra') if m in sys.modules] or 0)"
     took = []
     for line in ["modelwright run recipe=toy optimizer=muon optimizer.", "modelwright run ", "modelwright run filter=["]:
-        began = time.monotonic()
         done = subprocess.run([sys.executable, "-c", code, line], capture_output=True, text=True, cwd=folder, env=ENVIRONMENT, timeout=60)
-        took.append(time.monotonic() - began)
         assert done.returncode == 0 and done.stdout, done.stderr
-    assert min(took) < 0.4, took  # the machine may be busy; it was 0.14 s
+        took.append(float(done.stderr.split()[-1]))
+    assert min(took) < 0.4, took  # of processor time, whatever else the machine does; it was 0.14 s
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

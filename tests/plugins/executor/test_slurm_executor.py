@@ -35,7 +35,7 @@ def queue():
     return subprocess.run(["squeue", "-h", "-r", "-o", "%T"], capture_output=True, text=True).stdout.split()
 
 
-def _until(true, seconds=60):
+def _until(true, seconds=240):  # of a busy machine, whose jobs import for minutes; no more than `wait` waits
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -165,10 +165,13 @@ def test_what_is_no_plain_value_is_told() -> None:
     ],
 )
 def test_its_work_is_bounded_and_the_next_one_renders(template: str, said: str) -> None:
-    began = time.monotonic()
+    def used() -> float:  # of renderers that have ended: by the clock it depends on what else the machine does
+        return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+
+    began = used()
     with pytest.raises(ModelwrightError, match=f"chat template: {said}"):
         render(template, [])
-    assert time.monotonic() - began < SECONDS + 10
+    assert used() - began < SECONDS + 5
     assert render("{{ 1 + 1 }}", []) == "2"
 
 
