@@ -52,7 +52,7 @@ def scored(component: Any, kind: str, out: Path, first: bool = True) -> list[dic
     """Its scores of a small model, on held-out examples of this kind, as plain values."""
     from modelwright_plugins.conformance.judge import judge
 
-    model = judge(kind, out.with_name(f"{out.name} model"), first=first)
+    model = judge(kind, out.with_name(f"{out.name} model"), first=first, shards=component.reads_shards)
     if first:
         out.mkdir(parents=True)
     return [asdict(score) for score in component.evaluate(model, out, seed=SEED)]

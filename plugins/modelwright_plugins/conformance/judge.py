@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from modelwright_plugins.artifacts.examples import PARTS, ExamplesWriter, StoredExamples, tokenizer_hash
+from modelwright_plugins.artifacts.shard_writer import ShardWriter
 from modelwright_plugins.evaluator.model import Model
 from modelwright_plugins.generator import Generated, Generator, Stop
 from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.tokenizer.bpe import ByteLevelBPE
 from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
+from modelwright_plugins.tokenizer.encoder import Encoder
 from modelwright_plugins.tokenizer.find_template import find_template
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from modelwright_plugins.engine.classifying import Text
 
 SEED, LENGTH, COUNT = 7, 4096, 6
 REPLIES = {"preference": 2, "ranking": 3, "prompt": 0}  # of each example; others have one
@@ -26,7 +33,8 @@ SAID = ("Yes, there is soup.", "No.", "Which size of soup would you like?")
 class Chances:
     """What the engine's model promises, of a table: the next token's chances depend on the last one alone."""
 
-    sequence_length, end_of_document, head = LENGTH, 0, "tokens"
+    sequence_length, end_of_document, head, causal = LENGTH, 0, "tokens", True
+    special_tokens: ClassVar[dict[str, int]] = {}
 
     def __init__(self, vocab_size: int, rank: int) -> None:
         self.vocab_size, self.rank = vocab_size, rank
@@ -39,6 +47,10 @@ class Chances:
     def token_scores(self, tokens: torch.Tensor, *, apart: bool = True) -> torch.Tensor:
         likeliest = self.table[tokens[:, :-1]].argmax(-1) == tokens[:, 1:]
         return torch.stack([self.token_losses(tokens, apart=apart), likeliest.float()])
+
+    def vectors(self, texts: Sequence[Text], pool: str) -> NDArray[np.float32]:
+        states = {"first": lambda rows: rows[0], "last": lambda rows: rows[-1], "mean": lambda rows: rows.mean(0)}[pool]
+        return np.stack([states(self.table[list(text.tokens)]).numpy() for text in texts])
 
     def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
         self.seen = [list(prompt) for prompt in prompts]
@@ -65,14 +77,25 @@ class Chances:
         return generator.generate(self, prompts, end=ends, seeds=[seed + number for number in range(len(prompts))], stop=stop)
 
 
-def judge(kind: str, folder: Path, *, first: bool) -> Model:
-    """A model of a rank that is first or not; `kind`: of the examples held out, or none. Its tokenizer and examples lie in `folder`."""
+def judge(kind: str, folder: Path, *, first: bool, shards: bool = False) -> Model:
+    """A model of a rank that is first or not; `kind`: of the examples held out, or none; `shards`: it has training shards, of what is said
+    in the examples. Its tokenizer and all of these lie in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     ByteLevelBPE(vocab_size=259).train(iter(["x"]), folder)  # a token a byte
     template = find_template("chatml", folder)
     examples = _examples(kind, folder, template) if kind else None
     trained: Any = Chances(259, 0 if first else 1)
-    return Model(trained, folder, Sampling(max_new_tokens=12), template=template, examples=examples, seed=SEED)
+    texts = _shards(folder) if shards else None
+    return Model(trained, folder, Sampling(max_new_tokens=12), template=template, examples=examples, shards=texts, seed=SEED)
+
+
+def _shards(folder: Path) -> Path:
+    encoder, where = Encoder(folder), folder / "shards"
+    where.mkdir(exist_ok=True)
+    with ShardWriter(where / "train", 259) as out:
+        for said in SAID:
+            out.write([*encoder.encode(f"Is there soup today? {said} Is there anything else that you would like?"), 0])
+    return where
 
 
 def _examples(kind: str, tokenizer: Path, template: str) -> StoredExamples:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from modelwright_plugins.kernel import Kernel
 from modelwright_plugins.objective.visible import documents, seen
 from modelwright_plugins.parallel import Parallel
 from modelwright_plugins.precision import Precision
+
+if TYPE_CHECKING:
+    from modelwright_plugins.engine.classifying import Pool, Text
 
 
 @contextmanager
@@ -53,7 +56,8 @@ def open_model(
             sequence_length=card.sequence_length,
         )
         progress, _ = load(checkpoint.path, chunks, registry, "value" if card.head == "value" else "tokens")
-        yield TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device, progress)
+        opened = {"checkpoint": checkpoint.path, "parallel": parallel, "precision": precision, "kernel": kernel, "attention": attention}
+        yield TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device, progress, opened)
 
 
 class TrainedModel:
@@ -63,14 +67,21 @@ class TrainedModel:
     head: Head = "tokens"
 
     def __init__(
-        self, chunks: list[Any], card: ModelCard, device: torch.device, progress: Mapping[str, Any] = MappingProxyType({})
+        self,
+        chunks: list[Any],
+        card: ModelCard,
+        device: torch.device,
+        progress: Mapping[str, Any] = MappingProxyType({}),
+        opened: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """`progress`: what the checkpoint tells of it."""
+        """`progress`: what the checkpoint tells of it. `opened`: the checkpoint's folder, and the layout and what else it is computed with;
+        without these no second one can be trained."""
         self.chunks, self.device = chunks, device
         self.sequence_length, self.vocab_size, self.end_of_document = card.sequence_length, card.vocab_size, card.end_of_document
         self.rank = dist.get_rank()
         self._architecture, self.head, self._card = card.architecture, card.head, card
-        self.seen = seen_of(card, progress)
+        self.seen, self.opened = seen_of(card, progress), opened
+        self.causal, self.special_tokens = card.architecture.causal, card.special_tokens
 
     def token_losses(self, tokens: torch.Tensor, *, apart: bool = True) -> torch.Tensor:
         """Loss of predicting each token but the first from those before it: int64 [batch, length + 1] -> FP32 nats [batch, length].
@@ -148,6 +159,18 @@ class TrainedModel:
         if self.head != "value":
             raise ModelwrightError("it is a model of tokens, and no reward model: it gives no values")
         return ValueModel(self.chunks, self._card, self.device).values(rows)
+
+    def vectors(self, texts: Sequence[Text], pool: Pool) -> NDArray[np.float32]:
+        """The last layer's states of each text, pooled: [texts, width]. An encoder has them too."""
+        from modelwright_plugins.engine.classifying import vectors
+
+        return vectors(self, texts, pool)
+
+    def tuned(self, texts: Sequence[Text], pool: Pool, **how: Any) -> Callable[[Sequence[Text]], NDArray[np.float32]]:
+        """A second model of the checkpoint, trained to tell these texts' classes: `engine/classifying.py` says how. This one stays."""
+        from modelwright_plugins.engine.classifying import tuned
+
+        return tuned(self, texts, pool, **how)
 
     @torch.no_grad()
     def _ask(

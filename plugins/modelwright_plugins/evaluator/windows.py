@@ -33,8 +33,8 @@ def windows(count: int, length: int, stride: int) -> Iterator[tuple[int, int]]:
 def stream_losses(
     losses: TokenLosses, stream: NDArray[np.integer[Any]], *, length: int, stride: int, batch: int, bar: Any
 ) -> NDArray[np.float64]:
-    """Nats of each token of `stream` but the first [tokens], or the numbers [numbers, tokens] that `losses` gives. Each is predicted once, from at least `length - stride` tokens before
-    it (at the beginning of the stream, from all there are). `bar` counts tokens."""
+    """Nats of each token of `stream` but the first [tokens], or the numbers [numbers, tokens] that `losses` gives. Each is predicted once,
+    from at least `length - stride` tokens before it (at the beginning of the stream, from all there are). `bar` counts tokens."""
     import numpy as np
     import torch
 

@@ -12,9 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "objective"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "source"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "filter"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluator"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "reward"))
 from fake_judge import judging
 from reward_models import drawn
+from small_evaluations import small_evaluations
 from small_filters import small_filters
 from small_sources import small_sources
 from teacher import made
@@ -51,6 +53,7 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "reward/regex": {"pattern": ".*72"},
         "reward/model": {"checkpoint": str(tmp_path / "reward_model")},
         "evaluator/multiple_choice": {"path": str(tmp_path / "q.jsonl")},
+        **small_evaluations(tmp_path),
         "evaluator/pass_at_k": {"path": str(tmp_path / "t.jsonl"), "samples": 2, "k": [1]},
         "evaluator/questions": {"path": str(tmp_path / "q.jsonl"), "votes": 2},
         "evaluator/pairwise_judge": {"replies": {"a": str(tmp_path / "r.jsonl"), "b": str(tmp_path / "r.jsonl")}},

@@ -1,0 +1,70 @@
+"""EleutherAI's lm-evaluation-harness on a model of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelwright_plugins.evaluator import Evaluator, Score
+
+if TYPE_CHECKING:
+    from modelwright_plugins.evaluator.model import Model
+
+INSTALL = "pip install 'modelwright[lm-eval]'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LMEval(Evaluator):
+    """Tasks of the lm-evaluation-harness (Gao et al. 2021), with its own prompts, requests, filters and metrics.
+
+    A score is called TASK/METRIC, or TASK/METRIC/FILTER where the task has a filter of that name, and has the harness' own value: that of
+    its model `hf` on the same weights. Intervals are ours. `samples.jsonl` has each request and what the model said to it.
+
+    Tasks are YAML files in `include_path`, of data that lie on this machine (`dataset_path: json`); the harness runs Python that they name
+    with `!function`. With `defaults` there are also those that come with it, whose data it downloads.
+    """
+
+    tasks: list[str]  # names of tasks, groups and tags
+    include_path: Path | None = None  # a folder with tasks' YAML files, also within folders
+    defaults: bool = False  # the harness' own tasks too; it reads all of their files first, and downloads the data of those asked
+    shots: int | None = None  # examples before each question; null: as each task says. A task that says 0 keeps it
+    limit: int | None = None  # the first so many documents of each task; null: all
+    begin: bool = False  # each text begins with the end-of-document token, as in training; false: as the harness does, which leaves it out
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise ValueError("tasks is empty; it names tasks, for example tasks=[soup] with include_path=tasks")
+        if self.include_path is None and not self.defaults:
+            raise ValueError("include_path is null, and defaults false; one of them says where tasks are")
+        for name, least in (("shots", 0), ("limit", 1)):
+            if (value := getattr(self, name)) is not None and value < least:
+                raise ValueError(f"{name} is {value}; it is {least} or more, or null")
+
+    def fingerprint(self) -> str:
+        """Of all files beside the tasks: their data may be among them."""
+        import hashlib
+
+        found = hashlib.sha256()
+        folder = None if self.include_path is None else self.include_path.expanduser()
+        for file in sorted(folder.rglob("*")) if folder is not None else []:
+            if file.is_file() and "__pycache__" not in file.parts:
+                found.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode("utf-8", "surrogatepass"))
+                found.update(file.read_bytes())
+        return found.hexdigest()
+
+    def problems(self) -> list[str]:
+        from importlib.util import find_spec
+
+        if find_spec("lm_eval") is None:
+            return [f"the lm-evaluation-harness is not installed: {INSTALL}"]
+        if self.include_path is not None and not self.include_path.expanduser().is_dir():
+            return [f"include_path: there is no folder {self.include_path}"]
+        from modelwright_plugins.evaluator._lm_eval_tasks import unknown
+
+        return unknown(self)
+
+    def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
+        from modelwright_plugins.evaluator._lm_eval import judged
+
+        return judged(self, model, out)

@@ -1,0 +1,189 @@
+"""The lm-evaluation-harness finds the same of our models as of Hugging Face's with the same weights: its model `hf` is the reference."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lm_eval")
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.conformance.judge import judge
+from modelwright_plugins.conformance.ranks import joined, on_ranks
+from modelwright_plugins.evaluator.lm_eval import LMEval
+
+LENGTH, VOCABULARY = 48, 260
+SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+LAYOUTS: list[dict[str, int]] = [{}, {"tensor": 2}]
+TASKS = ["soup", "last", "text", "reply"]
+DATA = "dataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}}}\ntest_split: test\n"
+CHOICE = "output_type: multiple_choice\ndoc_to_text: '{{question}}'\ndoc_to_choice: choices\ndoc_to_target: answer\nfewshot_split: test\n"
+MEAN = "aggregation: mean, higher_is_better: true"
+
+
+def tasks(folder: Path, lines: dict[str, list[dict[str, Any]]]) -> Path:
+    """A task of each kind of request, two of them in a group."""
+    folder.mkdir()
+    told = {
+        "cold": CHOICE + f"num_fewshot: 1\nmetric_list:\n- {{metric: acc, {MEAN}}}\n- {{metric: acc_norm, {MEAN}}}\n",
+        "hot": CHOICE + f"metric_list:\n- {{metric: acc, {MEAN}}}\n",
+        "last": "output_type: loglikelihood\ndoc_to_text: '{{text}}'\ndoc_to_target: '{{end}}'\ntarget_delimiter: ''\nmetric_list:\n"
+        f"- {{metric: acc, {MEAN}}}\n- {{metric: perplexity, aggregation: perplexity, higher_is_better: false}}\n",
+        "text": "output_type: loglikelihood_rolling\ndoc_to_text: ''\ndoc_to_target: '{{text}}'\nmetric_list:\n- metric: word_perplexity\n"
+        "- metric: byte_perplexity\n- metric: bits_per_byte\n",
+        "reply": "output_type: generate_until\ndoc_to_text: '{{text}}'\ndoc_to_target: '{{reply}}'\ngeneration_kwargs: {until: [e], "
+        "max_gen_toks: 12}\nmetric_list:\n- metric: bleu\n",
+    }
+    for name, yaml in told.items():
+        data = folder / f"{name}.jsonl"
+        data.write_text("".join(json.dumps(line) + "\n" for line in lines[name]))
+        (folder / f"{name}.yaml").write_text(f"task: {name}\n" + DATA.format(data=data) + yaml)
+    aggregate = "aggregate_metric_list:\n- {metric: acc, weight_by_size: false}\n"
+    (folder / "soup.yaml").write_text(f"group: soup\ntask: [cold, hot]\n{aggregate}")
+    return folder
+
+
+def theirs(folder: Path) -> tuple[Any, Any]:
+    """A Llama whose likeliest tokens are all letters from a to z, and its tokenizer, in `folder`."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from modelwright_plugins.tokenizer.bpe import ByteLevelBPE
+
+    folder.mkdir()
+    ByteLevelBPE(vocab_size=VOCABULARY).train(iter(["x"]), folder)  # about a token a byte
+    end = json.loads((folder / "tokenizer.json").read_text())["added_tokens"][0]["content"]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), eos_token=end)
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, **SIZES, max_position_embeddings=LENGTH, initializer_range=0.3, tie_word_embeddings=False,
+        bos_token_id=None, eos_token_id=0, pad_token_id=0,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).eval()
+    letters = [tokenizer.encode(chr(letter))[0] for letter in range(ord("a"), ord("z") + 1)]
+    with torch.no_grad():
+        others = torch.ones(VOCABULARY, dtype=torch.bool)
+        others[letters] = False
+        model.lm_head.weight[others] *= 0.01
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return model, tokenizer
+
+
+def lines(model: Any, tokenizer: Any) -> dict[str, list[dict[str, Any]]]:
+    import torch
+
+    def following(text: str) -> str:
+        tokens = torch.tensor([tokenizer.encode(text)])
+        return str(tokenizer.decode(model.generate(tokens, max_new_tokens=3, do_sample=False)[0, tokens.shape[1] :]))
+
+    asked = [f"Is soup number {number} hot?" for number in range(8)]
+    choices = [
+        {"question": text, "choices": ["yes", "no", "perhaps so"], "answer": len(text + str(n)) * n % 3} for n, text in enumerate(asked)
+    ]
+    return {
+        "cold": choices[:5],
+        "hot": choices,
+        "last": [{"text": text, "end": following(text) if n % 2 else "xyz"} for n, text in enumerate(asked)],
+        "text": [{"text": "a bowl of soup. " * n} for n in (1, 3, 8, 20)],  # up to 320 tokens, where the model sees 48
+        "reply": [{"text": text, "reply": "it is a soup and a half"} for text in [*asked[:3], "soup " * 30]],
+    }
+
+
+def ours(rank: int, where: Path, layouts: list[dict[str, int]]) -> list[Any]:
+    """The scores in each layout, as tuples."""
+    from dataclasses import astuple
+
+    from modelwright_plugins.conformance.training import built_in
+    from modelwright_plugins.engine import model
+    from modelwright_plugins.engine.card import ModelCard
+    from modelwright_plugins.engine.hugging_face_in import Incoming
+    from modelwright_plugins.engine.inference import TrainedModel
+    from modelwright_plugins.engine.start import started
+    from modelwright_plugins.engine.trainer import how
+    from modelwright_plugins.evaluator.model import Model
+    from modelwright_plugins.generator.sampling import Sampling
+    from modelwright_plugins.parallel.megatron import Megatron
+
+    found: list[Any] = []
+    for number, fields in enumerate(layouts):
+        layout = Megatron(**fields)
+        if rank >= (ranks := layout.ranks(None)):
+            found.append(None)
+            continue
+        joined(rank, ranks, number)
+        with started(layout, seed=1) as device:
+            incoming = Incoming.of(where / "their" / "model")
+            parts = how({**built_in(), "parallel": layout})
+            chunks: list[Any] = model.build(incoming.architecture, **parts, vocab_size=VOCABULARY, sequence_length=LENGTH)
+            incoming.load(chunks, vocab_size=VOCABULARY)
+            card = ModelCard(incoming.architecture, VOCABULARY, LENGTH, 0, 1)
+            asked = Model(TrainedModel([chunk.eval() for chunk in chunks], card, device), where / "their", Sampling())
+            out = where / f"out {number}"
+            if asked.first:
+                out.mkdir()
+            scores = LMEval(tasks=TASKS, include_path=where / "tasks").evaluate(asked, out, seed=1)
+            found.append([astuple(score) for score in scores])
+    return found
+
+
+@pytest.mark.slow
+def test_our_numbers_are_the_harness_own_of_hugging_faces_model(tmp_path: Path) -> None:
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    llama, tokenizer = theirs(tmp_path / "their")
+    folder = tasks(tmp_path / "tasks", lines(llama, tokenizer))
+    manager = TaskManager(include_path=str(folder), include_defaults=False)
+    reference: Any = simple_evaluate(
+        model="hf", tasks=TASKS, task_manager=manager, bootstrap_iters=0, device="cpu",
+        model_args={"pretrained": str(tmp_path / "their" / "model"), "dtype": "float32"},
+    )  # fmt: skip
+    (plain, tensor), (_, other) = on_ranks(ours, 2, tmp_path / "ranks", groups=2, where=tmp_path, layouts=LAYOUTS)
+    scores = {name: value for name, value, *_ in plain}
+    expected = {
+        f"{task}/{key.removesuffix(',none')}": value
+        for task, numbers in reference["results"].items()
+        for key, value in numbers.items()
+        if key.endswith(",none") and "_stderr" not in key
+    }
+    assert set(scores) == set(expected) and len(expected) == 10  # 2 + 1 of choices, their mean, 2 + 3 of likelihoods, 1 of replies
+    assert scores == pytest.approx(expected, rel=1e-5)
+    assert expected["last/acc"] >= 0.5 and math.isfinite(expected["last/perplexity"])  # what greedy search would say is known to be
+    assert {name: value for name, value, *_ in tensor} == pytest.approx(scores, rel=1e-5) and other == tensor
+    assert all(low <= value <= high for _, value, low, high, *_ in plain)
+    better = {name: way for name, *_, way in plain}
+    assert better["last/perplexity"] == "lower" and better["cold/acc"] == "higher" and better["text/bits_per_byte"] == "lower"
+    said = [json.loads(line) for line in (tmp_path / "out 0" / "samples.jsonl").read_text().splitlines()]
+    replies = [line["filtered_resps"] for line in said if line["task"] == "reply"]
+    assert replies == [sample["filtered_resps"] for sample in reference["samples"]["reply"]]
+    for name in ("cold", "last", "text"):
+        mine = [line["resps"] for line in said if line["task"] == name]
+        for one, two in zip(mine, reference["samples"][name], strict=True):
+            assert _flat(one) == pytest.approx(_flat(two["resps"]), rel=1e-4, abs=1e-4)
+
+
+def _flat(value: Any) -> list[float]:
+    return [number for each in value for number in _flat(each)] if isinstance(value, list | tuple) else [float(value)]
+
+
+def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="tasks is empty"):
+        LMEval(tasks=[], include_path=tmp_path)
+    with pytest.raises(ValueError, match="include_path is null, and defaults false"):
+        LMEval(tasks=["soup"])
+    assert LMEval(tasks=["soup"], include_path=tmp_path / "x").problems() == [f"include_path: there is no folder {tmp_path}/x"]
+    line = {"question": "Soup?", "choices": ["Yes", "No"], "answer": 0, "text": "Soup.", "end": "x", "reply": "Yes"}
+    folder = tasks(tmp_path / "tasks", {name: [line, line] for name in ("cold", "hot", "last", "text", "reply")})
+    (said,) = LMEval(tasks=["cod"], include_path=folder).problems()
+    assert said.startswith(f"tasks: there is no cod in {folder}") and "did you mean 'cold'" in said
+    before = LMEval(tasks=["hot"], include_path=folder).fingerprint()
+    (folder / "hot.jsonl").write_text(json.dumps(line))
+    assert LMEval(tasks=["hot"], include_path=folder).fingerprint() != before
+    asked = judge("", tmp_path / "model", first=False)
+    with pytest.raises(ModelwrightError, match=r"a task asks for 12 tokens, and the model sees 10"):
+        asked.length = 10
+        LMEval(tasks=["reply"], include_path=folder).evaluate(asked, tmp_path, seed=1)
