@@ -95,6 +95,23 @@ class HuggingFaceModel(Artifact):
     published: ClassVar[bool] = True
 
 
+class Quantization(Artifact):
+    """A JSON file on a quantized model beside the one that it was made of: {"quantizer": {"name", "fields"}, "parameters": {"matrices",
+    "others"}, "bits": of a weight of its matrices, "bytes": {"matrices", "others", "before"} (what is not quantized counted as FP16),
+    "held_out": {"rows", "original", "quantized", "kl", "agreement", "tokens"} (nats a token; null: it gives no likelihood), "layers":
+    [{"name", "outputs", "inputs", "bytes", "bits", "weight_sqnr", "output_sqnr"}] (dB, or null), "scores": as an Evaluation's}."""
+
+    name: ClassVar[str] = "quantization.json"
+    published: ClassVar[bool] = True
+
+
+class QuantizationReport(Artifact):
+    """One HTML file that opens with no network: what quantizing has done to each layer, and to what the model says."""
+
+    name: ClassVar[str] = "quantization.html"
+    published: ClassVar[bool] = True
+
+
 class Metrics(Artifact):
     """A file with one JSON object a training step: step, tokens, loss, grad_norm, lr, tokens_per_second."""
 

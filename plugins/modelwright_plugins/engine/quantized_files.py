@@ -60,6 +60,7 @@ class QuantizedCard:
     """What `quantizer.json` says."""
 
     folder: Path
+    name: str  # of the quantizer
     quantizer: Quantizer
     layers: Mapping[str, Mapping[str, Any]]  # name -> shape, file, and names of what is stored
     files: Mapping[str, tuple[int, str]]  # -> bytes, SHA-256
@@ -81,7 +82,10 @@ class QuantizedCard:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
             raise ModelwrightError(f"{folder / FILE} is not the card of quantized layers ({e.__class__.__name__})") from e
-        return cls(folder, conform(fields, registry.load("quantizer", name), f"{folder / FILE}: quantizer"), layers, files)
+        return cls(folder, name, conform(fields, registry.load("quantizer", name), f"{folder / FILE}: quantizer"), layers, files)
+
+    def name_and_fields(self) -> dict[str, Any]:
+        return {"name": self.name, "fields": dataclasses.asdict(self.quantizer)}
 
     def stored(self, layer: str) -> Stored:
         """What the file has of one layer's whole matrix, on the CPU. ModelwrightError: the file hasn't."""

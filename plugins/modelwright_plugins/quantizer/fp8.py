@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FP8(Quantizer):
-    """Floating point of 8 bits, E4M3 or E5M2, of weights and, if wanted, of activations (Micikevicius et al. 2022, arXiv:2209.05433).
+    """Floating point of 8 bits (E4M3, E5M2) of weights, and of activations (Micikevicius et al. 2022, arXiv:2209.05433).
 
     A number x becomes FP8(x / s), with s = max|x| / the largest that the format has (448, 57344); s is stored in FP32.
     """

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NF4(Quantizer):
-    """NormalFloat of 4 bits, with double quantization 4.13 a weight (Dettmers et al. 2023, arXiv:2305.14314): what QLoRA trains on.
+    """NormalFloat of 4 bits, 4.13 a weight (Dettmers et al. 2023, arXiv:2305.14314): what QLoRA trains on.
 
-    With `double` each scale takes 8 bits, and every 256 of them share one of 32; without it a scale takes 32.
+    With `double` (double quantization) each scale takes 8 bits, and every 256 of them share one of 32; without it a scale takes 32.
     """
 
     block: int = 64  # weights of a row that share a scale; even

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroPoint(Quantizer):
-    """Round-to-nearest with a zero point: all codes between a group's smallest and largest (Jacob et al. 2018, arXiv:1712.05877).
+    """Round-to-nearest from the smallest of a group to its largest, with a zero point (Jacob et al. 2018, arXiv:1712.05877).
 
     A weight w becomes round(w / s) + z, with s = (max - min) / (2^bits - 1) and z = round(-min / s); 0 is in the range and is exact. s is
     stored in FP16, and codes are made with that; z in 8 bits.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import torch.distributed as dist
 
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.artifacts import Checkpoint, Examples, TokenShards
+from modelwright_plugins.artifacts import Checkpoint, Examples, Quantization, QuantizationReport, TokenShards
 from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine import adapted, calibration, checkpoint, model, pretrained, quantized_files
 from modelwright_plugins.engine import quantized as engine
@@ -24,6 +25,8 @@ from modelwright_plugins.engine.texts import stored_tokens
 from modelwright_plugins.engine.trainer import how
 from modelwright_plugins.evaluator.likelihood import without_likelihood
 from modelwright_plugins.progress import progress
+from modelwright_plugins.report.quantization import page
+from modelwright_plugins.stage import _quantization
 
 if TYPE_CHECKING:
     from modelwright_plugins.artifacts.examples import Part
@@ -55,7 +58,17 @@ def quantized(stage: Quantize, job: Job) -> dict[str, Any]:
             bring(source, card, out)
         quantized_files.write(out, kept, quantizer, registry)
         checkpoint.save(out, told["updates"], chunks, None, keep_last=1, progress=told)
-    return {}
+        del trained, chunks
+        rows = None if without_likelihood(card.architecture, card.head) else stream_rows(stage, job, card, "held_out", stage.compared)
+        found = _quantization.measured(stage, job, card, device, rows)
+        if dist.get_rank() != 0:
+            return {}
+    job.make(Quantization).path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    job.make(QuantizationReport).path.write_text(page(found, job.config.get("recipe")), encoding="utf-8")
+    print("\n".join(_quantization.table(found)), flush=True)
+    numbers = {score["name"]: score["value"] for score in found["scores"]}
+    job.hooks.call("on_evaluate", run=job.run, metrics={f"quantization/{name}": value for name, value in numbers.items()})
+    return numbers
 
 
 def bring(source: Path, card: ModelCard, out: Path) -> None:

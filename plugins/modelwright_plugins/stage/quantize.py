@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from modelwright.component import Artifact, Job, Parts, Stage
-from modelwright_plugins.artifacts import Checkpoint, Examples, TokenShards
+from modelwright_plugins.artifacts import Checkpoint, Examples, Quantization, QuantizationReport, TokenShards
 from modelwright_plugins.parallel.available import available
 
 
@@ -14,19 +14,21 @@ from modelwright_plugins.parallel.available import available
 class Quantize(Stage):
     """Keep the matrices of a model's linear layers in few bits: a checkpoint that every later stage takes as any other.
 
-    Embeddings, the output matrix, norms and biases stay as they are. A quantizer that calibrates sees rows of training text.
+    Embeddings, the output matrix, norms and biases stay as they are. A quantizer that calibrates sees rows of training data. What was
+    written is read again and compared with the model that it was made of: `quantization.html`.
     """
 
     uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "attention", "quantizer")
     takes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, TokenShards)
-    makes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint,)
+    makes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, Quantization, QuantizationReport)
 
     data: Literal["text", "examples"] = "text"  # what it is calibrated and measured on: token shards, or what stage prepare made
     rows: int = 128  # of training data that a quantizer is calibrated with (GPTQ and AWQ use 128)
+    compared: int = 64  # rows of held-out data, at most, that the model and the quantized one are compared on
     batch: int = 8  # rows a forward pass: memory and speed, not what is found
 
     def __post_init__(self) -> None:
-        for name in ("rows", "batch"):
+        for name in ("rows", "compared", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
         object.__setattr__(self, "takes", (Checkpoint, TokenShards if self.data == "text" else Examples))
