@@ -11,11 +11,17 @@ import modelwright
 from modelwright.manifest import write_text
 from modelwright.run import MANIFEST, read_manifest
 from modelwright_plugins.command.farewell import headline
-from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, judged, speed, to_read
+from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, judged, quantizations, speed, to_read
 from modelwright_plugins.report.template import GAP, duration, megabytes, short, template
 
 PAGE = "report.html"
-PAGES = {"report.html": "report", "curation.html": "curation", "evaluation.json": "evaluation", "metrics.jsonl": "metrics"}
+PAGES = {
+    "report.html": "report",
+    "quantization.html": "quantization",
+    "curation.html": "curation",
+    "evaluation.json": "evaluation",
+    "metrics.jsonl": "metrics",
+}
 
 
 def write_page(folder: Path, record: Mapping[str, Any]) -> None:
@@ -42,6 +48,7 @@ def _said(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "groups": _grouped(rows),
         "rows": rows,
         "texts": to_read(folder, manifests),
+        "figures": _against_bits(quantizations(folder, manifests)),
         "models": [_model(folder / name, name, manifest) for name, manifest in manifests.items() if checkpoint_bytes(manifest) is not None],
         "returned": [(key, [_written(found.get(key)) for found in numbers.values()]) for key in keys],
         "begun": list(numbers),
@@ -59,6 +66,15 @@ def _numbers(finished: str, columns: Sequence[str], rows: Sequence[Row], seconds
         name, cell = next((name, cell) for name, cell in zip(reversed(columns), reversed(row.cells), strict=True) if cell)
         found.append((_value(cell.value), f"{row.name.replace('_', ' ').replace('/', ', ')}: {name}"))
     return found
+
+
+def _against_bits(found: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+    """Figures of quantized models beside each other, where there are several."""
+    from markupsafe import Markup
+
+    from modelwright_plugins.report.quantization import against_bits
+
+    return [Markup(drawn) for key in ("loss", "kl") if len(found) > 1 and (drawn := against_bits(found, key))]
 
 
 def _phase(folder: Path, phase: Mapping[str, Any], manifest: Mapping[str, Any] | None, seconds: float | None) -> dict[str, Any]:

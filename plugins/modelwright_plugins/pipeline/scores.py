@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelwright_plugins.artifacts import Checkpoint, Evaluation, Metrics
+from modelwright_plugins.artifacts import Checkpoint, Evaluation, Metrics, Quantization
 
 LONGEST = 20_000  # characters of a text on the page
 
@@ -52,12 +52,19 @@ def judged(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> tuple[li
 
 
 def _scores(run: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """(evaluator, name) -> score, of a phase whose evaluation finished."""
-    stage = made_by(manifest, Evaluation.name)
-    if stage is None:
-        return {}
-    told = json.loads((run / stage / Evaluation.name).read_text(encoding="utf-8"))
-    return {(score["evaluator"], score["name"]): score for score in told.get("scores", [])}
+    """(evaluator, name) -> score, of a phase whose evaluation, or quantization, finished."""
+    found = {}
+    for artifact in (Evaluation.name, Quantization.name):
+        if stage := made_by(manifest, artifact):
+            told = json.loads((run / stage / artifact).read_text(encoding="utf-8"))
+            found |= {(score["evaluator"], score["name"]): score for score in told.get("scores", [])}
+    return found
+
+
+def quantizations(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """The phases that quantized a model, and what each says of it."""
+    made = [(name, stage) for name, manifest in manifests.items() if (stage := made_by(manifest, Quantization.name))]
+    return [(name, json.loads((folder / name / stage / Quantization.name).read_text(encoding="utf-8"))) for name, stage in made]
 
 
 def _row(group: str, name: str, better: str, scores: Sequence[Mapping[str, Any] | None]) -> Row:
