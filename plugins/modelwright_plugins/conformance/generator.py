@@ -114,6 +114,9 @@ class _Model:
     def states(self) -> list[torch.Tensor]:
         return [self.table[text] for text in self.texts]
 
+    def other(self) -> torch.Tensor:
+        return self._logits() * 0.3
+
     def _logits(self) -> torch.Tensor:
         import torch
 

@@ -13,6 +13,7 @@ from megatron.core import parallel_state
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine.fully_sharded import FullySharded
+from modelwright_plugins.engine.second_model import second_model
 from modelwright_plugins.engine.stepping import Stepping, asked
 from modelwright_plugins.generator import Generated, Generator, Stop
 
@@ -53,12 +54,14 @@ def generate(
     every, first = _together(mine) if team.world else (mine, 0)
     found: dict[int, Generated] = {}
     order = sorted(range(len(every)), key=lambda number: len(every[number][0]))  # little filler in a batch
+    other = None if generator.second is None else second_model(generator.second, chunks, vocab_size=vocab_size)
     with asked(chunks) as modules:
         for begin in range(0, len(order), batch):
             some = order[begin : begin + batch]
             stepping = Stepping(modules, context=context, vocab_size=vocab_size, states=generator.states)
             texts, numbers = [every[i][0] for i in some], [every[i][1] for i in some]
-            led = Led(stepping, team)
+            beside = other and Stepping(other[0], context=min(context, other[1]), vocab_size=vocab_size)
+            led = Led(stepping, team, beside)
             drawn = led.all(partial(generator.generate, led, texts, end=ends, seeds=numbers, stop=stop))
             found.update(zip(some, drawn, strict=True))
             if bar is not None:
@@ -110,8 +113,10 @@ class Led:
     each other for ever.
     """
 
-    def __init__(self, stepping: Stepping, team: Team) -> None:
-        self.stepping, self.team, self.device = stepping, team, stepping.device
+    def __init__(self, stepping: Stepping, team: Team, beside: Stepping | None = None) -> None:
+        """`beside`: a second model that does the same."""
+        self.stepping, self.team, self.device, self.beside = stepping, team, stepping.device, beside
+        self._other: torch.Tensor | None = None
 
     def all(self, generate: Callable[[], list[Generated]]) -> list[Generated]:
         """What `generate` gives on the leader, on every rank."""
@@ -132,12 +137,23 @@ class Led:
 
     def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
         self._tell(START, [number for prompt in prompts for number in (len(prompt), *prompt)])
-        return _there(self.stepping.start(prompts))
+        return _there(self._start(prompts))
 
     def step(self, tokens: Sequence[int], rows: Sequence[int] | None = None) -> torch.Tensor:
         rows = range(len(tokens)) if rows is None else rows
         self._tell(STEP, [*tokens, *rows])
-        return _there(self.stepping.step(tokens, rows))
+        return _there(self._step(tokens, rows))
+
+    def other(self) -> torch.Tensor:
+        return _there(self._other)
+
+    def _start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor | None:
+        self._other = None if self.beside is None else self.beside.start(prompts)
+        return self.stepping.start(prompts)
+
+    def _step(self, tokens: Sequence[int], rows: Sequence[int]) -> torch.Tensor | None:
+        self._other = None if self.beside is None else self.beside.step(tokens, rows)
+        return self.stepping.step(tokens, rows)
 
     def states(self) -> list[torch.Tensor]:
         assert self.stepping.states is not None, "a generator that asks for states says so"
@@ -167,9 +183,9 @@ class Led:
                 while at < count:
                     prompts.append(numbers[at + 1 : at + 1 + numbers[at]])
                     at += 1 + numbers[at]
-                self.stepping.start(prompts)
+                self._start(prompts)
             else:
-                self.stepping.step(numbers[: count // 2], numbers[count // 2 :])
+                self._step(numbers[: count // 2], numbers[count // 2 :])
 
 
 def _there(logits: torch.Tensor | None) -> torch.Tensor:

@@ -200,7 +200,7 @@ def _turned_layer(attention: Any) -> bool:
 
 def _known(chunk: Any) -> bool:
     """Whether what is done here is what its modules do."""
-    config, decoder = chunk.config, getattr(chunk, "decoder", None)
+    config, decoder = chunk.config, chunk.decoder
     plain = (
         isinstance(chunk, GPT)
         and all(map(partial(_leaves, chunk), type(chunk).__mro__[: type(chunk).__mro__.index(GPT)]))

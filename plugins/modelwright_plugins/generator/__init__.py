@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from modelwright.component import Component
@@ -30,6 +31,9 @@ class Model(Protocol):
     def states(self) -> list[torch.Tensor]:
         """Of each row, the last layer's states of its tokens so far, FP32 [tokens, width] on the CPU; for generators that want `states`."""
 
+    def other(self) -> torch.Tensor:
+        """Logits of the same tokens by the model of the generator's `second` checkpoint, FP32 [rows, vocab], for generators that name one."""
+
 
 @dataclass(frozen=True)
 class Generated:
@@ -49,6 +53,11 @@ class Generator(Component, ABC):
 
     states: ClassVar[bool] = False  # it asks for the model's states
     max_new_tokens: int = 96  # tokens at most, a prompt
+
+    @property
+    def second(self) -> Path | None:
+        """The folder of another checkpoint, whose logits of the same texts it asks for too; None: it asks one model."""
+        return None
 
     @abstractmethod
     def generate(

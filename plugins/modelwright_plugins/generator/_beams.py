@@ -33,11 +33,11 @@ class Search:
         self.running = [Text([], [], 0.0)]
         self.finished: list[Text] = []  # best first, `beams` at most
 
-    def step(self, logits: torch.Tensor) -> list[tuple[int, int]]:
-        """`logits` [texts, vocab] -> (token, number of the text that it goes on from) of each text to follow; none: the search is over."""
-        likely = logits.float().log_softmax(-1)
+    def step(self, likely: torch.Tensor, scored: torch.Tensor) -> list[tuple[int, int]]:
+        """Log-probabilities and scores of the next token, each [texts, vocab] -> (token, number of the text that it goes on from) of each
+        text to follow; none: the search is over."""
         replies = [text.tokens for text in self.running]
-        scores = self.beam.edited(likely, [self.prompt] * len(replies), replies)
+        scores = self.beam.edited(scored, [self.prompt] * len(replies), replies)
         sums = (scores + torch.tensor([text.score for text in self.running])[:, None]).flatten()
         best, at = sums.topk(min(self.candidates, len(sums)))
         if best[0] == -torch.inf:  # the rules forbid every token: what there is stands as it is
@@ -45,7 +45,9 @@ class Search:
         going: list[tuple[Text, int]] = []
         length = len(replies[0]) + 1
         for place, (score, index) in enumerate(zip(best.tolist(), at.tolist(), strict=True)):
-            parent, token = divmod(index, logits.shape[-1])
+            if score == -torch.inf:
+                break  # all that follow are forbidden too
+            parent, token = divmod(index, likely.shape[-1])
             before = self.running[parent]
             tokens = [*before.tokens, token]
             ended = token in self.end or (self.stop is not None and self.stop(tokens))

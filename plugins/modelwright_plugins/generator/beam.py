@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelwright_plugins.generator import Generated, Generator, Model, Stop
 from modelwright_plugins.generator.penalties import Penalties
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +46,11 @@ class Beam(Penalties, Generator):
         rows = [[number] for number in range(len(open_))]  # of each search's texts
         while open_:
             assert logits is not None
+            likely = logits.float().log_softmax(-1)
+            scored = self.scores(likely, model)
             tokens, parents, left, numbers, first = [], [], [], [], 0
             for search, own in zip(open_, rows, strict=True):
-                going = search.step(logits[own])
+                going = search.step(likely[own], scored[own])
                 if going:
                     left.append(search)
                     tokens += [token for token, _ in going]
@@ -56,3 +61,7 @@ class Beam(Penalties, Generator):
             if open_:
                 logits = model.step(tokens, parents)
         return [search.best() for search in searches]
+
+    def scores(self, likely: torch.Tensor, model: Model) -> torch.Tensor:
+        """What is summed over a text's tokens and to be made large, from log-probabilities of the next one, both [rows, vocab]."""
+        return likely

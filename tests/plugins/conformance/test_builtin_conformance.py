@@ -51,6 +51,7 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "evaluator/order_dialogues": {"dialogues": 3, "similarity": False},
         "reward/contains": {"words": ["please"], "avoid": ["sorry"]},
         "reward/regex": {"pattern": ".*72"},
+        "generator/contrastive_decoding": {"amateur": str(tmp_path / "amateur")},
         "reward/model": {"checkpoint": str(tmp_path / "reward_model")},
         "evaluator/multiple_choice": {"path": str(tmp_path / "q.jsonl")},
         **small_evaluations(tmp_path),

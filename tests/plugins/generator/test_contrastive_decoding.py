@@ -1,0 +1,90 @@
+"""Contrastive decoding is the paper's equations 2 and 3 in float64, searched the slow way: whole texts, one prompt at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_beam import PROMPTS, VOCABULARY, Whole
+from test_beam import llama as llama
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from modelwright_plugins.generator.beam import Beam
+from modelwright_plugins.generator.contrastive_decoding import ContrastiveDecoding
+
+
+@pytest.fixture(scope="module")
+def amateur() -> Any:
+    torch.manual_seed(2)
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=VOCABULARY, **sizes, initializer_range=0.5, bos_token_id=None, eos_token_id=0)).eval()
+
+
+class Both(Whole):
+    def __init__(self, expert: Any, amateur: Any) -> None:
+        super().__init__(expert)
+        self.beside = Whole(amateur)
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        self.logits = self.beside.start(prompts)
+        return super().start(prompts)
+
+    def step(self, tokens: Sequence[int], rows: Sequence[int] | None = None) -> torch.Tensor:
+        self.logits = self.beside.step(tokens, rows)
+        return super().step(tokens, rows)
+
+    def other(self) -> torch.Tensor:
+        return self.logits
+
+
+@torch.no_grad()
+def slow(expert: Any, amateur: Any, prompt: list[int], own: ContrastiveDecoding) -> list[int]:
+    """The text of the largest sum, of those that `beams` texts at a time lead to; nothing ends one."""
+    texts: list[tuple[float, list[int]]] = [(0.0, [])]
+    for _ in range(own.max_new_tokens):
+        longer = []
+        for total, text in texts:
+            seen = torch.tensor([[*prompt, *text]])
+            chances = expert(seen).logits[0, -1].double().softmax(-1)
+            weak = (amateur(seen).logits[0, -1].double() / own.temperature).softmax(-1)
+            for token in range(VOCABULARY):
+                if chances[token] >= own.alpha * chances.max():
+                    longer.append((total + float(chances[token].log() - weak[token].log()), [*text, token]))
+        texts = sorted(longer, reverse=True)[: own.beams]
+    return texts[0][1]
+
+
+@pytest.mark.parametrize(("beams", "alpha", "temperature"), [(1, 0.1, 1.0), (3, 0.1, 0.5), (4, 0.3, 2.0), (2, 0.0, 1.0)])
+def test_the_papers_equations(llama: Any, amateur: Any, beams: int, alpha: float, temperature: float) -> None:
+    own = ContrastiveDecoding(amateur=Path("a"), beams=beams, alpha=alpha, temperature=temperature, max_new_tokens=6)
+    found = own.generate(Both(llama, amateur), PROMPTS, end=[], seeds=[0] * len(PROMPTS))
+    assert [one.tokens for one in found] == [slow(llama, amateur, prompt, own) for prompt in PROMPTS]
+    for prompt, one in zip(PROMPTS, found, strict=True):  # what is told of a token is the expert's
+        with torch.no_grad():
+            likely = llama(torch.tensor([[*prompt, *one.tokens]])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        assert torch.allclose(one.logps, likely[torch.arange(6), torch.tensor(one.tokens)], atol=1e-4)
+
+
+def test_it_is_something_else_than_the_likeliest_text(llama: Any, amateur: Any) -> None:
+    """Or the test above would compare little; and where only the likeliest is plausible, it is greedy search."""
+    asked = [ContrastiveDecoding(amateur=Path("a"), alpha=alpha, beams=1, max_new_tokens=8) for alpha in (0.1, 1.0)]
+    found = [[one.tokens for one in each.generate(Both(llama, amateur), PROMPTS, end=[], seeds=[0] * 3)] for each in asked]
+    greedy = [one.tokens for one in Beam(beams=1, max_new_tokens=8).generate(Whole(llama), PROMPTS, end=[], seeds=[0] * 3)]
+    assert found[0] != greedy and found[1] == greedy
+
+
+def test_a_text_with_a_token_that_is_not_plausible_is_never_followed(llama: Any, amateur: Any) -> None:
+    """Also where there are fewer plausible ones than beams, and a text ends with one that is not."""
+    own = ContrastiveDecoding(amateur=Path("a"), alpha=1.0, beams=5, max_new_tokens=8, early_stopping="first")
+    (found,) = own.generate(Both(llama, amateur), PROMPTS[:1], end=range(20), seeds=[0])
+    (greedy,) = Beam(beams=1, max_new_tokens=8).generate(Whole(llama), PROMPTS[:1], end=range(20), seeds=[0])
+    assert found.tokens == greedy.tokens
+
+
+@pytest.mark.parametrize("wrong", [{"alpha": 1.5}, {"temperature": 0.0}, {"beams": 0}])
+def test_impossible_values_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ContrastiveDecoding(amateur=Path("a"), **wrong)
