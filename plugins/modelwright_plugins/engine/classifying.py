@@ -258,5 +258,5 @@ def _head(chunk: Any, classes: int, seed: int) -> torch.nn.Linear:
     with torch.no_grad():
         head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * 0.02)
         head.bias.zero_()
-    head.weight.is_embedding_or_output_parameter = True  # type: ignore[assignment]  # no matrix to optimizers of matrices
+    head.weight.is_embedding_or_output_parameter = True  # type: ignore[attr-defined]  # no matrix to optimizers of matrices
     return head.to(like)

@@ -91,7 +91,7 @@ def regression(vectors: Vectors, labels: Labels, classes: int) -> Any:
         total.backward()
         return total
 
-    search.step(loss)  # type: ignore[arg-type]
+    search.step(loss)
 
     def told(vectors: Vectors) -> Labels:
         with torch.no_grad():

@@ -99,7 +99,7 @@ class Harnessed(TemplateLM):
         how: dict[str, Any] = {"temperature": 0.0, "top_p": 1.0}
         if sampled:
             how |= {DRAWN[name]: value for name, value in told.items()}
-        generator = Sampling(max_new_tokens=most, stop=tuple(text for text in until if text), **how)
+        generator = Sampling(max_new_tokens=most, stop=[text for text in until if text], **how)
         ending = ReplyEnd(self.model.encoder, generator, None)
         prompts = [self.tok_encode(context)[-(self.max_length - most) :] or [self.prefix_token_id] for context in contexts]
         said = self.model.said(prompts, generator, ending)

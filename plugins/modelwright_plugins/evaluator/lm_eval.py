@@ -46,8 +46,8 @@ class LMEval(Evaluator):
         import hashlib
 
         found = hashlib.sha256()
-        folder = None if self.include_path is None else self.include_path.expanduser()
-        for file in sorted(folder.rglob("*")) if folder is not None else []:
+        folders = [] if self.include_path is None else [self.include_path.expanduser()]
+        for folder, file in ((folder, file) for folder in folders for file in sorted(folder.rglob("*"))):
             if file.is_file() and "__pycache__" not in file.parts:
                 found.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode("utf-8", "surrogatepass"))
                 found.update(file.read_bytes())
