@@ -9,6 +9,7 @@ import sysconfig
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ class PythonLibrary(Source):
 
     def files(self) -> list[SourceFile]:
         groups: dict[str, list[SourceFile]] = {}
-        for file in _all_files():
+        paths = sysconfig.get_paths()
+        for file in _all_files(paths["stdlib"], paths["purelib"], paths["platlib"]):
             groups.setdefault(file.group, []).append(file)
         cap = _equal_cap([sum(f.bytes for f in files) for files in groups.values()], self.max_bytes)
         return sorted((f for files in groups.values() for f in _within(files, cap)), key=lambda f: f.name)
@@ -56,11 +58,11 @@ class PythonLibrary(Source):
             yield BadRecord("no text")
 
 
-def _all_files() -> list[SourceFile]:
-    paths = sysconfig.get_paths()
-    found = _walk(Path(paths["stdlib"]), "stdlib/", {})
+@cache  # a plan asks several times, and the walk takes seconds
+def _all_files(stdlib: str, *sites: str) -> list[SourceFile]:
+    found = _walk(Path(stdlib), "stdlib/", {})
     owners = _owners()
-    for site in dict.fromkeys([paths["purelib"], paths["platlib"]]):
+    for site in dict.fromkeys(sites):
         found += _walk(Path(site), "", owners)
     return found
 
