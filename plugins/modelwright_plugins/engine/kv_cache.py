@@ -60,8 +60,7 @@ class KeyValues:
         at = None
         for core, both in self._kept.items():
             at = torch.tensor(rows, device=both[0].device) if at is None else at
-            used = (each[:, :, : self.length].index_select(0, at) for each in both)
-            self._kept[core] = tuple(_room(each, self.length + 64) for each in used)  # type: ignore[assignment]
+            self._kept[core] = both[0].index_select(0, at), both[1].index_select(0, at)
 
     def put(self, core: torch.nn.Module, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """All keys and values of `core`, [rows, heads, slots, head_dim], with these new ones after what is in use, which is counted by

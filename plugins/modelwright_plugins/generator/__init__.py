@@ -32,7 +32,7 @@ class Model(Protocol):
         """Of each row, the last layer's states of its tokens so far, FP32 [tokens, width] on the CPU; for generators that want `states`."""
 
     def other(self) -> torch.Tensor:
-        """Logits of the same tokens by the model of the generator's `second` checkpoint, FP32 [rows, vocab], for generators that name one."""
+        """Logits of the same tokens by the model of the generator's `second` checkpoint, FP32 [rows, vocab]; for those that name one."""
 
 
 @dataclass(frozen=True)

@@ -44,14 +44,14 @@ class Search:
             return []
         going: list[tuple[Text, int]] = []
         length = len(replies[0]) + 1
-        for place, (score, index) in enumerate(zip(best.tolist(), at.tolist(), strict=True)):
+        for place, (score, index, logp) in enumerate(zip(best.tolist(), at.tolist(), likely.flatten()[at].tolist(), strict=True)):
             if score == -torch.inf:
                 break  # all that follow are forbidden too
             parent, token = divmod(index, likely.shape[-1])
             before = self.running[parent]
             tokens = [*before.tokens, token]
             ended = token in self.end or (self.stop is not None and self.stop(tokens))
-            text = Text(tokens, [*before.logps, float(likely[parent, token])], score, ended)
+            text = Text(tokens, [*before.logps, logp], score, ended)
             if not ended and length < self.beam.max_new_tokens:
                 going.append((text, parent))
             elif place < self.beam.beams:  # the others are there only so that as many as the beams can go on

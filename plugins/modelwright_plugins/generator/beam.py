@@ -43,7 +43,7 @@ class Beam(Penalties, Generator):
         searches = [Search(self, prompt, end, stop) for prompt in prompts]
         open_ = list(searches)
         logits = model.start(prompts) if open_ else None
-        rows = [[number] for number in range(len(open_))]  # of each search's texts
+        rows = [slice(number, number + 1) for number in range(len(open_))]  # of each search's texts
         while open_:
             assert logits is not None
             likely = logits.float().log_softmax(-1)
@@ -54,8 +54,8 @@ class Beam(Penalties, Generator):
                 if going:
                     left.append(search)
                     tokens += [token for token, _ in going]
-                    parents += [own[parent] for _, parent in going]
-                    numbers.append(list(range(first, first + len(going))))
+                    parents += [own.start + parent for _, parent in going]
+                    numbers.append(slice(first, first + len(going)))
                     first += len(going)
             open_, rows = left, numbers
             if open_:
