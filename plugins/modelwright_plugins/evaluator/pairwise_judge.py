@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.evaluator import Evaluator, Score
-from modelwright_plugins.generator.server import Server
+from modelwright_plugins.generator import Remote
+from modelwright_plugins.parts import built_parts
 
 if TYPE_CHECKING:
     from modelwright_plugins.evaluator._verdicts import Judged, Replied
@@ -44,10 +45,10 @@ assistant B is better, and "[[C]]" for a tie.
 class PairwiseJudge(Evaluator):
     """Win rates and Elo of replies that a model compares, two at a time, in both orders (Zheng et al. 2023, arXiv:2306.05685).
 
-    The judge is a model on a server, or else the one that is evaluated. It is asked for [[A]], [[B]] or [[C]], a tie; the last that it
-    says counts, and none is a tie. A reply has won where it wins in both orders, all else is a tie (section 3.4). win_rate: of all
-    comparisons, ties as halves; elo: Bradley and Terry's strengths, 1000 on average, with one draw against an average player added for
-    each; consistent: the orders agree; first_twice: the reply shown first won both times; verdicts: there was one. Intervals are of
+    The judge is another model, on a server, or else the one that is evaluated. It is asked for [[A]], [[B]] or [[C]], a tie; the last
+    that it says counts, and none is a tie. A reply has won where it wins in both orders, all else is a tie (section 3.4). win_rate: of
+    all comparisons, ties as halves; elo: Bradley and Terry's strengths, 1000 on average, with one draw against an average player added
+    for each; consistent: the orders agree; first_twice: the reply shown first won both times; verdicts: there was one. Intervals are of
     prompts. `comparisons.jsonl` has what the judge said.
 
     A line of a file: {"prompt": text (or "messages": [{role, content}, …]), "reply"}, as `evaluator/reply` and others write
@@ -55,8 +56,8 @@ class PairwiseJudge(Evaluator):
     """
 
     replies: dict[str, Path]  # who replied, and where the replies are: JSON lines
-    server: Server | None = None  # the judge: '{url: "http://localhost:8000/v1", model: NAME}'; null: the model that is evaluated
-    plays: bool = False  # the model that is evaluated replies too, and is called "model"; a server judges then
+    judge: dict[str, Any] = field(default_factory=dict)  # {name: server, url: …, model: …, temperature: 0}; none: the model at hand judges
+    plays: bool = False  # the model that is evaluated replies too, and is called "model"; another judges then
     instruction: str = INSTRUCTION  # what is asked; {prompt}, {a} and {b} stand for the turns before and the two replies
     prompts: int | None = None  # the first so many; null: all
 
@@ -65,12 +66,21 @@ class PairwiseJudge(Evaluator):
             raise ValueError(f"replies are of {bad[0]!r}; a player's name is letters, digits, _, . and -, and not that of another player")
         if len(self.replies) + self.plays < 2:
             raise ValueError(f"replies are of {len(self.replies)} players; two are compared, or one with the model (plays=true)")
-        if self.plays and self.server is None:
-            raise ValueError("plays is true, and there is no server: a model does not judge its own replies")
+        if self.plays and not self.judge:
+            raise ValueError("plays is true, and there is no judge: a model does not judge its own replies")
         if not all(part in self.instruction for part in ("{a}", "{b}")):
             raise ValueError("instruction lacks {a} or {b}; the judge would not see what it compares")
         if self.prompts is not None and self.prompts < 1:
             raise ValueError(f"prompts is {self.prompts}; it is 1 or more, or null")
+        if self.judge:
+            object.__setattr__(self, "judge", self._judge()[0])  # a frozen config says all that is asked
+
+    def _judge(self) -> tuple[dict[str, Any], Remote]:
+        settings = {"name": "server", **self.judge}
+        told, built = built_parts("generator", {"judge": settings}, own=PairwiseJudge, names="pairwise_judge")
+        if not isinstance(remote := built["judge"], Remote):
+            raise ValueError(f"judge is {settings['name']}; it is a generator that asks a model elsewhere, such as server")
+        return told["judge"], remote
 
     def fingerprint(self) -> str:
         from modelwright_plugins.evaluator._records import fingerprint
@@ -113,10 +123,11 @@ class PairwiseJudge(Evaluator):
 
         def ask(texts: list[str]) -> list[str]:
             asked = [[{"role": "user", "content": text}] for text in texts]
-            if (server := self.server) is None:
+            if not self.judge:
                 return model.reply(asked)
             seeds = [zlib.crc32(text.encode("utf-8", "replace")) for text in texts]  # a comparison's own, wherever it stands
-            return on_one_rank(lambda: [said for (said,) in server.replies(asked, seed=seeds)])
+            judge = self._judge()[1]
+            return on_one_rank(lambda: [one.text for one in judge.said([{"messages": each} for each in asked], seeds=seeds)])
 
         found = judged(players, [one.prompt for one in shown], self.instruction, ask)
         if model.first:

@@ -12,6 +12,7 @@ import pytest
 
 from modelwright_plugins.evaluator.pairwise import Comparison, elo, win_rates
 from modelwright_plugins.evaluator.pairwise_judge import PairwiseJudge
+from modelwright_plugins.generator import Reply
 from modelwright_plugins.generator.server import Server
 
 PROMPTS = [f"Question {number}?" for number in range(6)]
@@ -82,14 +83,16 @@ def test_positions_win_nothing(tmp_path: Path) -> None:
 def test_the_model_plays_and_a_server_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge, asked = Judging(longer), list[Any]()
 
-    def replies(self: Server, conversations: Any, n: int = 1, *, seed: Any) -> list[list[str]]:
-        asked.extend(zip(conversations, seed, strict=True))
-        return [[one] for one in judge.reply(conversations)]
+    def said(self: Server, conversations: Any, *, seeds: Any) -> list[Reply]:
+        asked.extend(zip(conversations, seeds, strict=True))
+        return [Reply(one, True) for one in judge.reply([each["messages"] for each in conversations])]
 
-    monkeypatch.setattr(Server, "replies", replies)
+    monkeypatch.setattr(Server, "said", said)
     model = Judging(None)
-    server = Server(url="http://localhost:1/v1", model="x")
-    found = scores(PairwiseJudge(replies=files(tmp_path, a=["x"] * 6, b=["very long"] * 6), server=server, plays=True), model, tmp_path)
+    server = {"url": "http://localhost:1/v1", "model": "x"}
+    component = PairwiseJudge(replies=files(tmp_path, a=["x"] * 6, b=["very long"] * 6), judge=server, plays=True)
+    assert component.judge["temperature"] == 1  # told, as it decides what is found
+    found = scores(component, model, tmp_path)
     assert model.asked == PROMPTS and len(asked) == 2 * 3 * 6
     assert len({seed for _, seed in asked}) == 36
     assert [found[f"win_rate/{name}"] for name in ("b", "model", "a")] == [1, 0.5, 0]
@@ -127,6 +130,8 @@ def test_what_is_wrong_with_a_comparison_is_told(tmp_path: Path) -> None:
         ({"replies": {"a": Path("a")}}, "two are compared"),
         ({"replies": {"a": Path("a"), "b/c": Path("b")}}, "a player's name"),
         ({"replies": replies, "plays": True}, "does not judge its own"),
+        ({"replies": replies, "judge": {"name": "sampling"}}, "asks a model elsewhere"),
+        ({"replies": replies, "judge": {"url": "http://x/v1", "model": "x", "temprature": 0}}, "temperature"),
         ({"replies": {"model": Path("a")}, "plays": True}, "not that of another"),
         ({"replies": replies, "instruction": "{a}"}, "lacks"),
         ({"replies": replies, "prompts": 0}, "prompts is 0"),
