@@ -73,6 +73,11 @@ class OnPolicy(Aligner):
         return self.updates > 1
 
     @property
+    def adapts(self) -> bool:
+        """Whether `coefficient` may be another from round to round."""
+        return False
+
+    @property
     def begins(self) -> float:
         """`coefficient` of the first round."""
         return 0.0

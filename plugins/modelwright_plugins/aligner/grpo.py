@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from modelwright_plugins.aligner._on_policy import OnPolicy, Round
+from modelwright_plugins.aligner._grouped import Grouped
+from modelwright_plugins.aligner._on_policy import Round
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +18,7 @@ SCALES = ("group", "batch", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GRPO(OnPolicy):
+class GRPO(Grouped):
     """Group relative policy optimization (Shao et al. 2024, arXiv:2402.03300, equation 3), Dr. GRPO, DAPO and GSPO.
 
     The clipped loss of PPO, with a reply's reward less the mean of its prompt's replies, over their deviation, as the advantage of each of
@@ -42,24 +43,6 @@ class GRPO(OnPolicy):
         for name, known in (("kind", KINDS), ("importance", IMPORTANCE), ("scale", SCALES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is {', '.join(known[:-1])} or {known[-1]}")
-        if self.beta < 0:
-            raise ValueError(f"beta is {self.beta}; it is 0 or more")
-        if not 0 < self.epsilon_low <= 1:
-            raise ValueError(f"epsilon_low is {self.epsilon_low}; it is above 0 and at most 1")
-        if self.epsilon_high <= 0:
-            raise ValueError(f"epsilon_high is {self.epsilon_high}; it is above 0")
-
-    @property
-    def least(self) -> int:
-        return 2
-
-    @property
-    def compares(self) -> bool:
-        return self.beta > 0
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        return ("entropy", *(("kl",) if self.compares else ()), "clipped")
 
     def prepared(self, drawn: Round) -> dict[str, torch.Tensor]:
         import torch

@@ -56,7 +56,11 @@ class PPO(OnPolicy):
 
     @property
     def remembers(self) -> bool:
-        return self.updates > 1 or self.compares
+        return True  # the pass that gives the values gives these too
+
+    @property
+    def adapts(self) -> bool:
+        return self.target is not None
 
     @property
     def begins(self) -> float:

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelwright_plugins.aligner._on_policy import OnPolicy, Round
+from modelwright_plugins.aligner._grouped import Grouped
+from modelwright_plugins.aligner._on_policy import Round
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class RLOO(OnPolicy):
+class RLOO(Grouped):
     """REINFORCE leave-one-out (Ahmadian et al. 2024, arXiv:2402.14740, equation 8; Kool et al. 2019).
 
     A reply as a whole is the action. Its reward, less `beta` times the log-ratio of its probability to that under the first weights, is
@@ -28,30 +29,9 @@ class RLOO(OnPolicy):
     epochs: int = 1  # times that a round's replies are learned from
     minibatches: int = 1  # updates that a round's replies are shared out to, each of global_batch prompts
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.beta < 0:
-            raise ValueError(f"beta is {self.beta}; it is 0 or more")
-        if not 0 < self.epsilon_low <= 1:
-            raise ValueError(f"epsilon_low is {self.epsilon_low}; it is above 0 and at most 1")
-        if self.epsilon_high <= 0:
-            raise ValueError(f"epsilon_high is {self.epsilon_high}; it is above 0")
-
-    @property
-    def least(self) -> int:
-        return 2
-
-    @property
-    def compares(self) -> bool:
-        return self.beta > 0
-
     @property
     def remembers(self) -> bool:
         return self.updates > 1 or self.compares
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        return ("entropy", *(("kl",) if self.compares else ()), "clipped")
 
     def prepared(self, drawn: Round) -> dict[str, torch.Tensor]:
         from modelwright_plugins.aligner._advantages import left_out

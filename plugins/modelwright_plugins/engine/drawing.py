@@ -120,6 +120,10 @@ class Drawing:
         aligner = self.rollouts.aligner
         before = (self.replies, self.coefficient) if self.number == number - 1 and self.replies is not None else self._loaded(number - 1)
         if before is None or before[0] is None:
+            if number and aligner.adapts and dist.get_rank() == 0:
+                print(
+                    f"  {self._file(number - 1)} is not there: the weight of the divergence begins again at {aligner.begins:g}", flush=True
+                )
             return aligner.begins
         return aligner.follows(before[0].round(aligner.samples, self.generator.max_new_tokens, before[1]))
 
@@ -201,7 +205,11 @@ class Drawing:
         ends = {"end": self.ending.tokens, "stop": self.ending.stop}
         how: dict[str, Any] = {**ends, "context": self.rollouts.length, "vocab_size": self.rollouts.vocabulary.size}
         with progress("replies", len(prompts), "reply") if dist.get_rank() == 0 else nullcontext() as bar:
-            return generate(self.chunks, prompts, self.generator, seeds=seeds, bar=bar, batch=self.at_once, **how)
+            found = generate(self.chunks, prompts, self.generator, seeds=seeds, bar=bar, batch=self.at_once, **how)
+        if context.ranks() > 1:  # each has drawn them: a difference in the last bit would have them ask a split model about other rows
+            group = parallel_state.get_context_parallel_group()
+            dist.broadcast_object_list(found, dist.get_global_rank(group, 0), group=group)
+        return found
 
     def _steps(self, score: Score, prompt: list[int], generated: Any, text: str) -> NDArray[np.float32]:
         found = np.zeros(len(prompt) + len(generated.tokens), np.float32)

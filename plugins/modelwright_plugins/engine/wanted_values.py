@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts.examples import StoredExamples
 
 ENDING = 8  # tokens that a template may put behind a reply
+SAID = "mmm"  # by the assistant
 
 
 def wanted_values(examples: StoredExamples, rows: Sequence[int], before: Sequence[int], shape: tuple[int, ...]) -> dict[str, torch.Tensor]:
@@ -35,16 +38,34 @@ def wanted_values(examples: StoredExamples, rows: Sequence[int], before: Sequenc
     return {"loss_mask": torch.from_numpy(mask), "loss_labels": torch.from_numpy(labels), "loss_thumbs": thumbs}
 
 
-def read_so(examples: StoredExamples) -> dict[str, Any]:
-    """What a model's card says of how it was taught to read replies."""
+def read_so(examples: StoredExamples, tokenizer: Path | None = None) -> dict[str, Any]:
+    """What a model's card says of how it was taught to read replies: the tokens in which all of them end, no more than the template puts
+    behind one with the tokenizer in this folder, so that words in which all replies happen to end are none."""
     last, shortest = examples.begins[1:], int(examples.lengths.min()) if len(examples.scores) else 0
     ending: list[int] = []
-    for back in range(1, 1 + min(ENDING, shortest)):
+    for back in range(1, 1 + min(ENDING if tokenizer is None else _behind(examples, tokenizer), shortest)):
         tokens = np.unique(examples.tokens[last - back])
         if len(tokens) > 1:
             break
         ending.insert(0, int(tokens[0]))
     return {"per_step": examples.kind == "steps", "ending": tuple(ending)}
+
+
+def _behind(examples: StoredExamples, tokenizer: Path) -> int:
+    """How many tokens come after the assistant's last words: the template's, and the end of the document."""
+    from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
+
+    template = examples.about.get("template")
+    if not template or not (tokenizer / "tokenizer.json").is_file():
+        return ENDING
+    chat = ChatEncoder(tokenizer, template)
+    turns = [{"role": "user", "content": "uuu"}, {"role": "assistant", "content": SAID}]
+    (found,) = chat.encode([{"messages": turns}], whole=False)
+    if isinstance(found, ModelwrightError) or (at := found.text.rfind(SAID)) < 0:
+        return ENDING  # it refuses such a conversation
+    after = len(found.tokens) - found.within(at, at + len(SAID)).stop
+    closed = len(found.tokens) and found.tokens[-1] == examples.end_of_document
+    return min(ENDING, after + (not closed))
 
 
 def completed(tokens: Sequence[int], ending: Sequence[int], begin: int = 0) -> list[int]:

@@ -62,7 +62,7 @@ class Alignment(Training):
                 f"{examples.end_of_document}, and the model has {base.vocab_size} and {base.end_of_document}"
             )
         examples.check_tokenizer(tokenizer)
-        read = read_so(examples) if aligner.head == "value" else {}
+        read = read_so(examples, tokenizer) if aligner.head == "value" else {}
         self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length), head=aligner.head, **read)
         self._refuse_longer(examples)
         batches = self._batches(examples, vocabulary, tokenizer)
@@ -70,6 +70,8 @@ class Alignment(Training):
         refuse_adapter(self.first_weights.path)
         if (step := checkpoint.latest(self.first_weights.path)) is None:
             raise ModelwrightError(f"{self.first_weights.path} holds no whole checkpoint")
+        for line in stage.notes(job.parts) if self.first and not done else ():
+            print(f"  {line}", flush=True)
         if self.first and not done:
             self.card.write(self.folder / "model.json", job.hooks.registry)
             carry_on(self.first_weights.path, base, self.folder, template=examples.about["template"])
@@ -80,6 +82,7 @@ class Alignment(Training):
             if not done or adapter.adapts or (aligner.needs_reference and known is None):
                 load_base(self.first_weights.path, step, chunks, job.hooks.registry, aligner.head)
             heads.attach(chunks, aligner.head)
+            _freeze_predictors(chunks)
             (_still(adapter) if self._compares else adapter).apply(chunks, seed=job.seed)
             heads.train(chunks)
 
@@ -210,6 +213,13 @@ def _without_router_losses(architecture: Architecture) -> Architecture:
     of pretraining counts tokens; an aligner's counts examples or targets, beside which they would be sequence_length times too strong."""
     names = {field.name for field in fields(architecture)} & {"aux_loss", "z_loss"}
     return replace(architecture, **dict.fromkeys(names, 0.0))
+
+
+def _freeze_predictors(chunks: list[Any]) -> None:
+    """Modules that predict further tokens (multi-token prediction) have no part in an aligner's loss: only weight decay would move them."""
+    for chunk in chunks:
+        if (predictors := getattr(chunk, "mtp", None)) is not None:
+            predictors.requires_grad_(False)
 
 
 def _still(component: Any) -> Any:

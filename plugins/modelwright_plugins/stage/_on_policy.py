@@ -20,16 +20,14 @@ from modelwright_plugins.engine.rollout_scores import Scores
 from modelwright_plugins.engine.rollouts import OnRollouts, Rollouts
 from modelwright_plugins.engine.trainer import how
 from modelwright_plugins.objective.loss import Loss
-from modelwright_plugins.reward import Reward
+from modelwright_plugins.reward.lacking import lacking
 from modelwright_plugins.stage._align import Alignment, multiple
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 FOLDER = "rollouts"  # in the stage's own
-SHOWN = 3  # prompts that an error names
 
 
 class OnPolicyAlignment(Alignment):
@@ -110,16 +108,3 @@ class OnPolicyAlignment(Alignment):
         parts = self.job.parts
         told = [self.aligner, parts["generator"], parts["reward"], self.stage.global_batch, self.job.seed, self.stage.sequence_length]
         return json.dumps({"of": repr(told), "weights": self.first_weights.weights(), "examples": str(self.job.take(Examples).path)})
-
-
-def lacking(examples: StoredExamples, rewards: Mapping[str, Reward]) -> str:
-    """Which prompts have no answer such as a reward reads, the first few by file and line; "": none."""
-    lines = list(examples.lines())
-    for name, reward in rewards.items():
-        found = [(line["id"], why) for line in lines if (why := reward.lacks(line.get("answer")))]
-        if found:
-            few = "; ".join(f"{where}: its answer {why}" for where, why in found[:SHOWN])
-            more = f"; and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
-            about = f"{examples.folder} ({examples.part}): reward {name} can't score replies to {len(found):,} of {len(lines):,} prompts"
-            return f"{about}: {few}{more}"
-    return ""

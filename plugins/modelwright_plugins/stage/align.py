@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from modelwright.component import Artifact, Job, Parts
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer
+from modelwright_plugins.optimizer.adam import AdamW
 from modelwright_plugins.parts import called
 from modelwright_plugins.stage._training_stage import TrainingStage
 
 if TYPE_CHECKING:
     from modelwright_plugins.architecture import Architecture
+
+HIGH = 1e-4  # of AdamW, a rate above which nobody aligns with preferences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,15 @@ class Align(TrainingStage):
             said = f"align.global_batch={self.global_batch} is not a multiple of align.micro_batch={self.micro_batch}"
             found.append(f"{said} x {share // self.micro_batch} data ranks; nearest that works: align.global_batch={best}")
         return found
+
+    def notes(self, parts: Parts) -> list[str]:
+        """What would not stop it, and is likely no intention, one line each: `plan` prints it, and the stage where it begins."""
+        aligner, optimizer = parts["aligner"], parts["optimizer"]
+        compares = {"preference", "unpaired", "ranking"} & {*aligner.examples} and aligner.head == "tokens"
+        if not (compares and isinstance(optimizer, AdamW) and optimizer.lr > HIGH):
+            return []
+        name = f"aligner {called('aligner', aligner)}"
+        return [f"optimizer.lr={optimizer.lr:g} is a rate to pretrain with: papers have 5e-7 to 1e-5 for {name}, small models 2e-5"]
 
     def _rollout_problems(self, parts: Parts) -> list[str]:
         aligner = parts["aligner"]
@@ -115,6 +127,7 @@ class Align(TrainingStage):
             "ranks": f"{ranks} = " + " x ".join(f"{name} {n}" for name, n in split.items() if name != "context" or n > 1),
             **drawn,
             "micro-batches a step": f"{self.global_batch // (self.micro_batch * data)}",
+            **({"note": "; ".join(notes)} if (notes := self.notes(parts)) else {}),
         }
 
     def run(self, job: Job) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, PeftAdapter
 from modelwright_plugins.parts import called
 
+MERGED = " (after stage merge it is): let export_adapter come before merge in stages, or go on from=RUN, the run that trained the adapter"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportAdapter(Stage):
@@ -32,7 +34,7 @@ class ExportAdapter(Stage):
 
         source, registry = job.take(Checkpoint).path, job.hooks.registry
         if (card := AdapterCard.read(source, registry)) is None:
-            raise ModelwrightError(f"{source} holds no adapter to be exported; it is a whole model")
+            raise ModelwrightError(f"{source} holds no adapter to be exported; it is a whole model{MERGED}")
         if not isinstance(card.adapter, LoRA):
             raise ModelwrightError(f"{source} holds adapter {called('adapter', card.adapter)}; what is exported is lora, dora and qlora")
         architecture = ModelCard.read(source / "model.json", registry).architecture

@@ -49,6 +49,7 @@ def needed(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "source/text": {"paths": [str(tmp_path)], "piece_bytes": 30},
         "source/jsonl": {"paths": [str(tmp_path / "a.jsonl")]},
         "evaluator/order_dialogues": {"dialogues": 3, "similarity": False},
+        "evaluator/rewards": {"rewards": {"exact_answer": {}, "length": {"most": 9}}, "samples": 2},
         "reward/contains": {"words": ["please"], "avoid": ["sorry"]},
         "reward/regex": {"pattern": ".*72"},
         "generator/contrastive_decoding": {"amateur": str(tmp_path / "amateur")},

@@ -66,3 +66,20 @@ def test_a_row_needs_room_for_its_last_token(tmp_path: Path) -> None:
     assert made.batch(0, 1)["input_ids"].tolist() == [[3, 4, 5, 0]] and made.tokens(1) == 4
     with pytest.raises(ModelwrightError, match=r"longest by 1; .* align.sequence_length=4, .*prepare.max_length=3\)"):
         batches(examples, RewardModel(), 3)
+
+
+def test_what_the_template_does_not_put_behind_replies_is_none_of_their_ending(tmp_path: Path) -> None:
+    from modelwright_plugins.conformance.judge import judge
+    from modelwright_plugins.engine.wanted_values import read_so
+
+    model = judge("reward", tmp_path, first=True)
+    behind = model.chat.special["<|im_end|>"]
+    rows = [[*model.encoder.encode(f"{said}, thanks"), behind, 0] for said in ("soup", "tea")]
+    folder = tmp_path / "alike"
+    folder.mkdir()
+    examples = stored(folder, "reward", [[row] for row in rows], [1.0], [])
+    told = examples.about | {"template": model.chat.template}
+    (folder / "examples.json").write_text(json.dumps(told))
+    examples = StoredExamples(folder)
+    assert read_so(examples, tmp_path)["ending"] == (behind, 0)
+    assert len(read_so(examples)["ending"]) > 2  # by the rows alone

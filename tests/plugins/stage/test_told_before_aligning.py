@@ -31,6 +31,7 @@ from modelwright_plugins.evaluator.reply import Reply
 from modelwright_plugins.evaluator.rows import refuse_longer
 from modelwright_plugins.reward.contains import Contains
 from modelwright_plugins.reward.exact_answer import ExactAnswer
+from modelwright_plugins.reward.lacking import lacking
 from modelwright_plugins.reward.order_reply import OrderReply
 from modelwright_plugins.reward.unit_tests import UnitTests
 from modelwright_plugins.source.arithmetic import Arithmetic
@@ -38,7 +39,6 @@ from modelwright_plugins.source.examples import Examples as ExampleFiles
 from modelwright_plugins.source.mixture import Mixture
 from modelwright_plugins.stage._align import Alignment
 from modelwright_plugins.stage._funnel import lost
-from modelwright_plugins.stage._on_policy import lacking
 from modelwright_plugins.stage._prepared import aloud
 from modelwright_plugins.stage.align import Align
 from modelwright_plugins.stage.curate import Curate
