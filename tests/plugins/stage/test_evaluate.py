@@ -30,6 +30,7 @@ from modelwright_plugins.engine import checkpoint, inference
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.pretrained import Pretrained, carry_on, template_of
 from modelwright_plugins.evaluator import Evaluator, Score
+from modelwright_plugins.evaluator._one_rank import on_one_rank
 from modelwright_plugins.evaluator.interval import mean
 from modelwright_plugins.evaluator.ngram import NGrams
 from modelwright_plugins.evaluator.preferences import Preferences
@@ -287,6 +288,7 @@ def test_documents_that_are_not_the_shards_are_refused(job: Job, monkeypatch: py
 
 def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -> list[Any]:
     """Train on one rank, then evaluate in each layout: evaluation.json of each, on rank 0."""
+    from modelwright_plugins.engine.start import started
     from modelwright_plugins.objective.causal_lm import CausalLM
     from modelwright_plugins.optimizer.adam import AdamW
     from modelwright_plugins.schedule.warmup import Constant
@@ -300,6 +302,11 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
         "schedule": Constant(), "tracker": {"jsonl": Jsonl()}, "precision": FP32(), "kernel": Torch(),
         "attention": Native(), "stability": Finite(), "generator": Sampling(max_new_tokens=5), "evaluator": {},
     }  # fmt: skip
+    joined(rank, 2, 6)
+    with started(Megatron(data=2), seed=SEED):
+        assert on_one_rank(lambda: [rank]) == [0]  # what evaluators do once, and a failure of it, all ranks are told
+        with pytest.raises(ModelwrightError, match="ZeroDivisionError"):
+            on_one_rank(lambda: 1 // rank)
     joined(rank, 2, 0)
     train = Train(steps=30, sequence_length=LENGTH, global_batch=4, micro_batch=2, checkpoint_every=10, keep_last=None)
     train.run(Job(home, home, SEED, parts | {"parallel": Megatron(data=2)}, inputs_of(home), hooks))
@@ -341,7 +348,7 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
 def test_a_trained_model_scores_the_same_in_every_layout(job: Job) -> None:
     job.take(Metrics).path.unlink()
     layouts: list[dict[str, int]] = [{"data": 1}, {"tensor": 2}, {"pipeline": 2}]
-    (one, tensor, pipeline, *alone), _ = on_ranks(trained_and_evaluated, 2, job.out, groups=6, here=str(job.run), layouts=layouts)
+    (one, tensor, pipeline, *alone), _ = on_ranks(trained_and_evaluated, 2, job.out, groups=7, here=str(job.run), layouts=layouts)
     assert [each["step"] for each in one["checkpoints"]] == [10, 20, 30]
     assert [each["scores"] for each in one["checkpoints"]] == [*(each["scores"] for each in alone), one["scores"]]
     bits = [each["scores"][0]["value"] for each in one["checkpoints"]]
