@@ -7,7 +7,7 @@ from typing import Any
 
 from megatron.core.transformer.module import MegatronModule
 
-from modelwright_plugins.engine import model, optimizer
+from modelwright_plugins.engine import fake_quantized, model, optimizer
 from modelwright_plugins.engine.batches import Batches
 from modelwright_plugins.engine.example_batches import ExampleBatches
 from modelwright_plugins.engine.loop import Trainer
@@ -40,6 +40,8 @@ def assembled(
         model.initialise(chunks, architecture, seed=batches.seed, vocab_size=size)
     else:
         weights(chunks)
+    if "quantizer" in parts:  # a stage that is quantization_aware
+        fake_quantized.attach(chunks, parts["quantizer"])
     teacher = parts["objective"].reference
     layout, sharded = parts["parallel"], parts["parallel"].distributed_optimizer
     wrapped = model.distribute(

@@ -40,6 +40,7 @@ class Quantizer(Component, ABC):
 
     quantizes: ClassVar[bool] = True  # False: the model stays as it is
     calibrates: ClassVar[bool] = False  # `quantized` wants to know what a layer's inputs are
+    trains: ClassVar[bool] = False  # a model can be trained with what it does (`quantization_aware`)
 
     def problems(self, parts: Parts) -> list[str]:
         """Why a model can't be quantized so, one line each; `parts` are the stage's. Pure arithmetic."""
@@ -73,3 +74,12 @@ class Quantizer(Component, ABC):
         import torch.nn.functional as F
 
         return F.linear(x, self.weight(stored).to(x.dtype))
+
+    def training_weight(self, weight: Tensor, largest: Callable[[Tensor], Tensor] = alone) -> Tensor:
+        """Where it `trains`: of this rank's part of a matrix, [outputs, inputs], what training computes with, in the same format, with a
+        gradient to `weight`. `largest` as in `forward`."""
+        return weight
+
+    def training_input(self, x: Tensor, largest: Callable[[Tensor], Tensor] = alone) -> Tensor:
+        """Where it `trains`: of x [..., inputs] what training computes with, in the same format, with a gradient to `x`."""
+        return x

@@ -34,6 +34,7 @@ class TrainingStage(Stage, ABC):
     keep_last: int | None = 2  # checkpoints kept; None: all
     keep_every: int | None = None  # steps; checkpoints at multiples of it are kept beside them
     asynchronous_checkpoints: bool = True  # train on while a checkpoint is written; takes memory for a copy of what is saved
+    quantization_aware: bool = False  # compute with matrices as `quantizer` (qat) rounds them; the stage quantize then stores these
 
     def __post_init__(self) -> None:
         for name in ("steps", "sequence_length", "global_batch", "micro_batch", "checkpoint_every", "keep_last", "keep_every"):
@@ -48,6 +49,9 @@ class TrainingStage(Stage, ABC):
                     f"batch_ramp is {self.batch_ramp}; it is [first batch, increment, sequences], where increments lead from the first "
                     f"to global_batch={self.global_batch}"
                 )
+
+        if self.quantization_aware:
+            object.__setattr__(self, "uses", (*self.uses, "quantizer"))
 
     def ranks(self, parts: Parts) -> int:
         return parts["parallel"].ranks(available()[0])
@@ -90,6 +94,19 @@ class TrainingStage(Stage, ABC):
         kernel = parts["kernel"]
         found += self._not_fully_sharded(parts) + self._nothing_to_go_back_to(parts)
         found += kernel.problems() + parts["attention"].problems() + parts["precision"].problems(kernel)
+        return found + (self._not_aware(parts) if self.quantization_aware else [])
+
+    def _not_aware(self, parts: Parts) -> list[str]:
+        """Why training can't compute with what a quantizer rounds."""
+        from modelwright_plugins.kernel.transformer_engine import TransformerEngine
+
+        found, named = [], f"{self.key}.quantization_aware=true"
+        if not parts["quantizer"].trains:
+            found.append(f"{named}: quantizer {called('quantizer', parts['quantizer'])} rounds only what is trained already; quantizer=qat")
+        if isinstance(parts["kernel"], TransformerEngine):
+            found.append(f"{named} rounds Megatron's own linear layers, and kernel=transformer_engine has others; kernel=torch")
+        if "adapter" in parts and parts["adapter"].adapts:
+            found.append(f"{named} trains the matrices that it rounds, and adapter {called('adapter', parts['adapter'])} freezes them")
         return found
 
     def _not_fully_sharded(self, parts: Parts) -> list[str]:

@@ -12,7 +12,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from planted import layer, signal_to_noise
 
+from modelwright_plugins.adapter.lora import LoRA
+from modelwright_plugins.conformance.stage import default_parts
+from modelwright_plugins.kernel.transformer_engine import TransformerEngine
+from modelwright_plugins.quantizer.absmax import Absmax
 from modelwright_plugins.quantizer.qat import QAT
+from modelwright_plugins.stage.align import Align
+from modelwright_plugins.stage.train import Train
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
@@ -53,3 +59,14 @@ def test_more_bits_are_nearer() -> None:
 def test_settings_that_are_none(fields: dict[str, int], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         QAT(**fields)  # type: ignore[arg-type]
+
+
+def test_a_stage_uses_a_quantizer_only_where_it_trains_with_one() -> None:
+    assert "quantizer" not in Train().uses and "quantizer" not in Align().uses  # another quantizer does not make them train again
+    for stage in (Train(quantization_aware=True), Align(quantization_aware=True)):
+        assert stage.uses[-1] == "quantizer"
+        parts = default_parts((*stage.uses, "adapter"))
+        said = " ".join(stage.parts_problems({**parts, "quantizer": Absmax(), "kernel": TransformerEngine(), "adapter": LoRA()}))
+        assert "quantizer absmax rounds only what is trained already; quantizer=qat" in said
+        assert "kernel=transformer_engine has others; kernel=torch" in said and "adapter lora freezes them" in said
+        assert "quantization_aware" not in " ".join(stage.parts_problems({**parts, "quantizer": QAT()}))

@@ -1,0 +1,50 @@
+"""Training with matrices as a quantizer will round them: the weights that are trained and saved stay plain.
+
+Megatron's own layers do the work: what is rounded goes into them in the place of their weights and inputs, under any layout.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from megatron.core.tensor_parallel import ColumnParallelLinear
+from megatron.core.transformer.module import MegatronModule
+
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.engine.quantized import sites
+from modelwright_plugins.quantizer import Quantizer, alone
+
+
+class Rounded:
+    """Goes before the class of a parallel linear layer (Megatron-Core 0.16: both kinds multiply in `_forward_impl`)."""
+
+    quantizer: Quantizer
+
+    def _forward_impl(self, input: torch.Tensor, weight: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
+        layer = cast(Any, self)
+        largest = alone if isinstance(self, ColumnParallelLinear) or layer.tp_group.size() == 1 else self._largest
+        given = self.quantizer.training_input(input, largest), self.quantizer.training_weight(weight, largest)
+        found: torch.Tensor = super()._forward_impl(*given, *arguments, **options)  # type: ignore[misc]
+        return found
+
+    def _largest(self, x: torch.Tensor) -> torch.Tensor:
+        """Of tensor ranks that share the inputs out, the largest, elementwise."""
+        x = x.detach().clone()
+        dist.all_reduce(x, dist.ReduceOp.MAX, group=cast(Any, self).tp_group)
+        return x
+
+
+def attach(chunks: list[MegatronModule], quantizer: Quantizer) -> None:
+    """From here on each layer that the stage `quantize` would quantize computes with what is rounded. ModelwrightError: there is none."""
+    found = sites(chunks)
+    for site in found:
+        site.layer.__class__ = type(f"Rounded{type(site.layer).__name__}", (Rounded, type(site.layer)), {})
+        site.layer.quantizer = quantizer
+    told: list[int] = [0] * dist.get_world_size()
+    dist.all_gather_object(told, len(found))
+    if not any(told):
+        raise ModelwrightError(
+            "quantization_aware=true rounds Megatron's own linear layers, and this model has none; kernel=torch has them"
+        )
