@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture import Architecture
-from modelwright_plugins.architecture.hugging_face import Family, differences, layered, place, plain, read_folder, sizes
+from modelwright_plugins.architecture.hugging_face import Family, layered, other_architecture, place, plain, read_folder, sizes
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.hugging_face_out import EXPERTS
 from modelwright_plugins.engine.safetensors_folder import SafetensorsFolder
@@ -46,16 +46,8 @@ class Incoming:
 
     def misfits(self, card: ModelCard, tokenizer: Path) -> list[str]:
         """Why these are no first weights of this model, whose texts are tokenized so; one line each."""
-        if type(self.architecture) is not type(card.architecture):
-            return [f"it is a {self.family.model_type}, no {type(card.architecture).__name__}"]
-        other = differences(card.architecture, self.architecture)
-        if (other.get("positions") or card.sequence_length) >= card.sequence_length:
-            other.pop("positions", None)
-        found = (
-            [f"its architecture is another; {' '.join(f'architecture.{name}={said(value)}' for name, value in other.items())}"]
-            if other
-            else []
-        )
+        why = other_architecture(card.architecture, self.architecture)
+        found = [why] if why else []
         if self.vocab_size < card.vocab_size:
             found.append(f"it has {self.vocab_size} tokens, and here are {card.vocab_size}")
         return found + ([why] if (why := other_tokens(self.folder, tokenizer)) else [])
@@ -124,7 +116,7 @@ class _Loading:
                 found = found[:rows]
             expected = (rows if place_ is None else len(place_), *shape[1:])
             if tuple(found.shape) != expected:
-                raise ModelwrightError(f"{self.folder.folder}: {theirs} is {list(found.shape)}, and by config.json {list(expected)}")
+                raise ModelwrightError(f"{self.folder.folder}: {theirs} is {list(found.shape)}, and here {list(expected)}")
             if place_ is None:
                 value = found
             else:
@@ -141,11 +133,6 @@ class _Loading:
             raise ModelwrightError(f"{self.folder.folder} has no {name}, which a {self.folder.family.model_type} has")
         self.used.add(known)
         return self.files.read(known)
-
-
-def said(value: Any) -> str:
-    """As an override writes it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def other_tokens(folder: Path, tokenizer: Path) -> str | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelwright.component import Artifact, Job, Parts
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Tokenizer, TokenShards
 from modelwright_plugins.stage._training_stage import TrainingStage
+
+if TYPE_CHECKING:
+    from modelwright_plugins.architecture import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ class Train(TrainingStage):
         found = self.fit(parts, parts["architecture"], parts["objective"].lengths(self.sequence_length)[1:])
         for name, folder in (("init_from", self.init_from), ("resume_from", self.resume_from)):
             if folder is None or (name == "init_from" and is_folder(folder)):
-                found += _hugging_face(folder) if folder else []
+                found += _hugging_face(folder, parts["architecture"]) if folder else []
             elif not (folder / "model.json").is_file():
                 found.append(f"train.{name}={folder}: there is no model.json; a checkpoint folder has one")
         return found + self.parts_problems(parts) + parts["objective"].problems(parts["architecture"])
@@ -65,12 +68,13 @@ class Train(TrainingStage):
             return Pretraining(self, job).run()
 
 
-def _hugging_face(folder: Path) -> list[str]:
+def _hugging_face(folder: Path, architecture: Architecture) -> list[str]:
     """What is wrong with a folder of Hugging Face's that first weights are to come from."""
-    from modelwright_plugins.architecture.hugging_face import read_folder
+    from modelwright_plugins.architecture.hugging_face import other_architecture, read_folder
 
     try:
-        read_folder(folder)
+        _, _, theirs = read_folder(folder)
     except ModelwrightError as e:
         return [f"train.init_from: {e}"]
-    return []
+    why = other_architecture(architecture, theirs)
+    return [f"train.init_from={folder}: {why}"] if why else []

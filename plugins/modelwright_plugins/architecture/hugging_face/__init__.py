@@ -9,15 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 from modelwright_plugins.architecture.hugging_face import gpt2, llama
-from modelwright_plugins.architecture.hugging_face._config import MODELS, component_of, config_of, differences, effective
+from modelwright_plugins.architecture.hugging_face._config import (
+    MODELS,
+    component_of,
+    config_of,
+    differences,
+    effective,
+    other_architecture,
+)
 from modelwright_plugins.architecture.hugging_face._folder import CONFIG, is_folder, read_folder, stamp
 from modelwright_plugins.architecture.hugging_face._places import Place, layered, place, plain
 from modelwright_plugins.architecture.hugging_face._table import Family, Names, Rows, Sizes, Weight
 
 __all__ = [
     "CONFIG", "FAMILIES", "MODELS", "Family", "Layer", "Names", "Place", "Rows", "Sizes", "Weight", "component_of", "config_of",
-    "differences", "effective", "family", "is_folder", "layered", "linear_layers", "of_module", "place", "plain", "read_folder", "sizes",
-    "stamp",
+    "differences", "effective", "family", "is_folder", "layered", "linear_layers", "of_module", "other_architecture", "place", "plain",
+    "read_folder", "sizes", "stamp",
 ]  # fmt: skip
 
 Layer = tuple[str, "Rows | None"]  # a name of theirs, and which of our rows it has, in its order; None: all, as they are

@@ -72,6 +72,17 @@ def differences(one: Architecture, other: Architecture) -> dict[str, Any]:
     return {name: theirs[name] for name in ours if name not in TRAINING and not _same(ours[name], theirs[name])}
 
 
+def other_architecture(one: Architecture, other: Architecture) -> str | None:
+    """Why weights of `other` are none for `one`, with the overrides that make it the same; None: they are."""
+    if type(one) is not type(other):
+        return f"it is a {type(other).__name__}, not a {type(one).__name__}"
+    found = {name: value for name, value in differences(one, other).items() if name != "positions" or getattr(one, name) is not None}
+    if not found:
+        return None
+    words = " ".join(f"architecture.{name}={_shown(value)}" for name, value in found.items())
+    return f"its architecture is another; {words} makes this one the same"
+
+
 def _same(one: Any, two: Any) -> bool:
     if isinstance(one, float) and isinstance(two, int | float):
         return math.isclose(one, two, rel_tol=1e-12)

@@ -1,0 +1,135 @@
+"""config.json to a component of ours and back, and what is refused; weights and logits are compared in stage/test_export.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from modelwright.errors import ModelwrightError
+from modelwright.hooks import discover
+from modelwright.schema import conform
+from modelwright_plugins.architecture.decoder import CausalDecoder
+from modelwright_plugins.architecture.encoder_decoder import EncoderDecoder
+from modelwright_plugins.architecture.hugging_face import component_of, config_of, differences, read_folder
+from modelwright_plugins.architecture.prefix import PrefixDecoder
+
+PRESETS = Path(__file__).parents[3] / "conf" / "architecture"
+TYPES = {  # presets of published models, and what their config.json calls them
+    "llama3_8b": "llama", "llama32_1b": "llama", "mistral_7b": "mistral", "qwen25_7b": "qwen2", "qwen3_8b": "qwen3", "tiny_llama": "qwen3",
+    "mixtral_8x7b": "mixtral", "gpt2_xl": "gpt2", "t5_3b": "t5", "t5_v1_1_xl": "t5", "bert_base": "bert", "bloom_176b": "bloom",
+    "deepseek_v2_lite": "deepseek_v2",
+}  # fmt: skip
+
+# config.json as published (huggingface.co; only what decides the model), and the fields of ours that it says
+PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "meta-llama/Llama-3.2-1B": (
+        {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
+         "bos_token_id": 128000, "eos_token_id": 128001, "head_dim": 64, "hidden_act": "silu", "hidden_size": 2048,
+         "initializer_range": 0.02, "intermediate_size": 8192, "max_position_embeddings": 131072, "mlp_bias": False,
+         "num_attention_heads": 32, "num_hidden_layers": 16, "num_key_value_heads": 8, "pretraining_tp": 1, "rms_norm_eps": 1e-05,
+         "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192,
+                          "rope_type": "llama3"},
+         "rope_theta": 500000.0, "tie_word_embeddings": True, "torch_dtype": "bfloat16", "transformers_version": "4.45.0.dev0",
+         "use_cache": True, "vocab_size": 128256},
+        {"layers": 16, "width": 2048, "kv_heads": 8, "rope_scaling": "llama3", "rope_factor": 32.0, "rope_original": 8192},
+    ),
+    "openai-community/gpt2": (
+        {"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "attn_pdrop": 0.1, "bos_token_id": 50256,
+         "embd_pdrop": 0.1, "eos_token_id": 50256, "initializer_range": 0.02, "layer_norm_epsilon": 1e-05, "model_type": "gpt2",
+         "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024, "resid_pdrop": 0.1,
+         "summary_activation": None, "summary_first_dropout": 0.1, "summary_proj_to_labels": True, "summary_type": "cls_index",
+         "summary_use_proj": True, "task_specific_params": {"text-generation": {"do_sample": True}}, "vocab_size": 50257},
+        {"layers": 12, "position": "learned", "bias": True, "tied_embeddings": True},
+    ),
+    "google/t5-v1_1-small": (
+        {"architectures": ["T5ForConditionalGeneration"], "d_ff": 1024, "d_kv": 64, "d_model": 512, "decoder_start_token_id": 0,
+         "dropout_rate": 0.1, "eos_token_id": 1, "feed_forward_proj": "gated-gelu", "initializer_factor": 1.0,
+         "is_encoder_decoder": True, "layer_norm_epsilon": 1e-06, "model_type": "t5", "num_decoder_layers": 8, "num_heads": 6,
+         "num_layers": 8, "output_past": True, "pad_token_id": 0, "relative_attention_num_buckets": 32, "tie_word_embeddings": False,
+         "vocab_size": 32128},
+        {"encoder_layers": 8, "activation": "geglu", "tied_embeddings": False},
+    ),
+}  # fmt: skip
+
+
+def preset(name: str) -> Any:
+    component, fields = _preset(name)
+    return conform(fields, discover().registry.load("architecture", component), name)
+
+
+def _preset(name: str) -> tuple[str, dict[str, Any]]:
+    told = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
+    base = told.pop("defaults")[0].partition("@")[0]
+    component, fields = _preset(base) if (PRESETS / f"{base}.yaml").exists() else (base, {})
+    return component, fields | told
+
+
+@pytest.mark.parametrize("name", list(TYPES))
+def test_published_models_go_out_and_come_back(name: str) -> None:
+    ours = preset(name)
+    family, config = config_of(ours, vocab_size=100, sequence_length=64)
+    assert family.model_type == TYPES[name]
+    again = component_of(json.loads(json.dumps(config)))[1]
+    assert differences(ours, again) in ({}, {"positions": 64})
+
+
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_published_configs_are_read(name: str) -> None:
+    config, fields = PUBLISHED[name]
+    found = component_of(config)[1]
+    assert {field: getattr(found, field) for field in fields} == fields
+
+
+LLAMA = PUBLISHED["meta-llama/Llama-3.2-1B"][0]
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"model_type": "lama"}, "model_type is lama (did you mean llama?)|model_type is lama"),
+    ({"quantization_config": {"bits": 4}}, "quantization_config is {'bits': 4}, which is not read"),
+    ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "rope_scaling is of type dynamic"),
+    ({"attention_bias": True}, "attention_bias is True and mlp_bias False"),
+    ({"hidden_act": "gelu"}, "hidden_act is gelu; what can be read is silu"),
+    ({"num_attention_heads": 7}, "width 2048 is not a multiple|heads 7 is not a multiple"),
+    ({"hidden_size": None}, "llama: "),
+]
+
+
+@pytest.mark.parametrize(("change", "why"), REFUSED, ids=[next(iter(change)) for change, _ in REFUSED])
+def test_what_computes_something_else_is_refused_in_one_line(change: dict[str, Any], why: str) -> None:
+    with pytest.raises(ModelwrightError) as found:
+        component_of(LLAMA | change)
+    assert any(each in str(found.value) for each in why.split("|")) and "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("ours", "why"),
+    [
+        (CausalDecoder(norm_placement="deepnorm"), "architecture.norm_placement=deepnorm"),
+        (CausalDecoder(mtp_layers=1), "architecture.mtp_layers=1"),
+        (CausalDecoder(rope_scaling="ntk", rope_factor=2.0), "ntk"),
+        (CausalDecoder(norm="layer", activation="gelu", position="learned", bias=True), "architecture.activation=gelu"),
+        (CausalDecoder(mup_width=256), "architecture.mup_width=256"),
+        (EncoderDecoder(activation="swiglu", relative_buckets=16), None),
+        (PrefixDecoder(), "PrefixDecoder"),
+    ],
+)
+def test_what_hugging_face_lacks_is_told_in_one_line(ours: Any, why: str | None) -> None:
+    if why is None:
+        assert config_of(ours, vocab_size=9, sequence_length=9)[1]["feed_forward_proj"] == "gated-silu"
+        return
+    with pytest.raises(ModelwrightError, match="Hugging Face has no architecture") as found:
+        config_of(ours, vocab_size=9, sequence_length=9)
+    assert why in str(found.value) and "\n" not in str(found.value)
+
+
+def test_folders_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ModelwrightError, match=r"has no config\.json"):
+        read_folder(tmp_path)
+    (tmp_path / "config.json").write_text("[")
+    with pytest.raises(ModelwrightError, match="is no config of Hugging Face's"):
+        read_folder(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA | {"vocab_size": "many"}))
+    with pytest.raises(ModelwrightError, match="vocab_size is many"):
+        read_folder(tmp_path)

@@ -1,0 +1,67 @@
+"""What is exported is what transformers computes with, whatever layout saved it; and what is taken in is what was exported."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+from exported_models import MODELS, asked, made, tokenizer
+from ranks import on_ranks
+
+from modelwright_plugins.conformance.process import elsewhere
+
+pytestmark = pytest.mark.slow
+
+
+def test_every_architecture_from_four_ranks(tmp_path: Path) -> None:
+    tokenizer(tmp_path / "tokenizer")
+    same = on_ranks(made, 4, tmp_path, groups=2, out=str(tmp_path))
+    assert all(each == dict.fromkeys(MODELS, True) for each in same), same
+    found = elsewhere(asked, str(tmp_path), folder=tmp_path / "asked")
+    for name, each in found.items():
+        assert each["architectures"] == [MODELS[name][1]]
+        assert not each["wrong"], (name, each)
+        assert each["largest"] > 0.3 and each["difference"] < 1e-5 * max(1.0, each["largest"]), (name, each)
+    assert found["qwen3"]["said"].startswith("Once upon a time")
+    assert found["t5"]["said"].strip() and "score" in found["bert_masked"]["said"]
+    _files(tmp_path / "llama" / "hugging_face")
+    bert = json.loads((tmp_path / "bert" / "hugging_face" / "tokenizer_config.json").read_text())
+    assert bert["mask_token"] == "<mask>" and "token_type_ids" in bert["model_input_names"]
+    _gguf(tmp_path)
+
+
+def _files(folder: Path) -> None:
+    """Shards are as small as was asked for, the index names what is in each, and the card leaves the licence open."""
+    told = json.loads((folder / "model.safetensors.index.json").read_text())
+    names = sorted(file.name for file in folder.glob("*.safetensors"))
+    assert len(names) > 3 and names[0] == f"model-00001-of-{len(names):05}.safetensors"
+    size = 0
+    for file in names:
+        with safe_open(folder / file, framework="np") as shard:
+            assert {*shard.keys()} == {name for name, place in told["weight_map"].items() if place == file}
+            assert len([*shard.keys()]) == 1 or (folder / file).stat().st_size < 1.02e5
+            size += sum(shard.get_tensor(name).nbytes for name in [*shard.keys()])
+    assert size == told["metadata"]["total_size"]
+    card = (folder / "README.md").read_text()
+    assert "# license: not chosen yet" in card and "A LlamaForCausalLM of" in card
+
+
+def _gguf(out: Path) -> None:
+    """llama.cpp's table of names has a place for each tensor that its converter does not leave out."""
+    gguf = pytest.importorskip("gguf")
+    kinds = {
+        "llama": "LLAMA", "mistral": "LLAMA", "mixtral": "LLAMA", "qwen2": "QWEN2", "qwen3": "QWEN3", "granite": "GRANITE", "gpt2": "GPT2",
+        "bloom": "BLOOM", "deepseek": "DEEPSEEK2", "t5": "T5", "t5_v1_1": "T5",
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        places = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, kind), 2)
+        names = json.loads((out / name / "hugging_face" / "model.safetensors.index.json").read_text())["weight_map"]
+        plain = {each for each in names if ".experts." not in each or ".shared_experts." in each}  # the converter puts experts together
+        unknown = {each for each in plain if places.get_name(each, try_suffixes=(".weight", ".bias")) is None}
+        assert not unknown, (name, unknown)
