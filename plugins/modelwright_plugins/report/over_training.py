@@ -31,7 +31,8 @@ def rows(checkpoints: Checkpoints) -> list[dict[str, Any]]:
     for name, scores in by_score(checkpoints):
         there = [score for score in scores if score is not None]
         last = there[-1]
-        best = (min if last["better"] == "lower" else max)(score["value"] for score in there)
+        values = {score["value"] for score in there}
+        best = (min if last["better"] == "lower" else max)(values) if len(values) > 1 else None  # where all are alike, none is
         cells = [
             score and {key: f"{score[key]:.4g}" for key in ("value", "low", "high")} | {"best": score["value"] == best} for score in scores
         ]

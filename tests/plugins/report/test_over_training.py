@@ -31,7 +31,7 @@ def test_rows_and_figures() -> None:
         {"value": "3.25", "low": "3.15", "high": "3.45", "best": True},
         {"value": "3.5", "low": "3.4", "high": "3.7", "best": False},
     ]
-    assert new["cells"][0] is None and elo["cells"][1]["best"] and elo["count"] == "1,500"
+    assert new["cells"][0] is None and not new["cells"][1]["best"] and elo["cells"][1]["best"] and elo["count"] == "1,500"
     (first, second) = figures(CHECKPOINTS)
     assert (first[:2], second[:2]) == (("judge/elo/a", "higher is better"), ("judge/loss", "lower is better"))
     assert "over 2 checkpoints: 3.25 (3.15 to 3.45) at step 100, 3.5 (3.4 to 3.7) at step 1,200." in second[2]
