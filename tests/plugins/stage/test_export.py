@@ -62,6 +62,7 @@ def _gguf(out: Path) -> None:
     for name, kind in kinds.items():
         places = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, kind), 2)
         names = json.loads((out / name / "hugging_face" / "model.safetensors.index.json").read_text())["weight_map"]
-        plain = {each for each in names if ".experts." not in each or ".shared_experts." in each}  # the converter puts experts together
-        unknown = {each for each in plain if places.get_name(each, try_suffixes=(".weight", ".bias")) is None}
+        plain = {each for each in names if ".experts." not in each}  # the converter puts experts together
+        own = {each.removeprefix("transformer.") if name == "bloom" else each for each in plain}  # and this it takes off
+        unknown = {each for each in own if places.get_name(each, try_suffixes=(".weight", ".bias")) is None}
         assert not unknown, (name, unknown)
