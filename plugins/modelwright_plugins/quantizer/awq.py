@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AWQ(Quantizer):
-    """AWQ (Lin et al. 2023, arXiv:2306.00978): weights of inputs that are large on average are scaled up before they are rounded.
+    """AWQ (Lin et al. 2023, arXiv:2306.00978): weights of inputs that are large on average are scaled up, then rounded.
 
     The scale of an input is a power of its mean magnitude; which power, and where each group is cut off, are searched for: that with which
     the layer's outputs on the calibration's inputs change least. The inputs' divisors are stored with the layer.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LLMInt8(Quantizer):
-    """LLM.int8 (Dettmers et al. 2022, arXiv:2208.07339): 8 bits with a scale of each token and row, and outlier inputs in 16 bits.
+    """LLM.int8 (Dettmers et al. 2022, arXiv:2208.07339): 8 bits, a scale of each token and row; outlier inputs in 16 bits.
 
     Where an input is `threshold` or more in calibration, its weights are kept in FP16. Where one is so only later, its activations are
     not rounded, and its weights are those of 8 bits (as in bitsandbytes, which keeps no others).

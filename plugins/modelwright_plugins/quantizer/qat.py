@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class QAT(Quantizer):
-    """Quantization-aware training (Jacob et al. 2017, arXiv:1712.05877; Bengio et al. 2013, arXiv:1308.3432): rounding while training.
+    """Quantization-aware training (Jacob et al. 2017, arXiv:1712.05877): a model trained with the rounding that awaits it.
 
-    In the stages `train` and `align` every pass is computed with weights as they will be stored, and gradients go straight through the
-    rounding to plain weights, which are saved. The stage `quantize` then stores them: what was trained, to the last bit.
+    With `quantization_aware`, the stages `train` and `align` compute with weights as they will be stored, and gradients go straight through
+    the rounding (Bengio et al. 2013, arXiv:1308.3432) to plain weights, which are saved. The stage `quantize` then stores them: what was
+    trained, to the last bit. Without, it rounds to the same levels afterwards.
     """
 
     trains: ClassVar[bool] = True

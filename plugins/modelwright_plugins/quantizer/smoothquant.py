@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothQuant(Quantizer):
-    """SmoothQuant (Xiao et al. 2022, arXiv:2211.10438): weights and activations in 8 bits; outliers of activations go into weights.
+    """SmoothQuant (Xiao et al. 2022, arXiv:2211.10438): 8 bits for weights and activations, whose outliers go into weights.
 
     Input j is divided by s_j = max|x_j|^alpha / max|w_j|^(1 - alpha), and its weights are multiplied by it; then both are rounded. The
     divisors are stored with the layer.
