@@ -99,8 +99,15 @@ LEFT = {  # `…` in what a recipe says to try is left to its reader
 }
 
 
+def test_an_export_plans_after_what_it_takes():
+    training = "stages=[curate,train_tokenizer,tokenize,train,export]"
+    assert "export" in planned("recipe=export/hf", training, "source=python_library", "architecture=tiny_llama", "optimizer=adamw")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", [name for name, path in recipes().items() if not is_pipeline(path)])  # tests/plugins/pipeline has those
+@pytest.mark.parametrize(  # tests/plugins/pipeline has those; export/hf is for a run that there is
+    "recipe", [name for name, path in recipes().items() if not is_pipeline(path) and name != "export/hf"]
+)
 def test_a_recipe_plans_and_so_does_all_that_it_says_to_try(recipe):
     given = REQUIRED.get(f"recipe/{recipe}", [])
     foreseen = planned(f"recipe={recipe}", *given)

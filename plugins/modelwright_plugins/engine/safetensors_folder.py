@@ -70,7 +70,7 @@ def _write(file: Path, tensors: Sequence[Tensor], read: Callable[[Tensor], torch
         for tensor in tensors:
             found = read(tensor)
             assert found.shape == tensor.shape and found.dtype == tensor.dtype, (tensor, found.shape, found.dtype)
-            out.write(memoryview(found.contiguous().flatten().view(torch.uint8).numpy()))
+            out.write(found.contiguous().flatten().view(torch.uint8).numpy().data)
             if bar is not None:
                 bar.update(tensor.bytes)
 

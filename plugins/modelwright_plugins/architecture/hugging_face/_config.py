@@ -34,8 +34,8 @@ UNUSED: tuple[Any, ...] = (None, False, [], {}, "")  # what a key that is not kn
 
 def effective(a: Architecture) -> dict[str, Any]:
     """All fields, with what None stands for; those that nothing is computed with are as by default."""
-    fields = dataclasses.asdict(a)  # type: ignore[call-overload]
-    plain = {f.name: f.default for f in dataclasses.fields(a)}  # type: ignore[arg-type]
+    fields = dataclasses.asdict(a)
+    plain = {f.name: f.default for f in dataclasses.fields(a)}
 
     def unless(used: bool, *names: str) -> None:
         fields.update({name: plain[name] for name in names if name in plain and not used})
