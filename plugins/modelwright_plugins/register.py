@@ -219,6 +219,7 @@ def modelwright_register(registry: Registry) -> None:
     add("command", "show", show="Show")
     add("command", "plan", plan="Plan")
     add("command", "compare", compare="Compare")
+    add("command", "chat", chat="Chat")
     add("command", "doctor", doctor="Doctor")
     add("command", "completion", completion="Completion")
     add("command", "scaling", scaling="Scaling")
