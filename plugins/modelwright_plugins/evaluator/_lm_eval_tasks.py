@@ -22,7 +22,7 @@ def manager(evaluator: LMEval) -> Any:
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of each default that a task leaves as it is
     path = None if evaluator.include_path is None else evaluator.include_path.expanduser()
-    return TaskManager(include_path=path, include_defaults=evaluator.defaults)
+    return TaskManager(include_path=path, include_defaults=evaluator.own_tasks)
 
 
 def unknown(evaluator: LMEval) -> list[str]:

@@ -26,10 +26,11 @@ class Row:
 class Classification(Evaluator):
     """A classifier of a model's states, learned from one TSV of GLUE's kind and judged on another.
 
-    GLUE is Wang et al. 2019 (arXiv:1804.07461). A text stands after an end-of-document token, and before another one of a pair's second text; of a model that knows them, [CLS] comes
-    first and [SEP] after each. Its last layer's states are pooled to a vector. Frozen, classes are told from vectors by logistic regression
-    with L2 (scikit-learn's LogisticRegression of C = 1, on standardised vectors); with `tune` the model is trained too, as Devlin et al.
-    2019 (arXiv:1810.04805, appendix A.3) and Radford et al. 2018 do, on a second copy: what is judged after it is as it was.
+    GLUE is Wang et al. 2019 (arXiv:1804.07461). A text stands after an end-of-document token, and before another one of a pair's second
+    text; of a model that knows them, [CLS] comes first and [SEP] after each. Its last layer's states are pooled to a vector. Frozen,
+    classes are told from vectors by logistic regression with L2 (scikit-learn's LogisticRegression of C = 1, on standardised vectors);
+    with `tune` the model is trained too, as Devlin et al. 2019 (arXiv:1810.04805, appendix A.3) and Radford et al. 2018 do, on a second
+    copy: what is judged after it is as it was.
 
     `accuracy`; `f1` of the last of two classes in the order of their names ("1"), or of more classes their mean, `macro_f1`; `matthews`,
     the correlation of Gorodkin 2004. `predictions.jsonl` has each text with its label and what was told.

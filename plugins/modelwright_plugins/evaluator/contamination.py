@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Contamination(Evaluator):
     """Which examples of evaluation sets stand in the training shards, by n-grams of words.
 
-    The training documents are decoded and read as the filter `decontamination` reads texts (Brown et al. 2020, arXiv:2005.14165, appendix C), so that a
-    set that it cut out has no overlap here. `examples` is the share of examples with an overlap, `words` the mean share of an example's
-    words in n-grams that training has (Touvron et al. 2023, arXiv:2307.09288, appendix A.6, take 10-grams and call 80 % dirty).
+    The training documents are decoded and read as the filter `decontamination` reads texts (Brown et al. 2020, arXiv:2005.14165, appendix
+    C), so that a set that it cut out has no overlap here. `examples` is the share of examples with an overlap, `words` the mean share of an
+    example's words in n-grams that training has (Touvron et al. 2023, arXiv:2307.09288, appendix A.6, take 10-grams, call 80 % dirty).
     `contamination.jsonl` has each offending line, how many training documents have some of it, and what one of them says;
     `contamination.json` the counts of each file.
     """

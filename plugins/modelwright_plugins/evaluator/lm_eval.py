@@ -22,12 +22,12 @@ class LMEval(Evaluator):
     its model `hf` on the same weights. Intervals are ours. `samples.jsonl` has each request and what the model said to it.
 
     Tasks are YAML files in `include_path`, of data that lie on this machine (`dataset_path: json`); the harness runs Python that they name
-    with `!function`. With `defaults` there are also those that come with it, whose data it downloads.
+    with `!function`. With `own_tasks` there are also those that come with it, whose data it downloads.
     """
 
     tasks: list[str]  # names of tasks, groups and tags
     include_path: Path | None = None  # a folder with tasks' YAML files, also within folders
-    defaults: bool = False  # the harness' own tasks too; it reads all of their files first, and downloads the data of those asked
+    own_tasks: bool = False  # the harness' own tasks too; it reads all of their files first, and downloads the data of those asked
     shots: int | None = None  # examples before each question; null: as each task says. A task that says 0 keeps it
     limit: int | None = None  # the first so many documents of each task; null: all
     begin: bool = False  # each text begins with the end-of-document token, as in training; false: as the harness does, which leaves it out
@@ -35,8 +35,8 @@ class LMEval(Evaluator):
     def __post_init__(self) -> None:
         if not self.tasks:
             raise ValueError("tasks is empty; it names tasks, for example tasks=[soup] with include_path=tasks")
-        if self.include_path is None and not self.defaults:
-            raise ValueError("include_path is null, and defaults false; one of them says where tasks are")
+        if self.include_path is None and not self.own_tasks:
+            raise ValueError("include_path is null, and own_tasks false; one of them says where tasks are")
         for name, least in (("shots", 0), ("limit", 1)):
             if (value := getattr(self, name)) is not None and value < least:
                 raise ValueError(f"{name} is {value}; it is {least} or more, or null")
@@ -46,11 +46,11 @@ class LMEval(Evaluator):
         import hashlib
 
         found = hashlib.sha256()
-        folders = [] if self.include_path is None else [self.include_path.expanduser()]
-        for folder, file in ((folder, file) for folder in folders for file in sorted(folder.rglob("*"))):
-            if file.is_file() and "__pycache__" not in file.parts:
-                found.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode("utf-8", "surrogatepass"))
-                found.update(file.read_bytes())
+        if self.include_path is not None:
+            for file in sorted((folder := self.include_path.expanduser()).rglob("*")):
+                if file.is_file() and "__pycache__" not in file.parts:
+                    found.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode("utf-8", "surrogatepass"))
+                    found.update(file.read_bytes())
         return found.hexdigest()
 
     def problems(self) -> list[str]:

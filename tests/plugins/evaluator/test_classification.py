@@ -93,33 +93,45 @@ def test_a_frozen_models_vectors_are_those_of_the_token_asked_for(tmp_path: Path
     assert sum(line["label"] == line["told"] for line in lines) / 40 == scores[0].value
 
 
-def ours(rank: int, where: Path, layouts: list[dict[str, Any]]) -> list[Any]:
-    """In each layout: vectors of two texts by each pool, scores of the frozen and the tuned model, and vectors again."""
+def made(rank: int, where: Path) -> None:
+    """A checkpoint of the model of Hugging Face's that is there, or of a drawn encoder."""
     from modelwright.hooks import discover
-    from modelwright_plugins.artifacts import Checkpoint
+    from modelwright_plugins.architecture.encoder import Encoder
     from modelwright_plugins.conformance.training import built_in
     from modelwright_plugins.engine import checkpoint, model
     from modelwright_plugins.engine.card import ModelCard
-    from modelwright_plugins.engine.classifying import Text
     from modelwright_plugins.engine.hugging_face_in import Incoming
-    from modelwright_plugins.engine.inference import open_model
     from modelwright_plugins.engine.start import started
+    from modelwright_plugins.engine.trainer import how
+
+    joined(rank, 1)
+    with started(built_in()["parallel"], seed=1):
+        theirs = Incoming.of(where / "their" / "model") if (where / "their").is_dir() else None
+        architecture: Any = Encoder(layers=2, width=32, heads=4, initializer_std=0.1) if theirs is None else theirs.architecture
+        chunks: list[Any] = model.build(architecture, **how(built_in()), vocab_size=VOCABULARY, sequence_length=LENGTH)
+        if theirs is None:
+            model.initialise(chunks, architecture, seed=1, vocab_size=VOCABULARY)
+        else:
+            theirs.load(chunks, vocab_size=VOCABULARY)
+        ModelCard(architecture, VOCABULARY, LENGTH, 0, 1).write(where / "checkpoint" / "model.json", discover().registry)
+        checkpoint.save(where / "checkpoint", 1, chunks, None, keep_last=None)
+
+
+def ours(rank: int, where: Path, layouts: list[dict[str, Any]]) -> list[Any]:
+    """In each layout: vectors of two texts by each pool, scores of the frozen and the tuned model, and vectors again."""
+    from modelwright_plugins.artifacts import Checkpoint
+    from modelwright_plugins.conformance.training import built_in
+    from modelwright_plugins.engine.classifying import Text
+    from modelwright_plugins.engine.inference import open_model
     from modelwright_plugins.engine.trainer import how
     from modelwright_plugins.evaluator.model import Model
     from modelwright_plugins.generator.sampling import Sampling
     from modelwright_plugins.parallel.megatron import Megatron
 
-    incoming, folder = Incoming.of(where / "their" / "model"), where / "checkpoint"
-    if rank == 0:
-        joined(rank, 1, 0)
-        with started(Megatron(), seed=1):
-            chunks: list[Any] = model.build(incoming.architecture, **how(built_in()), vocab_size=VOCABULARY, sequence_length=LENGTH)
-            incoming.load(chunks, vocab_size=VOCABULARY)
-            ModelCard(incoming.architecture, VOCABULARY, LENGTH, 0, 1).write(folder / "model.json", discover().registry)
-            checkpoint.save(folder, 1, chunks, None, keep_last=None)
+    folder = where / "checkpoint"
     texts = [Text((0, 5, 9, 70, 71), 5), Text((0, 9, 33), 3)]
     found: list[Any] = []
-    for number, fields in enumerate(layouts, 1):
+    for number, fields in enumerate(layouts):
         layout = Megatron(**fields)
         if rank >= (ranks := layout.ranks(None)):
             found.append(None)
@@ -138,11 +150,61 @@ def ours(rank: int, where: Path, layouts: list[dict[str, Any]]) -> list[Any]:
                     out.mkdir()
                 evaluator = Classification(train=where / "1.tsv", test=where / "2.tsv", tune=tune, epochs=EPOCHS, batch=BATCH, lr=LR)
                 told[f"scores {tune}"] = [score.value for score in evaluator.evaluate(asked, out, seed=5)]
-            trainable = evaluator.read()
             told["again"] = trained.vectors(texts, "last")
-            told["logits"] = _logits(asked, trainable)
+            told["logits"] = _logits(asked, evaluator.read())
             found.append(told)
     return found
+
+
+def encoders(rank: int, where: Path, layouts: list[dict[str, Any]]) -> list[Any]:
+    """In each layout, of an encoder: vectors of a pair and of a text, together and alone, and logits of one that is tuned; and on one rank
+    what comes out of its last layer."""
+    import torch
+
+    from modelwright_plugins.artifacts import Checkpoint
+    from modelwright_plugins.conformance.training import built_in
+    from modelwright_plugins.engine.classifying import Text
+    from modelwright_plugins.engine.inference import open_model
+    from modelwright_plugins.engine.trainer import how
+    from modelwright_plugins.parallel.megatron import Megatron
+
+    folder = where / "checkpoint"
+    pair, single, found = Text((0, 5, 9, 0, 71), 3, 1), Text((0, 9, 33), 3, 0), list[Any]()
+    states: list[Any] = []
+    for number, fields in enumerate(layouts):
+        layout = Megatron(**fields)
+        if rank >= (ranks := layout.ranks(None)):
+            found.append(None)
+            continue
+        joined(rank, ranks, number)
+        with open_model(Checkpoint(folder), **how({**built_in(), "parallel": layout}), seed=1) as trained:
+            told = {pool: trained.vectors([pair, single], pool) for pool in ("first", "last", "mean")}  # type: ignore[arg-type]
+            told["alone"] = np.concatenate([trained.vectors([text], "mean") for text in (pair, single)])
+            how_long: dict[str, Any] = {"classes": 2, "lr": 1e-2, "epochs": 8, "batch": 4, "seed": 5, "told": lambda *_: None}
+            told["logits"] = trained.tuned([pair, single] * 4, "first", **how_long)([single, pair])
+            if not fields:
+                trained.chunks[0].encoder.register_forward_hook(lambda module, given, out: states.append(out))
+                with torch.no_grad():
+                    trained.chunks[0](torch.tensor([pair.tokens]), None, None, torch.tensor([[0, 0, 0, 1, 1]]))
+                told["states"] = states[0][:, 0].detach().numpy()
+            found.append(told)
+    return found
+
+
+@pytest.mark.slow
+def test_an_encoders_states_see_both_ways_and_no_filler(tmp_path: Path) -> None:
+    layouts = LAYOUTS[:3]
+    on_ranks(made, 1, tmp_path / "made", where=tmp_path)
+    ranks = on_ranks(encoders, 2, tmp_path / "ranks", groups=len(layouts), where=tmp_path, layouts=layouts)
+    one = ranks[0][0]
+    assert one["mean"] == pytest.approx(one["alone"], abs=1e-5)
+    for pool, expected in {"first": one["states"][0], "last": one["states"][-1], "mean": one["states"].mean(0)}.items():
+        assert one[pool][0] == pytest.approx(expected, abs=1e-5)
+    assert one["logits"].argmax(-1).tolist() == [0, 1]  # it learned which is which
+    for other in (rank[number] for rank in ranks for number in range(len(layouts))):
+        if other is not None:
+            assert all(other[name] == pytest.approx(one[name], abs=1e-4) for name in ("first", "last", "mean", "alone"))
+            assert other["logits"] == pytest.approx(one["logits"], abs=5e-3)
 
 
 def _logits(asked: Any, read: Any) -> Any:
@@ -210,7 +272,8 @@ def test_states_and_fine_tuning_are_those_of_hugging_faces_model(tmp_path: Path)
     with torch.no_grad():
         hidden = [llama.model(torch.tensor([row])).last_hidden_state[0].numpy() for row in ([0, 5, 9, 70, 71], [0, 9, 33])]
     expected = {"first": [h[0] for h in hidden], "last": [h[-1] for h in hidden], "mean": [h.mean(0) for h in hidden]}
-    ranks = on_ranks(ours, 2, tmp_path / "ranks", groups=1 + len(LAYOUTS), where=tmp_path, layouts=LAYOUTS)
+    on_ranks(made, 1, tmp_path / "made", where=tmp_path)
+    ranks = on_ranks(ours, 2, tmp_path / "ranks", groups=len(LAYOUTS), where=tmp_path, layouts=LAYOUTS)
     reference = by_hand(llama, tmp_path, Encoder(tmp_path / "their").encode)
     one = ranks[0][0]
     for pool, vectors in expected.items():

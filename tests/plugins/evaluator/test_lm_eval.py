@@ -173,7 +173,7 @@ def _flat(value: Any) -> list[float]:
 def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="tasks is empty"):
         LMEval(tasks=[], include_path=tmp_path)
-    with pytest.raises(ValueError, match="include_path is null, and defaults false"):
+    with pytest.raises(ValueError, match="include_path is null, and own_tasks false"):
         LMEval(tasks=["soup"])
     assert LMEval(tasks=["soup"], include_path=tmp_path / "x").problems() == [f"include_path: there is no folder {tmp_path}/x"]
     line = {"question": "Soup?", "choices": ["Yes", "No"], "answer": 0, "text": "Soup.", "end": "x", "reply": "Yes"}
