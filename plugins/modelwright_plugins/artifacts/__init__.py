@@ -36,7 +36,8 @@ class CurationReport(Artifact):
 
 
 class Tokenizer(Artifact):
-    """A folder with a Hugging Face `tokenizer.json` and `tokenizer_config.json`; token 0 is the end of a document."""
+    """A folder with a Hugging Face `tokenizer.json` and `tokenizer_config.json`, whose `eos_token` is the end of a document: token 0 of
+    those that are trained here."""
 
     name: ClassVar[str] = "tokenizer"
 
