@@ -34,7 +34,8 @@ def tokenizer_files(theirs: Incoming, out: Path) -> None:
         number = theirs.config.get("eos_token_id")
         number = number[0] if isinstance(number, list) and number else number
         known = Tokenizer.from_file(str(source / "tokenizer.json"))
-        end = config.get("sep_token") or (known.id_to_token(number) if isinstance(number, int) else None)
+        bert = "[SEP]" if known.token_to_id("[SEP]") is not None else None  # whose files leave it to the class of the tokenizer
+        end = config.get("sep_token") or (known.id_to_token(number) if isinstance(number, int) else bert)
         if end is None:
             raise ModelwrightError(f"{source}: neither tokenizer_config.json nor config.json says which token ends a text (eos_token)")
         config["eos_token"] = end
