@@ -176,15 +176,17 @@ def asked(out: str) -> dict[str, dict[str, Any]]:
             )
             given = {"decoder_input_ids": tokens()[:, :TARGETS], "use_cache": False} if name.startswith("t5") else {}
             answer = model.eval()(tokens(), **given)
+        model.save_pretrained(folder / "again")
         theirs = answer.prediction_logits if kind == "BertForPreTraining" else answer.logits
         ours = torch.load(folder / "logits.pt")
         found[name] = {
             "architectures": config["architectures"],
             "difference": (ours - theirs).abs().max().item(),
             "largest": theirs.abs().max().item(),
+            "again": _again(folder),
             "wrong": {key: sorted(map(str, value)) for key, value in told.items() if value},
         }
-    for name in ("qwen3", "t5", "bert_masked"):
+    for name in ("qwen3", "t5", "bert_masked"):  # what their cards tell people to do
         text = (Path(out) / name / "hugging_face" / "README.md").read_text(encoding="utf-8")
         lines = text.partition("```python\n")[2].partition("```")[0].replace('"."', json.dumps(str(Path(out) / name / "hugging_face")))
         said = io.StringIO()
@@ -192,3 +194,19 @@ def asked(out: str) -> dict[str, dict[str, Any]]:
             exec(lines, {})
         found[name]["said"] = said.getvalue()
     return found
+
+
+def _again(folder: Path) -> list[str]:
+    """What transformers has written of the model that it read, where that is not what it read, to the bit."""
+    from safetensors.numpy import load_file
+
+    from modelwright_plugins.architecture.hugging_face import differences, read_folder
+
+    one, two = (
+        {name: value for file in (folder / each).glob("*.safetensors") for name, value in load_file(file).items()}
+        for each in ("hugging_face", "again")
+    )
+    wrong = [name for name in one.keys() & two.keys() if one[name].tobytes() != two[name].tobytes()]
+    wrong += sorted((one.keys() ^ two.keys()) - {"cls.predictions.decoder.bias"})  # a copy, which it ties
+    architectures = [read_folder(folder / each)[2] for each in ("hugging_face", "again")]
+    return wrong + [f"{name}={value}" for name, value in differences(*architectures).items()]

@@ -26,7 +26,7 @@ def test_every_architecture_from_four_ranks(tmp_path: Path) -> None:
     found = elsewhere(asked, str(tmp_path), folder=tmp_path / "asked")
     for name, each in found.items():
         assert each["architectures"] == [MODELS[name][1]]
-        assert not each["wrong"], (name, each)
+        assert not each["wrong"] and not each["again"], (name, each)
         assert each["largest"] > 0.3 and each["difference"] < 1e-5 * max(1.0, each["largest"]), (name, each)
     assert found["qwen3"]["said"].startswith("Once upon a time")
     assert found["t5"]["said"].strip() and "score" in found["bert_masked"]["said"]

@@ -51,6 +51,14 @@ def _names(gated: bool) -> Names:
     )
 
 
+def _tied(config: Mapping[str, Any]) -> dict[str, Any]:
+    """transformers 5 writes that it ties whatever it does, and whether outputs are divided apart from it."""
+    return {"tied_embeddings": bool(config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True)))}
+
+
+TIED = Turned(("tie_word_embeddings", "scale_decoder_outputs"), lambda fields: {"tie_word_embeddings": fields["tied_embeddings"]}, _tied)
+
+
 def _activations(names: tuple[str, ...]) -> Turned:
     def out(fields: Mapping[str, Any]) -> dict[str, Any]:
         if fields["activation"] not in names:
@@ -83,7 +91,7 @@ def _family(gated: bool) -> Family:
             Setting("norm_epsilon", "layer_norm_epsilon", 1e-6),
             Setting("relative_buckets", "relative_attention_num_buckets", 32),
             Setting("relative_distance", "relative_attention_max_distance", 128),
-            Setting("tied_embeddings", "tie_word_embeddings", True),
+            TIED,
             _activations(("geglu", "swiglu") if gated else ("relu", "gelu_tanh")),
         ),
         ignored=(
