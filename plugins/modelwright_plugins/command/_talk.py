@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,10 +50,21 @@ def talk(checkpoint: Path, tokenizer: Path, generator: Generator, parts: Mapping
             (found,) = model.generate([prompt], generator, **ends)
             return found
 
-        ending = ReplyEnd(encoder, generator, None if chat is None else TurnEnd.of(chat))
+        with uninterrupted():
+            ending = ReplyEnd(encoder, generator, None if chat is None else TurnEnd.of(chat))
         most = generator.max_new_tokens
         Talk(draw, chat, ending, context=model.sequence_length, most=most, seed=seed).go(_lines())
     return 0
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Inside, Ctrl-C does nothing, also in processes that are started there: a terminal sends it to the one that renders templates, too."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _registry() -> Any:
@@ -107,6 +119,8 @@ class Talk:
                     self._turn(line.removeprefix("/") if line.startswith("//") else line)
                 except ModelwrightError as error:  # the template refuses it
                     self._tell(str(error))
+                except KeyboardInterrupt:  # before the reply begins, or after its end
+                    print(file=self.out, flush=True)
 
     def _command(self, line: str) -> None:
         word, _, text = line.partition(" ")
@@ -139,7 +153,8 @@ class Talk:
         system = [{"role": "system", "content": self.system}] if self.system else []
         room = self.context - min(self.most, self.context // 4)
         while True:
-            (found,) = self.chat.encode([{"messages": [*system, *turns], "add_generation_prompt": True}])
+            with uninterrupted():
+                (found,) = self.chat.encode([{"messages": [*system, *turns], "add_generation_prompt": True}])
             if isinstance(found, ModelwrightError):
                 raise found
             if len(found.tokens) <= room or len(turns) < 3:
