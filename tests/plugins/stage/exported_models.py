@@ -25,6 +25,9 @@ OLD: dict[str, Any] = {"norm": "layer", "activation": "gelu_tanh", "bias": True,
 SIDES: dict[str, Any] = {"encoder_layers": 2, "decoder_layers": 2, "width": 32, "heads": 4, "head_dim": 16, "feed_forward": 48}
 
 
+LAYOUT: dict[str, Any] = {"tensor": 2, "sequence": True, "pipeline": 2}
+
+
 def decoder(**fields: Any) -> CausalDecoder:
     return CausalDecoder(**{**DECODER, **fields})
 
@@ -101,59 +104,74 @@ def tokens() -> Any:
     return torch.randint(0, VOCAB - 1, (3, LENGTH), generator=torch.Generator().manual_seed(3))
 
 
-def made(rank: int, out: str) -> dict[str, bool]:
-    """Each model saved from TP 2 x PP 2, exported, and taken in again there: whether it is the same to the bit. Then asked on one rank."""
+def saved(rank: int, out: str) -> None:
+    """Each model saved from TP 2 x PP 2, and its logits on one rank."""
     import torch
-    import torch.distributed as dist
     from ranks import joined
 
+    from modelwright_plugins.engine import checkpoint
+    from modelwright_plugins.engine.start import started
+    from modelwright_plugins.parallel.megatron import Megatron
+
+    joined(rank, 4, 0)
+    with started(Megatron(**LAYOUT), seed=0):
+        for name, (architecture, _) in MODELS.items():
+            chunks = built(architecture, Megatron(**LAYOUT))
+            drawn(chunks, architecture)
+            checkpoint.save(Path(out) / name / "checkpoint", 3, chunks, None, keep_last=1, progress={"updates": 3})
+    if rank:
+        return
+    joined(0, 1, 1)
+    with started(Megatron(), seed=0), torch.no_grad():
+        for name, (architecture, _) in MODELS.items():
+            (model,) = built(architecture, Megatron())
+            checkpoint.load(Path(out) / name / "checkpoint", 3, [model], None)
+            text = tokens()
+            if name.startswith("t5"):
+                logits = model(text, text[:, :TARGETS], None, None, None)
+            else:
+                logits = model(text, *(() if name.startswith("bert") else (torch.arange(LENGTH).expand(3, -1), None)))
+            torch.save(logits, Path(out) / name / "logits.pt")
+
+
+def exported(out: Path) -> None:
+    """By the stage, in this process alone."""
     from modelwright.component import Job
     from modelwright.hooks import discover
     from modelwright_plugins.artifacts import Checkpoint, Tokenizer
-    from modelwright_plugins.engine import checkpoint
     from modelwright_plugins.engine.card import ModelCard
+    from modelwright_plugins.stage.export import Export
+
+    hooks = discover()
+    for name, (architecture, _) in MODELS.items():
+        folder, special = out / name, {"<mask>": MASK} if name.startswith("bert") else {}
+        ModelCard(architecture, VOCAB, LENGTH, 0, 1, special).write(folder / "checkpoint" / "model.json", hooks.registry)
+        inputs = {Checkpoint: Checkpoint(folder / "checkpoint"), Tokenizer: Tokenizer(out / "tokenizer")}
+        Export(shard_gb=1e-4).run(Job(folder, folder, 1, {}, inputs, hooks, {}))
+
+
+def taken_in(rank: int, out: str) -> dict[str, bool]:
+    """Whether what was exported, taken in on TP 2 x PP 2, is what was saved there, to the bit."""
+    import torch
+    from ranks import joined
+
     from modelwright_plugins.engine.hugging_face_in import Incoming
     from modelwright_plugins.engine.model import named_parts
     from modelwright_plugins.engine.start import started
     from modelwright_plugins.parallel.megatron import Megatron
-    from modelwright_plugins.stage.export import Export
 
-    found, hooks = {}, discover()
+    found = {}
     joined(rank, 4, 0)
-    layout = Megatron(tensor=2, sequence=True, pipeline=2)
-    with started(layout, seed=0):
+    with started(Megatron(**LAYOUT), seed=0):
         for name, (architecture, _) in MODELS.items():
-            folder = Path(out) / name
-            chunks = built(architecture, layout)
+            chunks, again = built(architecture, Megatron(**LAYOUT)), built(architecture, Megatron(**LAYOUT))
             drawn(chunks, architecture)
-            saved = checkpoint.save(folder / "checkpoint", 3, chunks, None, keep_last=1, progress={"updates": 3})
-            assert saved.is_dir()
-            dist.barrier()
-            if rank == 0:
-                special = {"<mask>": MASK} if name.startswith("bert") else {}
-                ModelCard(architecture, VOCAB, LENGTH, 0, 1, special).write(folder / "checkpoint" / "model.json", hooks.registry)
-                inputs = {Checkpoint: Checkpoint(folder / "checkpoint"), Tokenizer: Tokenizer(Path(out) / "tokenizer")}
-                Export(shard_gb=1e-4).run(Job(folder, folder, 1, {}, inputs, hooks, {}))
-            dist.barrier()
-            again = built(architecture, layout)
             with torch.no_grad():
                 for _, data, *_ in named_parts(again):
                     data.fill_(7)
-            Incoming.of(folder / "hugging_face").load(again, vocab_size=VOCAB)
+            Incoming.of(Path(out) / name / "hugging_face").load(again, vocab_size=VOCAB)
             pairs = zip(named_parts(chunks), named_parts(again), strict=True)
             found[name] = all(torch.equal(one[1], two[1]) for one, two in pairs)
-    if rank == 0:
-        joined(0, 1, 1)
-        with started(Megatron(), seed=0), torch.no_grad():
-            for name, (architecture, _) in MODELS.items():
-                (model,) = built(architecture, Megatron())
-                checkpoint.load(Path(out) / name / "checkpoint", 3, [model], None)
-                text = tokens()
-                if name.startswith("t5"):
-                    logits = model(text, text[:, :TARGETS], None, None, None)
-                else:
-                    logits = model(text, *(() if name.startswith("bert") else (torch.arange(LENGTH).expand(3, -1), None)))
-                torch.save(logits, Path(out) / name / "logits.pt")
     return found
 
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
-from exported_models import MODELS, asked, made, tokenizer
+from exported_models import MODELS, asked, exported, saved, taken_in, tokenizer
 from ranks import on_ranks
 
 from modelwright_plugins.conformance.process import elsewhere
@@ -21,7 +21,9 @@ pytestmark = pytest.mark.slow
 
 def test_every_architecture_from_four_ranks(tmp_path: Path) -> None:
     tokenizer(tmp_path / "tokenizer")
-    same = on_ranks(made, 4, tmp_path, groups=2, out=str(tmp_path))
+    on_ranks(saved, 4, tmp_path, groups=2, out=str(tmp_path))
+    exported(tmp_path)
+    same = on_ranks(taken_in, 4, tmp_path, groups=1, out=str(tmp_path))
     assert all(each == dict.fromkeys(MODELS, True) for each in same), same
     found = elsewhere(asked, str(tmp_path), folder=tmp_path / "asked")
     for name, each in found.items():
