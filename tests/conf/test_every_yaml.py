@@ -80,6 +80,8 @@ def paired(kind: str, preset: str) -> list[str]:
         return ["stages=[curate,train_tokenizer,tokenize,train,prepare,evaluate]", "evaluate.examples=true"]
     if kind == "reward":
         return ["stages=[curate,train_tokenizer,tokenize,train,prepare,align]", "aligner=grpo", "generator=policy"]
+    if kind == "quantizer":
+        return ["stages=[curate,train_tokenizer,tokenize,train,quantize]"]
     if kind not in ("architecture", "objective"):
         return []
     own = REGISTRY.load(kind, composed(["recipe=pretrain/quickstart", picked(kind, preset)])[kind]["name"])

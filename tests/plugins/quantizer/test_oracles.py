@@ -25,7 +25,7 @@ def test_zero_point_is_torchaos_asymmetric(bits, group):
     assert (stored["zeros"].int() != zeros).sum() <= 1
     mine, others = unpacked(stored["codes"], bits).view(8, -1, group), torch.tensor(theirs["codes"]).view(8, -1, group)
     off = ((mine.int() - stored["zeros"].int()[..., None]) - (others - zeros[..., None])).abs()
-    assert off.max() <= 1 and (off > 0).sum() <= 1  # they multiply by 1 / scale
+    assert off.max() <= 1 and (off > 0).sum() <= 2  # of 512: they multiply by 1 / scale, and clamp
 
 
 @pytest.mark.parametrize("name", ["e4m3", "e5m2"])
