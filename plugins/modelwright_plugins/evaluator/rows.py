@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def targets(model: Model, rows: Sequence[int]) -> list[Likelihood]:
     """How likely the targets of each row are, given all before each."""
     assert model.examples is not None
-    refuse_longer(model, rows, model.length + 1)
+    refuse_longer(model, rows, model.trained.sequence_length + 1)
     stored = [model.examples.row(row) for row in rows]
     nats = model.nats([tokens.tolist() for tokens, _ in stored])
     return [Likelihood(float(each[mask[1:] == 1].sum()), int(mask[1:].sum())) for each, (_, mask) in zip(nats, stored, strict=True)]
@@ -27,7 +27,7 @@ def targets(model: Model, rows: Sequence[int]) -> list[Likelihood]:
 def values(model: Model, rows: Sequence[int]) -> list[float]:
     """What a reward model says of each row, which is read to its end."""
     assert model.examples is not None
-    refuse_longer(model, rows, model.length)
+    refuse_longer(model, rows, model.trained.sequence_length)
     return [float(each[-1]) for each in model.trained.values([model.examples.row(row)[0].tolist() for row in rows])]
 
 
@@ -40,7 +40,7 @@ def refuse_longer(model: Model, rows: Sequence[int], most: int) -> None:
         return
     raise ModelwrightError(
         f"{examples.folder} (held_out): {examples.id_of(rows[int(lengths.argmax())])} has a row of {size:,} tokens, and the model reads "
-        f"{most:,}; train with align.sequence_length={size - most + model.length}, or have prepare leave such rows out: "
+        f"{most:,}; train with align.sequence_length={size - most + model.trained.sequence_length}, or have prepare leave such rows out: "
         f"prepare.max_length={most}"
     )
 

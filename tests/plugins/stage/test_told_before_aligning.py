@@ -75,7 +75,7 @@ def test_rows_that_are_held_out_count_where_a_sequence_is_too_short(tmp_path: Pa
         Alignment._refuse_longer(ours, examples)  # type: ignore[arg-type]
     ours.card.sequence_length = 30
     Alignment._refuse_longer(ours, examples)  # type: ignore[arg-type]
-    model: Any = SimpleNamespace(examples=StoredExamples(tmp_path / "e", "held_out"), length=20)
+    model: Any = SimpleNamespace(examples=StoredExamples(tmp_path / "e", "held_out"), trained=SimpleNamespace(sequence_length=20))
     with pytest.raises(
         ModelwrightError, match=r"held_out.jsonl:1 has a row of 31 tokens, and the model reads 21; .*align.sequence_length=30"
     ):
