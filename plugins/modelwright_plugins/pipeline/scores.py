@@ -53,7 +53,7 @@ def judged(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> tuple[li
 
 def _scores(run: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """(evaluator, name) -> score, of a phase whose evaluation, or quantization, finished."""
-    found = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for artifact in (Evaluation.name, Quantization.name):
         if stage := made_by(manifest, artifact):
             told = json.loads((run / stage / artifact).read_text(encoding="utf-8"))
@@ -94,6 +94,19 @@ def to_read(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> list[tu
                 cut = f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} characters more in {name}/{stage}/{file.parent.name}/{file.name}"
                 found.append((name, f"{file.parent.name}/{file.name}", text if len(text) <= LONGEST else cut))
     return found
+
+
+def cost(manifest: Mapping[str, Any]) -> Mapping[str, float]:
+    """Of the model that a phase judged, what stage evaluate returned: bytes of its weights, tokens_per_second that it wrote."""
+    stage = made_by(manifest, Evaluation.name)
+    results: Mapping[str, float] = manifest["stages"][stage].get("results", {}) if stage else {}
+    return results
+
+
+def first_scores(rows: Sequence[Row]) -> list[Row]:
+    """Bits per byte of held-out text, and the first score of each evaluator."""
+    groups = {row.group: row for row in reversed(rows) if row.group or row.name == "bits_per_byte"}
+    return [row for row in rows if row is groups.get(row.group)]
 
 
 def checkpoint_bytes(manifest: Mapping[str, Any]) -> int | None:

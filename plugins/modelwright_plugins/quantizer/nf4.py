@@ -44,7 +44,8 @@ class NF4(Quantizer):
 
         scales, codes = stored["scales"], unpacked(stored["codes"])
         if self.double:
-            group = stored.get("group", group_of(*scales.shape, device=scales.device))
+            rows, blocks = scales.shape
+            group = stored["group"] if "group" in stored else group_of(rows, blocks, scales.device)
             scales = large(scales, stored["outer"], stored["mean"], group)
         table = levels().to(codes.device)
         return (table[codes.int()].view(*scales.shape, -1) * scales[..., None]).view_as(codes)
@@ -56,4 +57,5 @@ class NF4(Quantizer):
         """Scales share theirs in the whole matrix's order, of which a rank's part has only some: it is told which."""
         from modelwright_plugins.quantizer._normal_float import group_of
 
-        return super().part(stored | ({"group": group_of(*stored["scales"].shape)} if self.double else {}), cut)
+        rows, blocks = stored["scales"].shape
+        return super().part(stored | ({"group": group_of(rows, blocks)} if self.double else {}), cut)

@@ -59,8 +59,8 @@ def quantized(stage: Quantize, job: Job) -> dict[str, Any]:
         quantized_files.write(out, kept, quantizer, registry)
         checkpoint.save(out, told["updates"], chunks, None, keep_last=1, progress=told)
         del trained, chunks
-        rows = None if without_likelihood(card.architecture, card.head) else stream_rows(stage, job, card, "held_out", stage.compared)
-        found = _quantization.measured(stage, job, card, device, rows)
+        held_out = None if without_likelihood(card.architecture, card.head) else stream_rows(stage, job, card, "held_out", stage.compared)
+        found = _quantization.measured(stage, job, card, device, held_out)
         if dist.get_rank() != 0:
             return {}
     job.make(Quantization).path.write_text(json.dumps(found, indent=1), encoding="utf-8")
