@@ -62,7 +62,7 @@ def test_programs_are_run(tmp_path: Path) -> None:
         wrapping()
     except NoSandbox as error:
         pytest.skip(str(error))
-    model: Any = Saying(RIGHT + "\nprint(double(2))", WRONG, RIGHT, "    return exit(0)\n")
+    model: Any = Saying(RIGHT + "\nprint(double(2))", WRONG)
     judge = PassAtK(path=written(tmp_path, DOUBLE, ADD), k=[2, 1], samples=4, seconds=30)
     assert judge.problems() == []
     one, two = judge.evaluate(model, tmp_path, seed=1)
