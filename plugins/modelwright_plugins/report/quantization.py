@@ -74,9 +74,13 @@ def by_layer(layers: Sequence[Mapping[str, Any]]) -> str:
 
 def against_bits(models: Sequence[tuple[str, Mapping[str, Any]]], key: str = "loss") -> str:
     """Bits a weight against what quantizing costs, a point for each of several quantized models of one: (name, quantization.json)."""
-    points = [(name, found["bits"], _cost(found["held_out"], key)) for name, found in models if found["held_out"]]
-    if not points:
+    known = [(name, found) for name, found in models if found["held_out"]]
+    if not known:
         return ""
+    first = known[0][1]["held_out"]["original"]
+    if key == "kl":  # of another model, one that was trained with rounding say, it is from something else
+        known = [(name, found) for name, found in known if found["held_out"]["original"] == first]
+    points = [(name, found["bits"], _cost(found["held_out"], key)) for name, found in known]
     sign, label = {
         "loss": ("loss", "loss on held-out text, nats a token (less is better)"),
         "kl": ("divergence", "KL from the original, nats a token (less is better)"),
@@ -84,9 +88,8 @@ def against_bits(models: Sequence[tuple[str, Mapping[str, Any]]], key: str = "lo
 
     def draw(axes: Axes) -> None:
         if key == "loss":
-            before = next(found["held_out"]["original"] for _, found in models if found["held_out"])
-            axes.axhline(before, color=MUTED, linewidth=1.1, dashes=(4, 2))
-            axes.annotate("not quantized", (1, before), (0, -4), xycoords=("axes fraction", "data"), textcoords="offset points",
+            axes.axhline(first, color=MUTED, linewidth=1.1, dashes=(4, 2))
+            axes.annotate("not quantized", (1, first), (0, -4), xycoords=("axes fraction", "data"), textcoords="offset points",
                           ha="right", va="top", color=MUTED, fontsize=9)  # fmt: skip
         elif min(value for *_, value in points) > 0:
             axes.set_yscale("log")
