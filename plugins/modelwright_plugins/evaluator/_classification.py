@@ -36,7 +36,7 @@ def judged(evaluator: Classification, model: Model, out: Path, *, seed: int) -> 
     else:
         vectors = model.trained.vectors([*learned, *asked], pool)
         labels = np.array([text.label for text in learned])
-        told = regression(vectors[: len(learned)], labels, len(classes))(vectors[len(learned) :])
+        told = regression(vectors[: len(learned)], labels, len(classes))(vectors[len(learned) :]).argmax(-1)
     right = np.array([text.label for text in asked])
     if model.first:
         with (out / "predictions.jsonl").open("w", encoding="utf-8") as file:
@@ -71,7 +71,7 @@ def texts(model: Model, rows: Sequence[Row], number: dict[str, int]) -> list[Tex
 
 def regression(vectors: Vectors, labels: Labels, classes: int) -> Any:
     """Logistic regression with L2, 0.5 |W|² + the sum of cross-entropies, on standardised vectors [texts, width], in float64: a function
-    from vectors to classes. Two classes have one row of weights, as scikit-learn's LogisticRegression has it."""
+    from vectors to logits [texts, classes]. Two classes have one row of weights, as scikit-learn's LogisticRegression has it."""
     mean, spread = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64)
     spread = np.where(spread > 0, spread, 1.0)
     x, y = torch.from_numpy((vectors - mean) / spread), torch.from_numpy(labels)
@@ -93,9 +93,9 @@ def regression(vectors: Vectors, labels: Labels, classes: int) -> Any:
 
     search.step(loss)
 
-    def told(vectors: Vectors) -> Labels:
+    def told(vectors: Vectors) -> Vectors:
         with torch.no_grad():
-            found: Labels = logits(torch.from_numpy((vectors - mean) / spread)).argmax(-1).numpy()
+            found: Vectors = logits(torch.from_numpy((vectors - mean) / spread)).numpy()
         return found
 
     return told
