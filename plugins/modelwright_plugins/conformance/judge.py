@@ -60,6 +60,9 @@ class Chances:
         self.seen = [[*self.seen[row], token] for row, token in zip(range(len(tokens)) if rows is None else rows, tokens, strict=True)]
         return self.table[[text[-1] for text in self.seen]]
 
+    def other(self) -> torch.Tensor:
+        return 0.3 * self.table[[text[-1] for text in self.seen]]
+
     def states(self) -> list[torch.Tensor]:
         return [self.table[text] for text in self.seen]
 

@@ -233,7 +233,7 @@ def tuned(
     laid = Laid(texts, trained._card, _multiple(trained.chunks), pool, seed)
 
     def given(chunks: list[Any]) -> None:
-        load(trained.opened["checkpoint"], chunks, discover().registry, "tokens")
+        load(trained.opened["checkpoint"], chunks, discover().registry, "value" if trained.head == "value" else "tokens")
         pooled(chunks)
         for chunk in chunks:
             if chunk.post_process:
