@@ -127,8 +127,10 @@ class _Loading:
         return value
 
     def _read(self, name: str) -> torch.Tensor:
-        prefix = self.folder.family.names.prefix
-        known = next((each for each in (name, name.removeprefix(prefix)) if each in self.files.files), None)
+        names = self.folder.family.names
+        called = [name, *(name.removesuffix(now) + before for now, before in names.older if name.endswith(now))]
+        called += [each.removeprefix(names.prefix) for each in called]
+        known = next((each for each in called if each in self.files.files), None)
         if known is None:
             raise ModelwrightError(f"{self.folder.folder} has no {name}, which a {self.folder.family.model_type} has")
         self.used.add(known)

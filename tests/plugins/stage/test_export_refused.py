@@ -15,14 +15,17 @@ from exported_models import tokenizer
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.decoder import CausalDecoder
+from modelwright_plugins.architecture.encoder import Encoder
 from modelwright_plugins.architecture.hugging_face import config_of
 from modelwright_plugins.engine.card import ModelCard
-from modelwright_plugins.engine.hugging_face_in import Incoming, other_tokens
+from modelwright_plugins.engine.hugging_face_in import Incoming, _Loading, other_tokens
 from modelwright_plugins.engine.safetensors_folder import INDEX, SINGLE, SafetensorsFolder, Tensor, write
 from modelwright_plugins.stage.import_model import ImportModel
 from modelwright_plugins.stage.train import _hugging_face
 
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(5, dtype=torch.bfloat16), "c": torch.zeros(7)}
+
+GPT2 = CausalDecoder(layers=1, width=8, heads=2, norm="layer", activation="gelu_tanh", position="learned", bias=True)
 
 
 def written(folder: Path, limit: int = 30) -> Path:
@@ -78,6 +81,21 @@ def test_first_weights_of_another_model(tmp_path: Path) -> None:
     (folder / "tokenizer.json").unlink()
     with pytest.warns(UserWarning, match="is not known"):
         assert other_tokens(folder, ours) is None
+
+
+def test_names_of_older_files(tmp_path: Path) -> None:
+    """bert-base-uncased has gamma and beta, gpt2 no prefix."""
+    for ours, there, wanted in (
+        (Encoder(layers=1, width=8, heads=2, positions=4), "bert.embeddings.LayerNorm.gamma", "bert.embeddings.LayerNorm.weight"),
+        (GPT2, "h.0.ln_1.bias", "transformer.h.0.ln_1.bias"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(config_of(ours, vocab_size=9, sequence_length=4)[1]))
+        save_file({there: torch.arange(8.0)}, tmp_path / SINGLE)
+        with SafetensorsFolder(tmp_path) as files:
+            loading = _Loading(Incoming.of(tmp_path), files, 9)
+            assert loading._read(wanted)[3] == 3 and loading.used == {there}
+            with pytest.raises(ModelwrightError, match=r"has no bert\.x, which a (bert|gpt2) has"):
+                loading._read("bert.x")
 
 
 def test_what_is_wrong_is_told_before_anything_runs(tmp_path: Path) -> None:

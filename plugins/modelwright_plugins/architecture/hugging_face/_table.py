@@ -63,7 +63,8 @@ class Names:
     layers: Mapping[str, str]  # what names of our layers begin with: what theirs do, with the layer's number as {}
     weights: tuple[Weight, ...]
     copies: tuple[str, ...] = ()  # of weights under another name, which older files hold beside them; patterns of whole names
-    buffers: tuple[str, ...] = ()  # what older files hold that is no weight; patterns of whole names
+    buffers: tuple[str, ...] = ()  # what files hold that is no weight of the model; patterns of whole names
+    older: tuple[tuple[str, str], ...] = ()  # ends of names, and how older files have them
 
     @property
     def layer(self) -> str:

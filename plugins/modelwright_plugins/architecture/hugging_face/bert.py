@@ -33,7 +33,8 @@ NAMES = Names(
         Weight("output_layer.weight", ("cls.predictions.decoder.weight",), vocabulary=True),
     ),
     copies=(r"cls\.predictions\.decoder\.(weight|bias)",),
-    buffers=(r"bert\.embeddings\.position_ids",),
+    buffers=(r"bert\.embeddings\.position_ids", r"bert\.pooler\..*", r"cls\.seq_relationship\..*"),  # of a head that BertForMaskedLM leaves
+    older=(("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")),
 )
 
 

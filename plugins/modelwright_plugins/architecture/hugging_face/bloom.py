@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelwright_plugins.architecture.hugging_face._table import Family, Names, Setting, Weight
+from modelwright_plugins.architecture.hugging_face._table import Family, Names, Setting, Turned, Weight
 
 NAMES = Names(
     "transformer.",
@@ -28,7 +28,11 @@ BLOOM = Family(
     NAMES,
     settings=(
         Setting("layers", "n_layer"),
-        Setting("width", "hidden_size"),
+        Turned(
+            ("hidden_size", "n_embed"),
+            lambda fields: {"hidden_size": fields["width"]},
+            lambda config: {"width": config["n_embed" if config.get("n_embed") else "hidden_size"]},  # as the first files call it
+        ),
         Setting("heads", "n_head"),
         Setting("norm_epsilon", "layer_norm_epsilon", 1e-5),
         Setting("tied_embeddings", "tie_word_embeddings", True),
