@@ -10,8 +10,9 @@ from typing import Any
 import modelwright
 from modelwright.manifest import write_text
 from modelwright.run import MANIFEST, read_manifest
+from modelwright_plugins.artifacts import Evaluation, HuggingFaceModel
 from modelwright_plugins.command.farewell import headline
-from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, judged, quantizations, speed, to_read
+from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, cost, first_scores, judged, made_by, quantizations, speed, to_read
 from modelwright_plugins.report.template import GAP, duration, megabytes, short, template
 
 PAGE = "report.html"
@@ -49,7 +50,9 @@ def _said(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "texts": to_read(folder, manifests),
         "figures": _against_bits(quantizations(folder, manifests)),
-        "models": [_model(folder / name, name, manifest) for name, manifest in manifests.items() if checkpoint_bytes(manifest) is not None],
+        "told": [row.name.replace("_", " ").replace("/", ", ") for row in first_scores(rows)],
+        "models": [_model(folder / name, name, manifest, columns, rows) for name, manifest in manifests.items() if _has_model(manifest)],
+        "exported": _exported(manifests),
         "returned": [(key, [_written(found.get(key)) for found in numbers.values()]) for key in keys],
         "begun": list(numbers),
         "facts": [("command", shlex.join(["modelwright", "run", *record["words"]])), ("folder", str(folder.absolute()))],
@@ -90,9 +93,29 @@ def _phase(folder: Path, phase: Mapping[str, Any], manifest: Mapping[str, Any] |
     }
 
 
-def _model(run: Path, name: str, manifest: Mapping[str, Any]) -> tuple[str, str, str]:
-    size, fast = checkpoint_bytes(manifest), speed(run, manifest)
-    return name, megabytes(size or 0), short(fast) if fast else "–"
+def _has_model(manifest: Mapping[str, Any]) -> bool:
+    return checkpoint_bytes(manifest) is not None or made_by(manifest, Evaluation.name) is not None
+
+
+def _model(run: Path, name: str, manifest: Mapping[str, Any], columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
+    """Its weights, first scores and speed; its checkpoint and the speed of its training."""
+    known, size, fast = cost(manifest), checkpoint_bytes(manifest), speed(run, manifest)
+    cells = [row.cells[columns.index(name)] if name in columns else None for row in first_scores(rows)]
+    weights, writes = known.get("bytes"), known.get("tokens_per_second")
+    return [
+        name,
+        megabytes(int(weights)) if weights else "–",
+        *(_value(cell.value) if cell else "–" for cell in cells),
+        short(writes) if writes else "–",
+        megabytes(size) if size else "–",
+        short(fast) if fast else "–",
+    ]
+
+
+def _exported(manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(phase, Python) with which each model that was exported answers elsewhere."""
+    made = [(name, manifest["stages"][stage]) for name, manifest in manifests.items() if (stage := made_by(manifest, HuggingFaceModel.name))]
+    return [(name, "\n".join(lines)) for name, record in made if (lines := record.get("results", {}).get("python"))]
 
 
 def _grouped(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

@@ -14,6 +14,7 @@ from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine import checkpoint, inference
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.pretrained import template_of
+from modelwright_plugins.engine.weight_bytes import weight_bytes
 from modelwright_plugins.evaluator import Evaluator, Score
 from modelwright_plugins.evaluator.likelihood import without_likelihood
 from modelwright_plugins.evaluator.model import Model
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from modelwright_plugins.stage.evaluate import Evaluate
 
 
-def judged(stage: Evaluate, job: Job) -> dict[str, Any] | None:
-    """What evaluation.json holds; on rank 0 alone, though all ranks do the work."""
+def judged(stage: Evaluate, job: Job) -> tuple[dict[str, Any], dict[str, float]] | None:
+    """What evaluation.json holds, and what the model costs: bytes of its weights, tokens_per_second that it generated. On rank 0 alone,
+    though all ranks do the work."""
     taken = job.take(Checkpoint)
     card = ModelCard.read(taken.path / "model.json", job.hooks.registry)
     where = {kind: job.parts[kind] for kind in ("parallel", "precision", "kernel", "attention")}
@@ -46,7 +48,8 @@ def judged(stage: Evaluate, job: Job) -> dict[str, Any] | None:
     found = held.judged() if held else {}
     if before:
         before[-1]["scores"] = scores
-    return {**found, "samples": samples, "scores": scores, **({"checkpoints": before} if before else {})}
+    cost = {"bytes": weight_bytes(taken.path), **({"tokens_per_second": model.generated / model.seconds} if model.generated else {})}
+    return {**found, "samples": samples, "scores": scores, **({"checkpoints": before} if before else {})}, cost
 
 
 def _scores(job: Job, held: text.HeldOutText | None, model: Model, out: Path) -> list[dict[str, Any]]:

@@ -78,11 +78,12 @@ class Evaluate(Stage):
     def run(self, job: Job) -> Mapping[str, float] | None:
         from modelwright_plugins.stage._judged import judged, table
 
-        if (found := judged(self, job)) is None:  # one rank tells it
+        if (told := judged(self, job)) is None:  # one rank tells it
             return None
+        found, cost = told
         job.make(Evaluation).path.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
         print("\n".join(table(found)), flush=True)
         numbers = {name: found["model"][name] for name in ("bits_per_byte", "perplexity") if "model" in found}
         numbers |= {f"{score['evaluator']}/{score['name']}": score["value"] for score in found["scores"] if score["evaluator"]}
         job.hooks.call("on_evaluate", run=job.run, metrics=numbers)
-        return numbers
+        return {**numbers, **cost}

@@ -67,4 +67,4 @@ class Export(Stage):
         _exported.model_card(job, family, card, parameters, _exported.three_lines(".", family, chat), out)
         lines = _exported.three_lines(str(_exported.shown(job.run / HuggingFaceModel.name)), family, chat)
         print("\n".join(["  It answers in transformers:", *(f"    {line}" for line in lines)]))
-        return {"parameters": parameters, "files": files}
+        return {"parameters": parameters, "files": files, "python": lines}

@@ -59,6 +59,10 @@ def _phase(run: Path, scores: dict[str, tuple[float, float, float, str]], *, run
     (run / "evaluation.json").symlink_to("evaluate/evaluation.json")
     made = {name: {"hash": "0", "bytes": bytes_} for name in ("checkpoint", "metrics.jsonl")}
     train = {"status": "finished", "seconds": 61.0, "artifacts": made, "results": {"loss": 2.5}}
-    evaluate = {"status": "finished", "seconds": 3.0, "artifacts": {"evaluation.json": {"hash": "0", "bytes": 9}}, "results": {}}
-    manifest = {"status": "running" if running else "finished", "overrides": [], "stages": {"train": train, "evaluate": evaluate}}
+    evaluate = {"status": "finished", "seconds": 3.0, "artifacts": {"evaluation.json": {"hash": "0", "bytes": 9}}}
+    evaluate["results"] = {"bytes": 3_500_000, "tokens_per_second": 1200.0}
+    asked = {"python": ["from transformers import AutoTokenizer", "…"], "parameters": 7}
+    export = {"status": "finished", "seconds": 1.0, "artifacts": {"hugging_face": {"hash": "0", "bytes": 9}}, "results": asked}
+    stages = {"train": train, "evaluate": evaluate, **({"export": export} if running else {})}
+    manifest = {"status": "running" if running else "finished", "overrides": [], "stages": stages}
     (run / "manifest.json").write_text(json.dumps(manifest))

@@ -1,0 +1,20 @@
+"""How many bytes a checkpoint's weights are."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+
+from modelwright_plugins.engine import checkpoint
+from modelwright_plugins.engine.safe_load import SafeReader
+
+
+def weight_bytes(folder: Path) -> int:
+    """Of the newest whole step in `folder`, without what its optimizer keeps; of quantized layers the codes and scales. Of an adapter's
+    checkpoint the adapter's own. From its indexes: nothing is loaded. 0 where there is no whole step."""
+    if (step := checkpoint.latest(folder)) is None:
+        return 0
+    index = SafeReader(checkpoint.step_folder(folder, step)).index.state_dict_metadata
+    own = [told for name, told in index.items() if not name.startswith("optimizer.") and hasattr(told, "size")]
+    files = sum(file.stat().st_size for file in folder.glob("quantized-*.safetensors"))
+    return files + sum(prod(told.size) * told.properties.dtype.itemsize for told in own)
