@@ -11,6 +11,7 @@ from by_hand import GPT2, LAYERS, LLAMA, VOCAB, WIDTH, asked, gpt2, llama, ours,
 
 from modelwright_plugins.adapter.dora import DoRA
 from modelwright_plugins.adapter.lora import LoRA
+from modelwright_plugins.adapter.qlora import QLoRA
 from modelwright_plugins.conformance.ranks import joined, on_ranks
 
 pytest.importorskip("peft")
@@ -23,6 +24,7 @@ OUT = [
     ("llama", DoRA(rank=4)),
     ("gpt2", LoRA(rank=4)),
     ("gpt2", DoRA(rank=4, targets=["qkv", "fc2"])),
+    ("llama", QLoRA(rank=4, block=8)),
 ]
 FIELDS: dict[str, Any] = {"llama": LLAMA, "gpt2": GPT2}
 THEIRS: dict[str, Any] = {"llama": llama, "gpt2": gpt2}
@@ -92,7 +94,11 @@ def exported(rank: int, out: str) -> dict[str, float]:
         joined(0, 1, alone)
         with started(Megatron(), seed=0), torch.no_grad():
             chunks = ours(**FIELDS[family])
+            if isinstance(adapter, QLoRA):  # theirs stands on the weights that four bits say
+                adapter.apply(chunks, seed=1)
+                adapter.merge(chunks)
             base, theirs = asked(chunks[0], tokens()), THEIRS[family](chunks[0])
+            chunks = ours(**FIELDS[family])
             adapter.apply(chunks, seed=1)
             checkpoint.load(folder / "checkpoint", 3, chunks, None)
             learned = asked(chunks[0], tokens())
@@ -101,7 +107,8 @@ def exported(rank: int, out: str) -> dict[str, float]:
             name = f"{number} {family} {type(adapter).__name__}"
             found[name] = ((learned - expected).abs().max() / expected.abs().max()).item()
             chunks = ours(**FIELDS[family])  # and back
-            again = type(adapter)(rank=4, alpha=64, targets=adapter.targets, init_from=folder / "peft_adapter")
+            more: dict[str, Any] = {"block": adapter.block} if isinstance(adapter, QLoRA) else {}
+            again = type(adapter)(rank=4, alpha=64, targets=adapter.targets, init_from=folder / "peft_adapter", **more)
             again.apply(chunks, seed=2)
             found[f"{name} again"] = ((asked(chunks[0], tokens()) - expected).abs().max() / expected.abs().max()).item()
     return found
