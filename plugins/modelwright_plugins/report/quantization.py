@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LAYERS = 40  # at most, in the figure; the table has all
+COLUMN, GAP = 0.07, 0.045  # of the figure's width: neighbours so near share a column of names; of its height: between names
 
 
 def page(found: Mapping[str, Any], recipe: str | None) -> str:
@@ -93,16 +94,36 @@ def against_bits(models: Sequence[tuple[str, Mapping[str, Any]]], key: str = "lo
                           ha="right", va="top", color=MUTED, fontsize=9)  # fmt: skip
         elif min(value for *_, value in points) > 0:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
         axes.plot([bits for _, bits, _ in points], [value for *_, value in points], "o", color=MODEL, markersize=7)
-        for at, (name, bits, value) in enumerate(sorted(points, key=lambda point: (point[1], point[2]))):
-            up = 5 if at % 2 else -5  # neighbours' names on both sides
-            axes.annotate(name, (bits, value), (7, up), textcoords="offset points", va="center", color=INK, fontsize=9)
-        axes.margins(x=0.18, y=0.14)
+        axes.margins(x=0.14, y=0.1)
+        _name(axes, points)
         axes.set_xlabel("bits a weight, scales and all")
         axes.set_ylabel(label)
 
     rows = "; ".join(f"{name} {bits:.2f} bits, {sign} {value:.3g}" for name, bits, value in points)
     return figure(f"bits-{key}", 4.2, f"Bits a weight against {label}: {rows}.", draw, width=7.4)
+
+
+def _name(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+    """Write each point's name to its right: of points nearly above one another, names with a gap between them and a line to each."""
+    axes.autoscale_view()
+    place = axes.transData + axes.transAxes.inverted()
+    at = sorted((*place.transform((bits, value)), name) for name, bits, value in points)
+    columns: list[list[tuple[float, float, str]]] = []
+    for each in at:
+        if columns and each[0] - columns[-1][-1][0] < COLUMN:
+            columns[-1].append(each)
+        else:
+            columns.append([each])
+    for column in columns:
+        wide, last = max(x for x, *_ in column) + 0.02, -1.0
+        for x, y, name in sorted(column, key=lambda each: each[1]):
+            last = max(y, last + GAP)
+            line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4, "relpos": (0, 0.5)}
+            axes.annotate(name, (x, y), (wide, last), xycoords="axes fraction", textcoords="axes fraction", va="center",
+                          color=INK, fontsize=9, arrowprops=line)  # fmt: skip
 
 
 def _cost(text: Mapping[str, float], key: str) -> float:
