@@ -221,6 +221,7 @@ def tuned(
     AdamW with weight decay 0.01, 10 % warm-up and a linear way down (Devlin et al. 2019, arXiv:1810.04805, appendix A.3 and code), on the
     engine that pretrains. `told` is called with (step, steps, loss)."""
     from modelwright.hooks import discover
+    from modelwright_plugins.engine import checkpoint
     from modelwright_plugins.engine.adapted import load
     from modelwright_plugins.engine.trainer import assembled
     from modelwright_plugins.optimizer.adam import AdamW
@@ -234,6 +235,8 @@ def tuned(
 
     def given(chunks: list[Any]) -> None:
         load(trained.opened["checkpoint"], chunks, discover().registry, "value" if trained.head == "value" else "tokens")
+        if "step" in trained.opened:  # an earlier checkpoint of it is asked
+            checkpoint.load(trained.opened["checkpoint"], trained.opened["step"], chunks, None)
         pooled(chunks)
         for chunk in chunks:
             if chunk.post_process:

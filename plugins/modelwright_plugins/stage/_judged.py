@@ -69,6 +69,7 @@ def _earlier(stage: Evaluate, job: Job, trained: inference.TrainedModel, model: 
     found: list[dict[str, Any]] = [{"step": newest}]
     while (step := checkpoint.latest(folder, below=found[-1]["step"])) is not None:
         checkpoint.load(folder, step, trained.chunks, None)
+        trained.opened = {**trained.opened, "step": step}  # of which a second model of it is made
         out = job.out / checkpoint.step_folder(folder, step).name
         if model.first:
             out.mkdir()

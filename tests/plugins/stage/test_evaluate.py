@@ -39,6 +39,7 @@ from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.kernel.local import Torch
 from modelwright_plugins.parallel.megatron import Megatron
 from modelwright_plugins.precision.floats import FP32
+from modelwright_plugins.stage import _judged
 from modelwright_plugins.stage.evaluate import Evaluate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
@@ -252,11 +253,24 @@ class Counted(Evaluator):
         return [mean(name, [value]) for value, name in sorted(zip(nats, ("one", "other"), strict=True))]  # the order differs
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Evaluator):
+    """What a second copy of the model says that learns from two texts: its weights are to be the checkpoint's that is asked."""
+
+    def evaluate(self, model: Any, out: Path, *, seed: int) -> list[Score]:
+        from modelwright_plugins.engine.classifying import Text
+
+        texts = [Text((1, 2), 2, 0), Text((3, 4), 2, 1)]
+        ask = model.trained.tuned(texts, "last", classes=2, lr=1e-3, epochs=1, batch=2, seed=seed, told=lambda *_: None)
+        return [mean("logit", [float(ask(texts)[0, 0])])]
+
+
 def test_every_checkpoint_that_was_kept_is_scored(job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     everything = np.concatenate(documents(60, 1))
     grams = {step: NGrams([everything[: 500 * step]], 3, VOCAB) for step in (1, 3, 7)}
     model: Any = Trigram(grams[7])
-    model.chunks = []
+    model.chunks, model.opened = [], {}
+    monkeypatch.setattr(_judged, "weight_bytes", lambda folder: 0, raising=False)  # there is no checkpoint
     job = replace(job, parts=job.parts | {"evaluator": {"counted": Counted()}})
     monkeypatch.setattr(checkpoint, "latest", lambda folder, below=9: max((step for step in grams if step < below), default=None))
     monkeypatch.setattr(checkpoint, "load", lambda folder, step, chunks, optimizer: setattr(model, "fitted", grams[step]))
@@ -300,7 +314,7 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
     parts = {
         "architecture": CausalDecoder(layers=2, width=32, heads=4), "objective": CausalLM(), "optimizer": AdamW(lr=1e-2),
         "schedule": Constant(), "tracker": {"jsonl": Jsonl()}, "precision": FP32(), "kernel": Torch(),
-        "attention": Native(), "stability": Finite(), "generator": Sampling(max_new_tokens=5), "evaluator": {},
+        "attention": Native(), "stability": Finite(), "generator": Sampling(max_new_tokens=5), "evaluator": {"tuned": Tuned()},
     }  # fmt: skip
     joined(rank, 2, 6)
     with started(Megatron(data=2), seed=SEED):
@@ -351,6 +365,7 @@ def test_a_trained_model_scores_the_same_in_every_layout(job: Job) -> None:
     (one, tensor, pipeline, *alone), _ = on_ranks(trained_and_evaluated, 2, job.out, groups=7, here=str(job.run), layouts=layouts)
     assert [each["step"] for each in one["checkpoints"]] == [10, 20, 30]
     assert [each["scores"] for each in one["checkpoints"]] == [*(each["scores"] for each in alone), one["scores"]]
+    assert len({each["scores"][-1]["value"] for each in one["checkpoints"]}) == 3
     bits = [each["scores"][0]["value"] for each in one["checkpoints"]]
     assert bits[0] > bits[1] > bits[2]  # it learns
     unigram = next(b for b in one["baselines"] if b["name"] == "unigram" and b["fitted_on"] == "seen")
