@@ -10,6 +10,7 @@ import broken_adapters  # noqa: F401 - it adds to BROKEN
 import broken_data
 import broken_evaluators  # noqa: F401 - it adds to BROKEN
 import broken_mixtures  # noqa: F401 - it adds to BROKEN
+import broken_quantizers  # noqa: F401 - it adds to BROKEN
 import broken_rewards  # noqa: F401 - it adds to BROKEN
 import broken_training
 import pytest
@@ -19,7 +20,7 @@ from modelwright.hooks import discover
 
 pytestmark = pytest.mark.slow
 
-RANKS = {"architecture", "attention", "kernel", "parallel", "precision"}
+RANKS = {"architecture", "attention", "kernel", "parallel", "precision", "quantizer"}
 ON_RANKS = {broken_training.Squared, broken_training.Splitting, broken_training.Counting}
 
 
