@@ -332,7 +332,8 @@ def trained_and_evaluated(rank: int, here: str, layouts: list[dict[str, int]]) -
         joined(rank, count, number)
         out = home / f"evaluate {number} {rank}"
         out.mkdir()
-        Evaluate(prompts=["ab"], every=True).run(Job(home, out, SEED, parts | {"parallel": parallel}, inputs_of(home), hooks))
+        judges = {"parallel": parallel, "evaluator": parts["evaluator"] if number == 1 else {}}
+        Evaluate(prompts=["ab"], every=True).run(Job(home, out, SEED, parts | judges, inputs_of(home), hooks))
         files = [file.name for file in out.iterdir()]
         assert files == (["evaluation.json"] if rank == 0 else [])
         found.append(json.loads((out / "evaluation.json").read_text()) if rank == 0 else None)
