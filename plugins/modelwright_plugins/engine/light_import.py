@@ -41,7 +41,7 @@ def _without_compilers() -> Iterator[None]:
         yield
         return
     compile_, wandb = torch.compile, "wandb" in sys.modules
-    torch.compile = _as_it_is
+    torch.compile = _as_it_is  # type: ignore[assignment]
     if not wandb:
         sys.modules["wandb"] = None  # type: ignore[assignment]  # importing it is an ImportError, which Megatron-Core expects
     try:
