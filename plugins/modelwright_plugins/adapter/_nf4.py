@@ -51,9 +51,9 @@ class NF4(torch.nn.Module):
         """[rows, columns], in the format that the weights were in."""
         rows, columns = self.shape
         codes = unpacked(self.codes).view(rows, -1, self.block)
-        shape = list(self.scales.shape)
-        shape[self.split.dim] *= self.split.ranks
-        scales = large(self.scales, self.outer, self.mean, self.split.part(group_of(*shape, device=codes.device)))
+        whole = list(self.scales.shape)
+        whole[self.split.dim] *= self.split.ranks
+        scales = large(self.scales, self.outer, self.mean, self.split.part(group_of(whole[0], whole[1], codes.device)))
         found: torch.Tensor = self.levels[codes.int()] * scales[..., None]
         return found.view(rows, columns).to(self.dtype)
 
