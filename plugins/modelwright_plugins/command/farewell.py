@@ -11,6 +11,8 @@ from typing import Any
 
 from modelwright.errors import ModelwrightError
 
+PAGES = ("report.html", "quantization.html", "metrics.jsonl", "curation.html")  # a run's own, the one that says most first
+
 
 def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers that the stages of a run returned, as `stage.name`."""
@@ -24,7 +26,7 @@ def farewell(manifest: Mapping[str, Any], folder: Path | None) -> None:
         print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
     if folder is None:
         return
-    page = next((p for p in (folder / "report.html", folder / "metrics.jsonl", folder / "curation.html") if p.exists()), None)
+    page = next((p for name in PAGES if (p := folder / name).exists()), None)
     print(f"\nThe run is in {shown(folder)}" + (f"; open {shown(page)}" if page else ""))
     if manifest["next"]:
         print("Try next:")
