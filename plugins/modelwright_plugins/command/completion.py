@@ -122,7 +122,7 @@ def _arguments(command: str, before: list[str], word: str) -> Iterable[str]:
     if command == "show":
         kind = word.partition("/")[0]
         return [f"{kind}/{name}" for name in _named(kind)] if "/" in word else [f"{kind}/" for kind in kinds]
-    if command in {"resume", "compare"}:
+    if command in {"resume", "compare", "chat"}:
         return _folders(word, CONFIG, RECORD, PIPELINE)
     if command == "scaling":
         return _scaling(before, word)
