@@ -36,6 +36,8 @@ REQUIRED = {  # what has no default
     "evaluator/lm_eval": ["evaluator.lm_eval.tasks=[x]", "evaluator.lm_eval.include_path=tests"],
     "evaluator/contamination": ["evaluator.contamination.paths=[x.jsonl]"],
     "evaluator/classification": ["evaluator.classification.train=x.tsv", "evaluator.classification.test=x.tsv"],
+    "evaluator/rewards": ["evaluator.rewards.rewards={length: {}}"],
+    "generator/contrastive_decoding": ["generator.amateur=x"],
     "evaluator/pass_at_k": ["evaluator.pass_at_k.path=x.jsonl"],
     "evaluator/questions": ["evaluator.questions.path=x.jsonl"],
     "evaluator/humaneval": ["evaluator.humaneval.path=tests/plugins/evaluator/functions.jsonl"],
