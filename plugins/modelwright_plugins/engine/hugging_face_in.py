@@ -64,10 +64,12 @@ class Incoming:
         with SafetensorsFolder(self.folder) as files:
             loading = _Loading(self, files, vocab_size)
             loading.all(chunks)
-            used: list[Any] = [None] * dist.get_world_size()
-            dist.all_gather_object(used, sorted(loading.used))
+            told: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(told, (sorted(loading.used), sorted(loading.rounded)))
+            if (rounded := {each for _, rank in told for each in rank}) and dist.get_rank() == 0:
+                warnings.warn(f"{self.folder}: {_rounded(rounded)}", stacklevel=2)
             known = self.family.names
-            left = {*files.files} - {name for names in used for name in names}
+            left = {*files.files} - {name for names, _ in told for name in names}
             patterns = re.compile("|".join((*known.copies, *known.buffers)) or "(?!)")
             if left := {name for name in left if not patterns.fullmatch(name) and not patterns.fullmatch(known.prefix + name)}:
                 tied = {name for name in left if name.startswith("lm_head.")} if self._tied() else set()
@@ -84,6 +86,7 @@ class _Loading:
     def __init__(self, folder: Incoming, files: SafetensorsFolder, vocab_size: int) -> None:
         self.folder, self.files, self.vocab_size = folder, files, vocab_size
         self.size, self.used = sizes(folder.architecture), set[str]()
+        self.rounded = set[tuple[str, str]]()  # types of numbers in the files, and of ours, which hold less
         self._last: tuple[Any, torch.Tensor] | None = None
 
     def all(self, chunks: list[Any]) -> None:
@@ -93,6 +96,8 @@ class _Loading:
             before, at = offset[: -len(whole)], offset[-len(whole) :]
             value = self._whole(name, before, whole)
             mine = value[tuple(slice(first, first + count) for first, count in zip(at, data.shape, strict=True))]
+            if _loses(value.dtype, data.dtype):
+                self.rounded.add((_type(value.dtype), _type(data.dtype)))
             data.zero_()  # rows of no token
             data[: len(mine)].copy_(mine)
 
@@ -135,6 +140,29 @@ class _Loading:
             raise ModelwrightError(f"{self.folder.folder} has no {name}, which a {self.folder.family.model_type} has")
         self.used.add(known)
         return self.files.read(known)
+
+
+FLOATS = {"float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}  # what a person calls them, widest first
+
+
+def _type(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _loses(theirs: torch.dtype, ours: torch.dtype) -> bool:
+    """Whether numbers of one type lose digits or range in the other."""
+    if not theirs.is_floating_point or theirs == ours:
+        return False
+    one, two = torch.finfo(theirs), torch.finfo(ours)
+    return one.eps < two.eps or one.max > two.max
+
+
+def _rounded(pairs: set[tuple[str, str]]) -> str:
+    """What is said of weights that lose digits or range; pairs as `_Loading.rounded`."""
+    theirs, ours = ([kind for kind in FLOATS if kind in found] for found in map(set, zip(*pairs, strict=True)))
+    names, kept = " and ".join(FLOATS[kind].upper() for kind in theirs), FLOATS[theirs[0]] if len(theirs) == 1 else "fp32"
+    keeps = "" if "float64" in theirs else f"; precision={kept} keeps them"
+    return f"its weights are {names}, and are rounded to {FLOATS[ours[0]].upper()} here{keeps}"
 
 
 def other_tokens(folder: Path, tokenizer: Path) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.architecture.encoder import Encoder
 from modelwright_plugins.architecture.hugging_face import config_of
 from modelwright_plugins.engine.card import ModelCard
-from modelwright_plugins.engine.hugging_face_in import Incoming, _Loading, other_tokens
+from modelwright_plugins.engine.hugging_face_in import Incoming, _Loading, _rounded, other_tokens
 from modelwright_plugins.engine.safetensors_folder import INDEX, SINGLE, SafetensorsFolder, Tensor, write
 from modelwright_plugins.stage.import_model import ImportModel
 from modelwright_plugins.stage.train import _hugging_face
@@ -111,6 +112,27 @@ def test_what_is_wrong_is_told_before_anything_runs(tmp_path: Path) -> None:
     assert _hugging_face(tmp_path, CausalDecoder()) == [
         f"train.init_from={tmp_path}: its architecture is another; architecture.layers=2 makes this one the same"
     ]
+
+
+def test_weights_that_are_rounded_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FP32 in BF16 loses digits, and BF16 in FP16 range; BF16 in FP32 loses nothing."""
+    (tmp_path / "config.json").write_text(json.dumps(config_of(GPT2, vocab_size=9, sequence_length=4)[1]))
+    numbers = torch.linspace(1, 1.01, 8)
+    for theirs, ours, said in (
+        (torch.float32, torch.bfloat16, "its weights are FP32, and are rounded to BF16 here; precision=fp32 keeps them"),
+        (torch.bfloat16, torch.float16, "its weights are BF16, and are rounded to FP16 here; precision=bf16 keeps them"),
+        (torch.bfloat16, torch.float32, None),
+        (torch.float16, torch.float16, None),
+    ):
+        held = torch.empty(8, dtype=ours)
+        parts = [("decoder.final_layernorm.weight", held, (8,), (0,))]
+        monkeypatch.setitem(sys.modules, "modelwright_plugins.engine.model", SimpleNamespace(named_parts=lambda _, parts=parts: parts))
+        save_file({"transformer.ln_f.weight": numbers.to(theirs)}, tmp_path / SINGLE)
+        with SafetensorsFolder(tmp_path) as files:
+            loading = _Loading(Incoming.of(tmp_path), files, 9)
+            loading.all([])
+        assert torch.equal(held, numbers.to(theirs).to(ours))
+        assert (_rounded(loading.rounded) if loading.rounded else None) == said
 
 
 class _Fine:
