@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -32,7 +33,7 @@ class Outgoing:
 
     def __init__(self, step: Path, names: Names, size: Sizes, *, vocab_size: int) -> None:
         self.saved, self.vocab_size = SavedTensors(step), vocab_size
-        self._pieces: dict[str, Piece] = {}
+        self.pieces: dict[str, Piece] = {}
         self._last: tuple[tuple[str, tuple[int, ...]], torch.Tensor] | None = None
         found: list[tuple[tuple[int, ...], Tensor]] = []
         order = {weight.ours: number for number, weight in enumerate(names.weights)}
@@ -53,13 +54,17 @@ class Outgoing:
                 for theirs, rows in zip(there.theirs, there.weight.parts(size, shape[0]), strict=True):
                     count = min(shape[0], vocab_size) if there.weight.vocabulary else shape[0] if rows is None else len(rows)
                     turned = (count, *shape[1:])[:: -1 if there.weight.transposed and there.matrix else 1]
-                    self._pieces[theirs] = Piece(ours, at, there, rows)
+                    self.pieces[theirs] = Piece(ours, at, there, rows)
                     found.append((key, Tensor(theirs, turned, about.properties.dtype)))
         self.tensors = [tensor for _, tensor in sorted(found, key=lambda each: each[0])]
 
+    @property
+    def numbers(self) -> int:
+        return sum(math.prod(tensor.shape) for tensor in self.tensors)
+
     def read(self, tensor: Tensor) -> torch.Tensor:
         """One of `tensors`. What was read last is kept, as several of theirs may be of one of ours."""
-        piece = self._pieces[tensor.name]
+        piece = self.pieces[tensor.name]
         if self._last is None or self._last[0] != (piece.ours, piece.at):
             self._last = None
             self._last = (piece.ours, piece.at), self.saved.read(piece.ours, piece.at)

@@ -87,12 +87,12 @@ class QuantizedCard:
     def name_and_fields(self) -> dict[str, Any]:
         return {"name": self.name, "fields": dataclasses.asdict(self.quantizer)}
 
-    def stored(self, layer: str) -> Stored:
-        """What the file has of one layer's whole matrix, on the CPU. ModelwrightError: the file hasn't."""
+    def stored(self, layer: str, *only: str) -> Stored:
+        """What the file has of one layer's whole matrix, or of it these names, on the CPU. ModelwrightError: the file hasn't."""
         about = self.layers[layer]
         try:
             with safe_open(self.folder / about["file"], "pt") as file:
-                return {name: file.get_tensor(f"{layer}.{name}") for name in about["stored"]}
+                return {name: file.get_tensor(f"{layer}.{name}") for name in only or about["stored"]}
         except (OSError, SafetensorError) as e:
             raise ModelwrightError(f"{self.folder / about['file']}: {layer} can't be read ({e})") from e
 

@@ -23,6 +23,7 @@ from modelwright.errors import ModelwrightError
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+CODES = {torch.uint8: "U8", torch.int8: "I8", torch.int32: "I32", torch.int64: "I64", torch.float8_e4m3fn: "F8_E4M3"}  # of quantized ones
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 
 
@@ -61,7 +62,11 @@ def _write(file: Path, tensors: Sequence[Tensor], read: Callable[[Tensor], torch
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     place = 0
     for tensor in tensors:
-        header[tensor.name] = {"dtype": DTYPES[tensor.dtype], "shape": tensor.shape, "data_offsets": [place, place + tensor.bytes]}
+        header[tensor.name] = {
+            "dtype": {**DTYPES, **CODES}[tensor.dtype],
+            "shape": tensor.shape,
+            "data_offsets": [place, place + tensor.bytes],
+        }
         place += tensor.bytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # numbers begin at a multiple of 8

@@ -66,6 +66,11 @@ class Quantizer(Component, ABC):
         axes = self.axes()
         return {name: cut(value, axes[name]) if name in axes else value for name, value in stored.items()}
 
+    def published(self) -> str | None:
+        """The format of others in which the stage `export` writes what is stored: gptq, awq, compressed-tensors or bitsandbytes; None: none
+        holds it. Which names and fields each reads: `engine/quantized_formats`."""
+        return None
+
     def forward(self, x: Tensor, stored: Stored, largest: Callable[[Tensor], Tensor] = alone) -> Tensor:
         """x [..., inputs] times the transposed matrix: [..., outputs], in x's format. A quantizer of activations quantizes them here.
 

@@ -36,6 +36,9 @@ class Absmax(Quantizer):
         codes = (groups / scales.float()[..., None]).round().clamp(-most, most)
         return {"codes": packed((codes + most + 1).view_as(weight), self.bits), "scales": scales}
 
+    def published(self) -> str | None:
+        return "compressed-tensors" if self.bits in (4, 8) else "gptq"
+
     def weight(self, stored: Stored) -> Tensor:
         from modelwright_plugins.quantizer._groups import spread
         from modelwright_plugins.quantizer._packing import unpacked

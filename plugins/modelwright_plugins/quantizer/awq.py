@@ -54,6 +54,9 @@ class AWQ(Quantizer):
         found = stored(codes, scales, zeros, self.bits, symmetric=self.symmetric)
         return found | {"divisors": half(divisor)} if self.scale else found
 
+    def published(self) -> str | None:
+        return "awq"
+
     def weight(self, stored: Stored) -> Tensor:
         from modelwright_plugins.quantizer._levels import restored
 

@@ -37,6 +37,9 @@ class FP8(Quantizer):
         codes, scales = _coded(groups, groups.abs().amax(-1, keepdim=True), self.format)
         return {"codes": codes.view(weight.shape), "scales": scales[..., 0]}
 
+    def published(self) -> str | None:
+        return "compressed-tensors"
+
     def weight(self, stored: Stored) -> Tensor:
         from modelwright_plugins.quantizer._groups import spread
 

@@ -51,6 +51,9 @@ class GPTQ(Quantizer):
         codes, scales, zeros = gptq(weight, inputs.hessian, **grid, **how)  # type: ignore[arg-type]
         return stored(codes, scales, zeros, **grid)  # type: ignore[arg-type]
 
+    def published(self) -> str | None:
+        return "gptq"
+
     def weight(self, stored: Stored) -> Tensor:
         from modelwright_plugins.quantizer._levels import restored
 

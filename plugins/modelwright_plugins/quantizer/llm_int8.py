@@ -39,6 +39,9 @@ class LLMInt8(Quantizer):
         kept = {"outliers": outlier.nonzero()[:, 0].int(), "outlier_weights": weight[:, outlier].half()}
         return {"codes": rounded(inner, scales.float()).char(), "scales": scales, **kept}
 
+    def published(self) -> str | None:
+        return "bitsandbytes"
+
     def weight(self, stored: Stored) -> Tensor:
         found = stored["codes"].float() * stored["scales"].float()
         found[:, stored["outliers"].long()] = stored["outlier_weights"].float()

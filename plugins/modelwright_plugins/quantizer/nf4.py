@@ -39,6 +39,9 @@ class NF4(Quantizer):
         scales, outer, mean = small(largest)
         return {"codes": packed(codes), "scales": scales, "outer": outer, "mean": mean}
 
+    def published(self) -> str | None:
+        return "bitsandbytes"
+
     def weight(self, stored: Stored) -> Tensor:
         from modelwright_plugins.quantizer._normal_float import group_of, large, levels, unpacked
 

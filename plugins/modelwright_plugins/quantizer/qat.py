@@ -57,6 +57,9 @@ class QAT(Quantizer):
         codes = rounded(parts, scale, zero, self.bits).view_as(weight)
         return stored(codes, scale[..., 0], zero[..., 0], self.bits, symmetric=self.symmetric)
 
+    def published(self) -> str | None:
+        return "compressed-tensors" if self.bits in (4, 8) else "gptq"
+
     def weight(self, stored: Stored) -> Tensor:
         from modelwright_plugins.quantizer._levels import restored
 

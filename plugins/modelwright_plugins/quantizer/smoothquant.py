@@ -46,6 +46,9 @@ class SmoothQuant(Quantizer):
             raise ModelwrightError("no token came to it in calibration; quantizer.activations=token, or more rows")
         return found | {"input_scale": scale_of((inputs.largest / divisors.float()).max())}
 
+    def published(self) -> str | None:
+        return "compressed-tensors"
+
     def weight(self, stored: Stored) -> Tensor:
         return stored["codes"].float() * stored["scales"].float() / stored["divisors"].float()
 

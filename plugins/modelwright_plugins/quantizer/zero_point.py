@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from modelwright_plugins.quantizer import LayerInputs, Quantizer, Stored
 
@@ -18,6 +18,8 @@ class ZeroPoint(Quantizer):
     A weight w becomes round(w / s) + z, with s = (max - min) / (2^bits - 1) and z = round(-min / s); 0 is in the range and is exact. s is
     stored in FP16, and codes are made with that; z in 8 bits.
     """
+
+    symmetric: ClassVar[bool] = False  # zero points are stored
 
     bits: int = 4  # of a weight, 2 to 8
     group: int = 128  # weights of a row that share a scale and a zero point; 0: a row, -1: the whole matrix
@@ -40,6 +42,9 @@ class ZeroPoint(Quantizer):
         zeros = (-low / scales.float()).round().clamp(0, most)
         codes = ((groups / scales.float()[..., None]).round() + zeros[..., None]).clamp(0, most)
         return {"codes": packed(codes.view_as(weight), self.bits), "scales": scales, "zeros": zeros.to(torch.uint8)}
+
+    def published(self) -> str | None:
+        return "compressed-tensors" if self.bits in (4, 8) else "gptq"
 
     def weight(self, stored: Stored) -> Tensor:
         from modelwright_plugins.quantizer._groups import spread

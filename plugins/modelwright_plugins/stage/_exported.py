@@ -20,6 +20,7 @@ from modelwright_plugins.tokenizer.find_template import read_json
 if TYPE_CHECKING:
     from modelwright_plugins.architecture.hugging_face import Family
     from modelwright_plugins.engine.card import ModelCard
+    from modelwright_plugins.engine.quantized_out import QuantizedOutgoing
 
 TEXTS = "AutoModelForCausalLM"
 COPIED = ("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model")
@@ -110,6 +111,16 @@ def three_lines(name: str, family: Family, chat: Chat) -> list[str]:
         f"model, tokenizer = {family.auto}.from_pretrained({where}), AutoTokenizer.from_pretrained({where})",
         'print(tokenizer.decode(model.generate(**tokenizer("Once upon a time", return_tensors="pt"), max_new_tokens=40)[0]))',
     ]
+
+
+def quantized_lines(found: QuantizedOutgoing) -> list[str]:
+    """What is said of a quantized model's files."""
+    lines = [f"  Matrices are as {found.name} has them; to load them: pip install {found.format.needs}"]
+    if left := found.left[1:]:
+        lines += [
+            f"  {len(left)} are written in plain numbers, as nothing before them has a place for their inputs' divisors: {left[0]}, …"
+        ]
+    return lines
 
 
 def shown(path: Path) -> Path:

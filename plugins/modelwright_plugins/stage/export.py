@@ -15,7 +15,8 @@ from modelwright_plugins.progress import progress
 class Export(Stage):
     """Write a checkpoint's model as Hugging Face has it: safetensors, config, tokenizer with chat template, model card.
 
-    Numbers stay as they were saved. Each tensor is read from the checkpoint by itself, whatever layout saved it, and written: no model is
+    Numbers stay as they were saved; quantized matrices go out in the format (GPTQ, AWQ, compressed-tensors, bitsandbytes) that
+    holds what their quantizer stores. Each tensor is read from the checkpoint by itself, whatever layout saved it, and written: no model is
     built, and what is in memory is one tensor. The last thing said is three lines of Python with which transformers asks the model.
     """
 
@@ -29,10 +30,8 @@ class Export(Stage):
             raise ValueError(f"shard_gb is {self.shard_gb}; it is above 0")
 
     def run(self, job: Job) -> dict[str, Any]:
-        import math
-
         from modelwright_plugins.architecture.hugging_face import config_of, sizes
-        from modelwright_plugins.engine import adapted, checkpoint
+        from modelwright_plugins.engine import adapted, checkpoint, quantized_out
         from modelwright_plugins.engine.card import ModelCard
         from modelwright_plugins.engine.hugging_face_out import Outgoing
         from modelwright_plugins.engine.safetensors_folder import write
@@ -41,8 +40,6 @@ class Export(Stage):
         source, tokenizer, registry = job.take(Checkpoint).path, job.take(Tokenizer).path, job.hooks.registry
         if (source / adapted.FILE).is_file():
             raise ModelwrightError(f"{source} holds an adapter: stages=[merge,export] makes a model of it, [export_adapter] PEFT's files")
-        if (source / "quantizer.json").is_file():
-            raise ModelwrightError(f"{source} is quantized; what is exported is the model that it was made of")
         card = ModelCard.read(source / "model.json", registry)
         if card.head == "value":
             raise ModelwrightError(f"{source} is a reward model, for which Hugging Face's architectures here have no place")
@@ -52,19 +49,29 @@ class Export(Stage):
             raise ModelwrightError(f"{source}: {e}") from e
         if (step := checkpoint.latest(source)) is None:
             raise ModelwrightError(f"{source} holds no whole checkpoint")
-        found = Outgoing(checkpoint.step_folder(source, step), family.names, sizes(card.architecture), vocab_size=card.vocab_size)
+        size = sizes(card.architecture)
+        found = Outgoing(checkpoint.step_folder(source, step), family.names, size, vocab_size=card.vocab_size)
+        types = {str(tensor.dtype).removeprefix("torch.") for tensor in found.tensors}
+        try:
+            quantized = quantized_out.opened(found, source, family, size, registry)
+        except ModelwrightError as e:
+            raise ModelwrightError(f"{source}: {e}") from e
+        tensors, read = (found.tensors, found.read) if quantized is None else (quantized.tensors, quantized.read)
         out = job.make(HuggingFaceModel).path
         out.mkdir(parents=True)
-        with progress("write", sum(tensor.bytes for tensor in found.tensors), "B") as bar:
-            files = write(out, found.tensors, found.read, limit=int(self.shard_gb * 1e9), bar=bar)
+        with progress("write", sum(tensor.bytes for tensor in tensors), "B") as bar:
+            files = write(out, tensors, read, limit=int(self.shard_gb * 1e9), bar=bar)
         chat = _exported.tokenizer_files(tokenizer, source, card, family, out)
-        types = {str(tensor.dtype).removeprefix("torch.") for tensor in found.tensors}
         config["torch_dtype"] = (
             types.pop() if len(types) == 1 else "float32"
         )  # transformers 5 reads it as dtype, and those before read this
+        if quantized is not None:
+            config["quantization_config"] = quantized.config()
         _exported.configs(config, card, family, chat, out)
-        parameters = sum(math.prod(tensor.shape) for tensor in found.tensors)
+        parameters = found.numbers if quantized is None else quantized.numbers
         _exported.model_card(job, family, card, parameters, _exported.three_lines(".", family, chat), out)
         lines = _exported.three_lines(str(_exported.shown(job.run / HuggingFaceModel.name)), family, chat)
+        if quantized is not None:
+            print("\n".join(_exported.quantized_lines(quantized)))
         print("\n".join(["  It answers in transformers:", *(f"    {line}" for line in lines)]))
         return {"parameters": parameters, "files": files, "python": lines}
