@@ -15,6 +15,7 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright.run import read_config
+from modelwright_plugins.pipeline.phases import RECORD as PIPELINE
 
 if TYPE_CHECKING:
     from modelwright_plugins.generator import Generator
@@ -24,7 +25,7 @@ OPTIONS: dict[str, Callable[[str], int | float]] = {"--temperature": float, "--m
 
 @dataclass(frozen=True, kw_only=True)
 class Chat(Command):
-    """Talk to the newest model of a run: modelwright chat RUN.
+    """Talk to the newest model of a run, or of a pipeline: modelwright chat RUN.
 
       modelwright chat runs/dialogue/order-assistant/2026-11-21_10-00-00
       modelwright chat RUN --temperature 0             the likeliest token each time; or the run's own generator decides
@@ -32,6 +33,7 @@ class Chat(Command):
       modelwright chat RUN --seed 7                    other replies
       echo "Two large pizzas, please" | modelwright chat RUN
 
+    Of a pipeline's folder it is the last phase whose model writes text; RUN/PHASE is any of them.
     What you type is a turn, in the run's own chat template, and the reply is printed as it comes. /reset begins anew; /system TEXT is said
     before all turns (/system alone: nothing is); a line that begins with // is a turn that begins with /. Ctrl-C ends a reply, Ctrl-D the
     talk. A model that was trained on no conversations goes on with what you type, as with the beginning of a text.
@@ -39,7 +41,7 @@ class Chat(Command):
 
     def run(self, arguments: list[str]) -> int:
         folder, options = _asked(arguments)
-        checkpoint, tokenizer, parts = _found(folder)
+        checkpoint, tokenizer, parts = _of_pipeline(folder) if (folder / PIPELINE).exists() else _found(folder)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # it ends the talk; Ctrl-C, which it is elsewhere, a reply
         for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             os.environ.pop(name, None)  # one rank, also in a shell of a cluster's job
@@ -87,6 +89,26 @@ def _found(folder: Path) -> tuple[Path, Path, dict[str, Any]]:
     for bound in assemble(config, discover().registry):
         parts |= bound.parts
     return places["checkpoint"], places["tokenizer"], parts
+
+
+def _of_pipeline(folder: Path) -> tuple[Path, Path, dict[str, Any]]:
+    """The same of the last phase whose newest model writes text: one that trained a reward model, or has made nothing yet, does not."""
+    from modelwright_plugins.engine.card import ModelCard
+    from modelwright_plugins.evaluator.likelihood import without_likelihood
+    from modelwright_plugins.pipeline.running import read
+
+    why = list[str]()
+    for phase in reversed(read(folder)["phases"]):
+        try:
+            found = _found(folder / phase["name"])
+            card = ModelCard.read(found[0] / "model.json", discover().registry)
+        except ModelwrightError as error:
+            why.append(f"{phase['name']}: {error}")
+            continue
+        if not (lacks := without_likelihood(card.architecture, card.head)):
+            return found
+        why.append(f"{phase['name']}: {lacks}")
+    raise ModelwrightError("\n".join([f"{folder}: no phase of this pipeline has made a model that writes text", *why]))
 
 
 def _generator(own: Generator | None, options: dict[str, Any]) -> Generator:

@@ -16,7 +16,7 @@ import yaml
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.command._talk import Talk, _begun
-from modelwright_plugins.command.chat import _asked
+from modelwright_plugins.command.chat import _asked, _of_pipeline
 from modelwright_plugins.generator import Generated
 from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.tokenizer.bpe import ByteLevelBPE
@@ -130,6 +130,40 @@ def test_what_is_asked_wrongly_is_told() -> None:
     ]:
         with pytest.raises(ModelwrightError, match=told):
             _asked(words)
+
+
+def phase_made(folder: Path, head: str = "tokens", **stages: list[str]) -> Path:
+    """A phase's folder, as far as it is looked at before a model is loaded."""
+    from modelwright.hooks import discover
+    from modelwright_plugins.architecture.decoder import CausalDecoder
+    from modelwright_plugins.command.explain import composed
+    from modelwright_plugins.engine.card import ModelCard
+
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(composed(["recipe=pretrain/quickstart"])))
+    if stages:
+        records = {name: {"status": "finished", "artifacts": {key: {} for key in made}} for name, made in stages.items()}
+        (folder / "manifest.json").write_text(json.dumps({"status": "finished", "overrides": [], "from": None, "stages": records}))
+    for name in stages:
+        card = ModelCard(CausalDecoder(layers=1, width=32, heads=2), 259, 64, 0, 1, head=head)  # type: ignore[arg-type]
+        card.write(folder / name / "checkpoint" / "model.json", discover().registry)
+    return folder
+
+
+def test_of_a_pipeline_the_last_phase_that_talks(tmp_path: Path) -> None:
+    """Not the reward model that came after it, nor what has not begun."""
+    names = ["pretrain", "reward", "export"]
+    (tmp_path / "pipeline.json").write_text(
+        json.dumps({"recipe": "p", "words": [], "next": [], "phases": [{"name": name, "from": None, "overrides": []} for name in names]})
+    )
+    reward = phase_made(tmp_path / "reward", "value", align=["checkpoint", "tokenizer"])
+    phase_made(tmp_path / "export")
+    with pytest.raises(ModelwrightError, match=r"no phase of this pipeline[^\n]*\nexport: .*\nreward: .*\npretrain: "):
+        _of_pipeline(tmp_path)
+    talks = phase_made(tmp_path / "pretrain", train=["checkpoint", "tokenizer"])
+    checkpoint, tokenizer, parts = _of_pipeline(tmp_path)
+    assert (checkpoint, tokenizer) == (talks / "train" / "checkpoint", talks / "train" / "tokenizer") and "generator" in parts
+    assert reward.exists()
 
 
 def run_made(rank: int, where: Path) -> None:
