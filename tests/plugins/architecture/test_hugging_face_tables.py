@@ -53,6 +53,15 @@ PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
          "vocab_size": 32128},
         {"encoder_layers": 8, "activation": "geglu", "tied_embeddings": False},
     ),
+    "bigscience/bloomz-560m": (
+        {"apply_residual_connection_post_layernorm": False, "architectures": ["BloomForCausalLM"], "attention_dropout": 0.0,
+         "attention_softmax_in_fp32": True, "bias_dropout_fusion": True, "bos_token_id": 1, "eos_token_id": 2, "hidden_dropout": 0.0,
+         "initializer_range": 0.02, "layer_norm_epsilon": 1e-05, "masked_softmax_fusion": True, "model_type": "bloom", "n_embed": 1024,
+         "n_inner": None, "n_layer": 24, "num_attention_heads": 16, "offset_alibi": 100, "pad_token_id": 3, "pretraining_tp": 1,
+         "seq_length": 2048, "skip_bias_add": True, "skip_bias_add_qkv": False, "transformers_version": "4.20.0", "unk_token_id": 0,
+         "use_cache": True, "vocab_size": 250880},
+        {"layers": 24, "width": 1024, "heads": 16, "position": "alibi", "tied_embeddings": True},
+    ),
 }  # fmt: skip
 
 
@@ -82,6 +91,44 @@ def test_published_configs_are_read(name: str) -> None:
     config, fields = PUBLISHED[name]
     found = component_of(config)[1]
     assert {field: getattr(found, field) for field in fields} == fields
+
+
+@pytest.mark.parametrize("name", list(TYPES))
+def test_other_names_and_defaults_are_those_of_transformers(name: str) -> None:
+    """What lacks a key, and what has it under another name, is read as transformers' own class of settings reads it."""
+    from transformers import CONFIG_MAPPING
+
+    family, config = config_of(preset(name), vocab_size=100, sequence_length=64)
+    theirs = CONFIG_MAPPING[family.model_type]
+    names = [(key, None) for key in config if key not in ("model_type", "architectures")]
+    names += [(key, other) for other, key in theirs.attribute_map.items()]
+    needed, wrong = set(), {}
+    for key, other in names:
+        less = {each: value for each, value in config.items() if each != key} | ({other: config[key]} if other else {})
+        found = [_read(json.loads(json.dumps(less))), _read(theirs(**less).to_dict())]
+        if isinstance(found[0], str) and "is missing" in found[0]:  # transformers would take that of its smallest model
+            assert other is None
+            needed.add(key)
+        elif isinstance(found[0], str) or isinstance(found[1], str):
+            assert found[0] == found[1]
+        elif other_fields := differences(found[1], found[0]):
+            wrong[key, other] = other_fields
+    assert not wrong
+    assert needed, "nothing is needed"
+
+
+def _read(config: dict[str, Any]) -> Any:
+    try:
+        return component_of(config)[1]
+    except ModelwrightError as e:
+        return str(e)
+
+
+def test_two_names_of_a_setting_say_one_thing() -> None:
+    config = PUBLISHED["bigscience/bloomz-560m"][0]
+    assert component_of(config | {"hidden_size": 1024})[1] == component_of(config)[1]
+    with pytest.raises(ModelwrightError, match="n_head is 8 and num_attention_heads 16, which are two names of one setting"):
+        component_of(config | {"n_head": 8})
 
 
 LLAMA = PUBLISHED["meta-llama/Llama-3.2-1B"][0]

@@ -43,6 +43,7 @@ def effective(a: Architecture) -> dict[str, Any]:
     size = a.width // a.heads
     stands_for = {
         "kv_heads": a.heads,
+        "decoder_layers": fields.get("encoder_layers"),
         "head_dim": size,
         "feed_forward": getattr(a, "feed_forward_size", None),
         "embedding_width": a.width,
@@ -116,6 +117,7 @@ def component_of(config: Mapping[str, Any]) -> tuple[Family, Architecture]:
     if not (families := [family for family in MODELS if family.model_type == name]):
         known = sorted({family.model_type for family in MODELS})
         raise ModelwrightError(f"model_type is {name}{nearest(str(name), known)}; what can be read is {', '.join(known)}")
+    config = as_named(config)
     for family in families:
         try:
             return family, _read(family, config)
@@ -124,6 +126,19 @@ def component_of(config: Mapping[str, Any]) -> tuple[Family, Architecture]:
         except (ValueError, TypeError) as e:
             why = str(e)
     raise ModelwrightError(f"{name}: {why}")
+
+
+def as_named(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config.json with each key under the name that its family's table has. ModelwrightError: two names say two things."""
+    also = next((family.also for family in MODELS if family.model_type == config.get("model_type")), {})
+    found = {key: value for key, value in config.items() if key not in also}
+    for other, name in also.items():
+        if config.get(other) is None:
+            continue
+        if found.get(name) not in (None, config[other]):
+            raise ModelwrightError(f"{name} is {found[name]} and {other} {config[other]}, which are two names of one setting")
+        found[name] = config[other]
+    return found
 
 
 def _written(family: Family, a: Architecture, vocab_size: int, sequence_length: int) -> dict[str, Any]:

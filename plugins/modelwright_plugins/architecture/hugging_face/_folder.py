@@ -8,7 +8,7 @@ from typing import Any
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture import Architecture
-from modelwright_plugins.architecture.hugging_face._config import component_of
+from modelwright_plugins.architecture.hugging_face._config import as_named, component_of
 from modelwright_plugins.architecture.hugging_face._table import Family
 
 CONFIG = "config.json"
@@ -34,7 +34,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], Family, Architecture]:
         raise ModelwrightError(f"{file}: {e}") from e
     if type(config.get("vocab_size")) is not int or config["vocab_size"] < 1:
         raise ModelwrightError(f"{file}: vocab_size is {config.get('vocab_size')!s:.40}; it is a number from 1 up")
-    return config, family, architecture
+    return as_named(config), family, architecture
 
 
 def stamp(folder: Path) -> str:

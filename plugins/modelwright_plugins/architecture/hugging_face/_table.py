@@ -108,4 +108,5 @@ class Family:
     plain: Mapping[str, Any] = field(default_factory=dict)  # keys that are checked where they are, and not written
     ignored: tuple[str, ...] = ()  # keys that change nothing of what is computed in evaluation
     positions: str | None = None  # the key of the longest text
+    also: Mapping[str, str] = field(default_factory=dict)  # other names of keys, which published files have and transformers reads
     auto: str = "AutoModelForCausalLM"  # the class with which transformers opens it

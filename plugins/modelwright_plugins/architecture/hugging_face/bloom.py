@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelwright_plugins.architecture.hugging_face._table import Family, Names, Setting, Turned, Weight
+from modelwright_plugins.architecture.hugging_face._table import Family, Names, Setting, Weight
 
 NAMES = Names(
     "transformer.",
@@ -28,11 +28,7 @@ BLOOM = Family(
     NAMES,
     settings=(
         Setting("layers", "n_layer"),
-        Turned(
-            ("hidden_size", "n_embed"),
-            lambda fields: {"hidden_size": fields["width"]},
-            lambda config: {"width": config["n_embed" if config.get("n_embed") else "hidden_size"]},  # as the first files call it
-        ),
+        Setting("width", "hidden_size"),
         Setting("heads", "n_head"),
         Setting("norm_epsilon", "layer_norm_epsilon", 1e-5),
         Setting("tied_embeddings", "tie_word_embeddings", True),
@@ -44,4 +40,5 @@ BLOOM = Family(
         "attention_softmax_in_fp32", "masked_softmax_fusion", "bias_dropout_fusion", "offset_alibi", "skip_bias_add", "skip_bias_add_qkv",
         "unk_token_id",
     ),
+    also={"n_embed": "hidden_size", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"},
 )  # fmt: skip

@@ -42,7 +42,7 @@ def _out(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _back(config: Mapping[str, Any]) -> dict[str, Any]:
     size = config["moe_intermediate_size"]
-    return {"expert_feed_forward": size, "shared_expert_feed_forward": (config.get("n_shared_experts") or 0) * size or None}
+    return {"expert_feed_forward": size, "shared_expert_feed_forward": (config.get("n_shared_experts", 2) or 0) * size or None}
 
 
 DEEPSEEK_V2 = Family(
@@ -73,5 +73,6 @@ DEEPSEEK_V2 = Family(
             *ALL["ignored"], "aux_loss_alpha", "seq_aux", "ep_size", "n_group", "topk_group", "head_dim", "qk_head_dim",
             "output_router_logits",
         ),
+        "also": {"num_experts": "n_routed_experts"},
     },
 )  # fmt: skip

@@ -48,4 +48,7 @@ GPT2 = Family(
         "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout",
     ),
     positions="n_positions",
+    also={
+        "hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
+    },
 )  # fmt: skip

@@ -29,14 +29,20 @@ BUFFERS = (r".*\.rotary_emb\.inv_freq",)
 LAYERS = {"decoder.layers.": "model.layers.{}."}
 NAMES = Names("model.", LAYERS, OUTSIDE + ATTENTION + FEED_FORWARD, buffers=BUFFERS)
 
-SIZES = (
-    Setting("layers", "num_hidden_layers"),
-    Setting("width", "hidden_size"),
-    Setting("heads", "num_attention_heads"),
-    Setting("kv_heads", "num_key_value_heads", None),
-    Setting("norm_epsilon", "rms_norm_eps", 1e-6),
-    Setting("tied_embeddings", "tie_word_embeddings", False),
-)
+
+def block(*, kv_heads: int | None = None, epsilon: float = 1e-6) -> tuple[Setting, ...]:
+    """Its sizes, and what two of them are where config.json lacks them."""
+    return (
+        Setting("layers", "num_hidden_layers"),
+        Setting("width", "hidden_size"),
+        Setting("heads", "num_attention_heads"),
+        Setting("kv_heads", "num_key_value_heads", kv_heads),
+        Setting("norm_epsilon", "rms_norm_eps", epsilon),
+        Setting("tied_embeddings", "tie_word_embeddings", False),
+    )
+
+
+SIZES = block()
 INNER = Setting("feed_forward", "intermediate_size")
 HEAD = Setting("head_dim", "head_dim", None)
 FORGOTTEN = ("attention_dropout", "initializer_range", "pretraining_tp", "rope_interleaved")  # what no model computes with in evaluation
@@ -111,12 +117,16 @@ ALL: dict[str, Any] = {
     "positions": "max_position_embeddings",
 }
 LLAMA = Family("llama", "LlamaForCausalLM", settings=(*SIZES, INNER, HEAD, biases(), rope()), **ALL)
-MISTRAL = Family("mistral", "MistralForCausalLM", settings=(*SIZES, INNER, HEAD, Setting("window", "sliding_window", 4096), rope()), **ALL)
-QWEN2 = Family("qwen2", "Qwen2ForCausalLM", settings=(*SIZES, INNER, windows(), rope()), **{**ALL, "fixed": BLOCK | {"qkv_bias": True}})
+MISTRAL = Family(
+    "mistral", "MistralForCausalLM", settings=(*block(kv_heads=8), INNER, HEAD, Setting("window", "sliding_window", 4096), rope()), **ALL
+)
+QWEN2 = Family(
+    "qwen2", "Qwen2ForCausalLM", settings=(*block(kv_heads=32), INNER, windows(), rope()), **{**ALL, "fixed": BLOCK | {"qkv_bias": True}}
+)
 QWEN3 = Family(
     "qwen3",
     "Qwen3ForCausalLM",
-    settings=(*SIZES, INNER, Setting("head_dim", "head_dim", 128), windows(), rope()),
+    settings=(*block(kv_heads=32), INNER, Setting("head_dim", "head_dim", 128), windows(), rope()),
     **{**ALL, "fixed": BLOCK | {"qk_norm": True}, "said": SILU | {"attention_bias": False}},
 )
 GRANITE = Family("granite", "GraniteForCausalLM", settings=(*SIZES, INNER, biases(), multipliers(), rope()), **ALL)

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelwright_plugins.architecture.hugging_face._rope import rope
 from modelwright_plugins.architecture.hugging_face._table import Family, Names, Setting, Turned, Weight
-from modelwright_plugins.architecture.hugging_face.llama import ALL, ATTENTION, BUFFERS, HEAD, LAYERS, OUTSIDE, SIZES
+from modelwright_plugins.architecture.hugging_face.llama import ALL, ATTENTION, BUFFERS, HEAD, LAYERS, OUTSIDE, block
 
 EXPERTS = "decoder.layers.mlp.experts.experts."
 MIXTURE = (
@@ -35,7 +35,7 @@ MIXTRAL = Family(
         **ALL,
         "names": NAMES,
         "settings": (
-            *SIZES,
+            *block(kv_heads=8, epsilon=1e-5),
             HEAD,
             Setting("window", "sliding_window", None),
             Setting("experts", "num_local_experts", 8),
@@ -45,5 +45,6 @@ MIXTRAL = Family(
             rope(1_000_000.0),
         ),
         "ignored": (*ALL["ignored"], "router_jitter_noise", "output_router_logits"),
+        "also": {"num_experts": "num_local_experts"},
     },
 )

@@ -98,6 +98,7 @@ def _family(gated: bool) -> Family:
             "dropout_rate", "initializer_factor", "classifier_dropout", "n_positions", "output_past", "scale_decoder_outputs",
         ),
         auto="AutoModelForSeq2SeqLM",
+        also={"hidden_size": "d_model", "num_attention_heads": "num_heads", "num_hidden_layers": "num_layers", "head_dim": "d_kv"},
     )  # fmt: skip
 
 
