@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from modelwright_plugins.quantizer import _levels
 from modelwright_plugins.quantizer._levels import Kept, as_stored, rounded
 
 STEPS = 20  # of each search (n_grid)
@@ -19,14 +20,15 @@ SHRUNK = 0.5  # the share of its largest weight that a group may be clipped to, 
 
 
 def fitted(weight: Tensor, bits: int, *, symmetric: bool, kept: Kept) -> tuple[Tensor, Tensor]:
-    """The scale and the zero point along the last dimension of `weight`, of size 1 in both. As llm-awq's `pseudo_quantize_tensor`: the
-    levels are 0 … 2^bits - 1 from the smallest weight to the largest; symmetric, the largest is the (2^(bits-1) - 1)th above 0."""
+    """The scale and the zero point along the last dimension of `weight`, of size 1 in both. The levels are those of `_levels.fitted`, and
+    symmetric those of llm-awq's `pseudo_quantize_tensor`: the largest is the (2^(bits-1) - 1)th above 0.
+
+    Where 0 is not among a group's weights the range is widened to it: llm-awq's is not, and its zero point, which has to be a level, then
+    moves the whole group (0.10 and 0.11 become 0.03 in 4 bits)."""
     if symmetric:
         scale = kept(weight.abs().amax(-1, keepdim=True).clamp(min=1e-5) / (2 ** (bits - 1) - 1))
         return scale, torch.full_like(scale, 2 ** (bits - 1))
-    low, high = weight.amin(-1, keepdim=True), weight.amax(-1, keepdim=True)
-    scale = kept((high - low).clamp(min=1e-5) / (2**bits - 1))
-    return scale, torch.clamp(-torch.round(low / scale), 0, 2**bits - 1)
+    return _levels.fitted(weight.amin(-1, keepdim=True), weight.amax(-1, keepdim=True), bits, symmetric=False, kept=kept)
 
 
 def again(weight: Tensor, bits: int, *, symmetric: bool, kept: Kept) -> Tensor:

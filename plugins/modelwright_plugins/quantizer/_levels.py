@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from modelwright_plugins.quantizer._groups import half, spread
+from modelwright_plugins.quantizer._packing import packed, unpacked
+
 Kept = Callable[[Tensor], Tensor]
 
 
 def as_stored(scale: Tensor) -> Tensor:
     """A scale as it will be read again."""
-    from modelwright_plugins.quantizer._groups import half
-
     return half(scale).to(scale.dtype)
 
 
@@ -55,18 +56,12 @@ class Straight(torch.autograd.Function):
 
 def stored(codes: Tensor, scale: Tensor, zero: Tensor, bits: int, *, symmetric: bool) -> dict[str, Tensor]:
     """What is kept of codes [outputs, inputs], with scales and zero points [outputs, groups]."""
-    from modelwright_plugins.quantizer._groups import half
-    from modelwright_plugins.quantizer._packing import packed
-
     found = {"codes": packed(codes, bits), "scales": half(scale)}
     return found if symmetric else found | {"zeros": zero.to(torch.uint8)}
 
 
 def restored(kept: dict[str, Tensor], bits: int) -> Tensor:
     """The weights that `stored` has stored: FP32 [outputs, inputs]."""
-    from modelwright_plugins.quantizer._groups import spread
-    from modelwright_plugins.quantizer._packing import unpacked
-
     codes = unpacked(kept["codes"], bits).float()
     zero = spread(kept["zeros"].float(), *codes.shape) if "zeros" in kept else 2 ** (bits - 1)
     return (codes - zero) * spread(kept["scales"].float(), *codes.shape)

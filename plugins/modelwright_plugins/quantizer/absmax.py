@@ -24,7 +24,7 @@ class Absmax(Quantizer):
     def __post_init__(self) -> None:
         from modelwright_plugins.quantizer._settings import check
 
-        check(self.bits, self.group)
+        check(self.bits, self.group, matrix=True)
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._groups import half, in_groups

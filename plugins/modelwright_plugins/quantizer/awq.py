@@ -32,8 +32,6 @@ class AWQ(Quantizer):
         from modelwright_plugins.quantizer._settings import check
 
         check(self.bits, self.group)
-        if self.group < 0:
-            raise ValueError(f"group is {self.group}; it is a number of weights from 2 up, or 0 for a row")
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._awq import awq

@@ -28,7 +28,7 @@ class FP8(Quantizer):
     def __post_init__(self) -> None:
         from modelwright_plugins.quantizer._settings import check
 
-        check(8, self.group)
+        check(8, self.group, matrix=True)
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._groups import in_groups

@@ -32,8 +32,6 @@ class GPTQ(Quantizer):
         from modelwright_plugins.quantizer._settings import check
 
         check(self.bits, self.group)
-        if self.group < 0:
-            raise ValueError(f"group is {self.group}; it is a number of weights from 2 up, or 0 for a row")
         if not self.damping > 0:
             raise ValueError(f"damping is {self.damping}; it is above 0")
         if self.block < 1:

@@ -32,8 +32,6 @@ class QAT(Quantizer):
         from modelwright_plugins.quantizer._settings import check
 
         check(self.bits, self.group)
-        if self.group < 0:
-            raise ValueError(f"group is {self.group}; it is a number of weights from 2 up, or 0 for a row")
         if self.activation_bits is not None and not 2 <= self.activation_bits <= 8:
             raise ValueError(f"activation_bits is {self.activation_bits}; it is 2 to 8, or null")
 

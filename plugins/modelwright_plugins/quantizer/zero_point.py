@@ -27,29 +27,21 @@ class ZeroPoint(Quantizer):
     def __post_init__(self) -> None:
         from modelwright_plugins.quantizer._settings import check
 
-        check(self.bits, self.group)
+        check(self.bits, self.group, matrix=True)
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
-        import torch
+        from modelwright_plugins.quantizer._groups import in_groups
+        from modelwright_plugins.quantizer._levels import fitted, rounded, stored
 
-        from modelwright_plugins.quantizer._groups import half, in_groups
-        from modelwright_plugins.quantizer._packing import packed
-
-        most = 2**self.bits - 1
         groups = in_groups(weight, self.group)
-        low, high = groups.amin(-1).clamp(max=0), groups.amax(-1).clamp(min=0)
-        scales = half((high - low) / most)
-        zeros = (-low / scales.float()).round().clamp(0, most)
-        codes = ((groups / scales.float()[..., None]).round() + zeros[..., None]).clamp(0, most)
-        return {"codes": packed(codes.view_as(weight), self.bits), "scales": scales, "zeros": zeros.to(torch.uint8)}
+        scales, zeros = fitted(groups.amin(-1), groups.amax(-1), self.bits, symmetric=False)
+        codes = rounded(groups, scales[..., None], zeros[..., None], self.bits).view_as(weight)
+        return stored(codes, scales, zeros, self.bits, symmetric=False)
 
     def published(self) -> str | None:
         return "compressed-tensors" if self.bits in (4, 8) else "gptq"
 
     def weight(self, stored: Stored) -> Tensor:
-        from modelwright_plugins.quantizer._groups import spread
-        from modelwright_plugins.quantizer._packing import unpacked
+        from modelwright_plugins.quantizer._levels import restored
 
-        codes = unpacked(stored["codes"], self.bits).float()
-        zeros, scales = (spread(stored[name].float(), *codes.shape) for name in ("zeros", "scales"))
-        return (codes - zeros) * scales
+        return restored(stored, self.bits)

@@ -22,8 +22,9 @@ def pseudo_quantized(row: torch.Tensor, bits: int, symmetric: bool) -> torch.Ten
         most = 2 ** (bits - 1) - 1
         scale = max(row.abs().max().item(), 1e-5) / most
         return torch.stack([(w / scale).round().clamp(-most - 1, most) * scale for w in row])
-    scale = max((row.max() - row.min()).item(), 1e-5) / (2**bits - 1)
-    zero = min(max(-round(row.min().item() / scale), 0), 2**bits - 1)
+    low, high = min(row.min().item(), 0), max(row.max().item(), 0)  # ours alone: 0 is always among the levels
+    scale = max(high - low, 1e-5) / (2**bits - 1)
+    zero = min(max(-round(low / scale), 0), 2**bits - 1)
     return torch.stack([(((w / scale).round() + zero).clamp(0, 2**bits - 1) - zero) * scale for w in row])
 
 
@@ -83,6 +84,16 @@ def test_it_beats_rounding_to_the_same_levels_and_each_search_does(bits: int) ->
             for scale, clip in ((False, False), (True, False), (False, True), (True, True))
         )
         assert min(scales, cuts) > nearest + 3 and both > max(scales, cuts)
+
+
+def test_groups_whose_weights_are_of_one_sign_come_back() -> None:
+    weight = torch.linspace(0.10, 0.11, 64).repeat(4, 1)
+    weight[1::2] *= -1
+    _, x = layer()
+    for scale, clip in ((False, False), (True, True)):
+        quantizer = AWQ(bits=4, group=8, scale=scale, clip=clip)
+        back = quantizer.weight(quantizer.quantized(weight, inputs_of(x)))
+        assert (back - weight).norm() < 0.05 * weight.norm()
 
 
 def test_what_is_stored_is_packed_with_a_divisor_of_each_input() -> None:
