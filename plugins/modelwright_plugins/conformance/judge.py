@@ -125,7 +125,8 @@ def _examples(kind: str, tokenizer: Path, template: str) -> StoredExamples:
             values.append(np.where(np.arange(len(tokens)) == len(tokens) - 2, np.float32(number % 2), np.float32(np.nan)))
         every = {"preference": [1.0, 0.0], "ranking": [3.0, 2.0, 1.0], "unpaired": [float(number % 2)], "reward": [number / COUNT]}
         answer = {"answer": SAID[number % 3]} if kind == "prompt" else {}
-        line = {"id": f"e{number}", "group": f"g{number}", **answer}
+        turns = {"messages": prompt} if count else {}  # as `prepare` keeps them
+        line = {"id": f"e{number}", "group": f"g{number}", **turns, **answer}
         writers["held_out"].write(line, rows, every.get(kind), values)
     about: dict[str, Any] = {
         "kind": kind,

@@ -20,7 +20,8 @@ class Reply(Evaluator):
 
     BLEU (Papineni et al. 2002) as sacreBLEU counts it, ROUGE-1, -2 and -L (Lin 2004) as rouge-score does, METEOR (Banerjee & Lavie
     2005) as nltk does, exact match and token F1 as SQuAD normalises (Rajpurkar et al. 2016). Of a preference the chosen reply is the
-    reference, of a ranking the best. `replies.jsonl` has prompt, reply and reference of each.
+    reference, of a ranking the best. `replies.jsonl` has messages, the turns
+    before, reply and reference of each; of examples that an earlier Modelwright prepared, text, the prompt as the model sees it.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("conversation", "preference", "ranking")
@@ -45,10 +46,13 @@ class Reply(Evaluator):
         assert examples is not None
         wanted = min(len(examples), self.replies or len(examples))
         rows: list[int] = []
+        lines: dict[int, Any] = {}
         begins: list[int] = []
-        for row in (examples.rows_of(example)[0] for example in range(len(examples))):
+        for example, line in enumerate(examples.lines()):
+            row = examples.rows_of(example)[0]
             if len(rows) < wanted and (begin := last_reply(examples, row)) is not None:
                 rows.append(row)
+                lines[row] = line
                 begins.append(begin)
         if not rows:
             raise ModelwrightError(f"{examples.folder}: no held-out example ends in a reply that is a target")
@@ -60,8 +64,9 @@ class Reply(Evaluator):
         replies = model.replies(prompts)
         if model.first:
             with (out / "replies.jsonl").open("w", encoding="utf-8") as file:
-                for prompt, reply, reference in zip(prompts, replies, references, strict=True):
-                    line = {"prompt": model.encoder.decode(prompt), "reply": reply, "reference": reference}
+                for row, prompt, reply, reference in zip(rows, prompts, replies, references, strict=True):
+                    line = {name: lines[row][name] for name in ("messages", "tools") if name in lines[row]}
+                    line = (line or {"text": model.encoder.decode(prompt)}) | {"reply": reply, "reference": reference}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
         found = [METRICS[name](replies, references) for name in self.metrics]
         return found + ([self._perplexity(model, said, begins)] if self.perplexity else [])

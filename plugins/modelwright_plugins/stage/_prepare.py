@@ -64,14 +64,17 @@ def write(stage: Prepare, documents: Documents, encoder: ChatEncoder, folder: Pa
                 if isinstance(made, Left):
                     dropped[str(made)] += 1
                     continue
-                rows, shorter = made
-                cut += shorter
+                rows, used = made
+                cut += used is not example
                 metadata = document["metadata"]
                 line = {"id": document["id"], "group": metadata["group"]}
                 line |= {"source": metadata["source"]} if "source" in metadata else {}
                 line |= {"answer": example["answer"]} if "answer" in example else {}
                 if kind == "prompt":  # rewards and servers read the turns
                     line |= {name: example[name] for name in ("prompt", "tools") if name in example}
+                elif metadata["group"] in held_out and "text" not in example:  # what evaluators show a judge, and ask another model
+                    said = [*used["prompt"], *used["replies"][0]]
+                    line |= {"messages": said[: _last(said)], **_tools(used)}
                 writer = writers["held_out" if metadata["group"] in held_out else "train"]
                 values = [row[2] for row in rows] if kind == "steps" else None
                 if "text" not in example:
@@ -137,8 +140,8 @@ def _example(document: Mapping[str, Any], texts: str) -> dict[str, Any]:
     return example
 
 
-def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, stage: Prepare) -> Iterator[tuple[list[Row], bool] | Left]:
-    """The rows of each example, in order, and whether its prompt was cut; or why it is left out."""
+def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, stage: Prepare) -> Iterator[tuple[list[Row], Any] | Left]:
+    """The rows of each example, in order, and the example that they are of, whose prompt may be cut; or why it is left out."""
     asked = [_asked(example) for _, example in ready]
     prompts = bool(ready) and ready[0][1]["kind"] == "prompt"
     every = [one for each in asked for one in each]
@@ -148,7 +151,7 @@ def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, sta
         mine, untold = list(islice(chats, len(each))), any(list(islice(hides, len(each))))
         try:
             if "text" in example:
-                yield text_rows(example["text"], encoder.encoder, most or 2), False
+                yield text_rows(example["text"], encoder.encoder, most or 2), example
                 continue
             if untold:
                 raise Left("the template's text does not show its tools")
@@ -163,19 +166,28 @@ def _rows(ready: Sequence[tuple[Any, dict[str, Any]]], encoder: ChatEncoder, sta
                     raise Left(f"longer than {most:,} tokens")
                 mine = encoder.encode(_asked(shorter), whole=prompts)
                 rows = [_row(chat, shorter, place, end, stage.loss_on) for place, chat in enumerate(mine)]
-            yield rows, shorter is not example
+            yield rows, shorter
         except Left as why:
             yield why
 
 
 def _asked(example: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The conversation of each row."""
-    tools = {"tools": example["tools"]} if "tools" in example else {}
+    tools = _tools(example)
     if "text" in example:
         return []
     if example["kind"] == "prompt":
         return [{"messages": example["prompt"], "add_generation_prompt": True, **tools}]
     return [{"messages": [*example["prompt"], *reply], **tools} for reply in example["replies"]]
+
+
+def _tools(example: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tools": example["tools"]} if "tools" in example else {}
+
+
+def _last(turns: Sequence[Mapping[str, Any]]) -> int:
+    """The place of what the assistant says last."""
+    return max((place for place, turn in enumerate(turns) if turn["role"] == "assistant"), default=len(turns))
 
 
 def _longest(rows: Sequence[Row]) -> int:

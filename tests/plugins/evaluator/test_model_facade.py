@@ -14,6 +14,7 @@ import torch
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.conformance.judge import Chances, judge
 from modelwright_plugins.evaluator.model import Model
+from modelwright_plugins.evaluator.pairwise_judge import PairwiseJudge
 from modelwright_plugins.evaluator.preferences import Preferences
 from modelwright_plugins.evaluator.reply import Reply
 from modelwright_plugins.evaluator.rows import last_reply
@@ -116,7 +117,10 @@ def test_replies_are_compared_with_what_stands_there(tmp_path: Path) -> None:
     assert scores["exact_match"].value == pytest.approx(1 / 3)
     lines = [json.loads(line) for line in (tmp_path / "replies.jsonl").read_text().splitlines()]
     assert [line["reference"] for line in lines] == wanted
-    assert lines[4]["prompt"].endswith("Is there soup number 4?\nassistant\n")
+    assert lines[4]["messages"] == [{"role": "user", "content": "Is there soup number 4?"}]
+    judge_reads = PairwiseJudge(replies={"a": tmp_path / "replies.jsonl", "b": tmp_path / "replies.jsonl"}).read()["a"][4]
+    (again,) = asked.prompts([{"messages": judge_reads.messages}])  # a model that plays is asked what this one was
+    assert again == asked.examples.row(4)[0][: last_reply(asked.examples, 4)].tolist()
     logs, total, count = asked.trained.table.double().log_softmax(-1), 0.0, 0  # type: ignore[attr-defined]
     for row in range(6):
         tokens, mask = asked.examples.row(row)

@@ -81,7 +81,7 @@ def test_a_conversation_by_hand(tmp_path, tokenizer):
     assert shown(stored, 0, tokenizer) == "User: Hi é\n\nAssistant:[ Ho é$]\n\nUser: Hu\n\nAssistant:[ He$]"
     expected = "User: Hi é\n\nAssistant: Ho é$\n\nUser: Hu\n\nAssistant:[ Ha$]"
     assert shown(stored, 1, tokenizer) == shown(aside, 0, tokenizer) == expected  # what a prompt says is no target
-    assert list(aside.lines()) == [{"id": "d2", "group": "g2"}] and np.isnan(stored.scores).all()
+    assert list(aside.lines()) == [{"id": "d2", "group": "g2", "messages": TALK[:3]}] and np.isnan(stored.scores).all()
     assert stored.about["template"].startswith("{#-") and stored.about["dropped"] == {}
 
 
