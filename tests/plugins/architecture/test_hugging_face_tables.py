@@ -124,6 +124,26 @@ def _read(config: dict[str, Any]) -> Any:
         return str(e)
 
 
+HARMLESS: list[dict[str, Any]] = [  # published, beside what decides the model
+    {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
+     "max_position_embeddings": 8, "vocab_size": 9, "directionality": "bidi", "pooler_fc_size": 768, "pooler_num_attention_heads": 12,
+     "pooler_num_fc_layers": 3, "pooler_size_per_head": 128, "pooler_type": "first_token_transform"},  # bert-base-multilingual-cased
+    PUBLISHED["meta-llama/Llama-3.2-1B"][0] | {"unsloth_fixed": True, "max_sequence_length": 2048},  # unsloth's, huggyllama's
+    PUBLISHED["meta-llama/Llama-3.2-1B"][0] | {"is_llama_config": True, "transformers.js_config": {"dtype": "q4"}},  # SmolLM2
+    PUBLISHED["openai-community/gpt2"][0] | {"n_special": 0, "predict_special_tokens": True, "_num_labels": 1},  # gpt2-medium, distilgpt2
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("config", HARMLESS, ids=[config["model_type"] for config in HARMLESS])
+def test_keys_that_nothing_is_computed_with(config: dict[str, Any]) -> None:
+    """Those of published files, and those of generation, which transformers 4 wrote into config.json and 5 has elsewhere."""
+    from transformers import GenerationConfig
+
+    generation = {"max_length", "min_length", "do_sample", "num_beams", "temperature", "top_k", "top_p", "repetition_penalty"}
+    assert generation < GenerationConfig().to_dict().keys()
+    component_of(config | dict.fromkeys(generation, 2) | {"output_attentions": True, "chunk_size_feed_forward": 4})
+
+
 def test_two_names_of_a_setting_say_one_thing() -> None:
     config = PUBLISHED["bigscience/bloomz-560m"][0]
     assert component_of(config | {"hidden_size": 1024})[1] == component_of(config)[1]
@@ -134,7 +154,8 @@ def test_two_names_of_a_setting_say_one_thing() -> None:
 LLAMA = PUBLISHED["meta-llama/Llama-3.2-1B"][0]
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model_type": "lama"}, "model_type is lama (did you mean llama?)|model_type is lama"),
-    ({"quantization_config": {"bits": 4}}, "quantization_config is {'bits': 4}, which is not read"),
+    ({"quantization_config": {"bits": 4}}, "quantization_config is {'bits': 4}; what can be read has plain numbers"),
+    ({"residual_gate": 2}, "residual_gate is 2, which is not read; if nothing is computed with it, take it out of config.json"),
     ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "rope_scaling is of type dynamic"),
     ({"attention_bias": True}, "attention_bias is True and mlp_bias False"),
     ({"hidden_act": "gelu"}, "hidden_act is gelu; what can be read is silu"),

@@ -11,6 +11,7 @@ from typing import Any
 from modelwright.errors import ModelwrightError, nearest
 from modelwright_plugins.architecture import Architecture
 from modelwright_plugins.architecture.hugging_face._table import NEEDED, Family, Setting
+from modelwright_plugins.architecture.hugging_face._told import TOLD
 from modelwright_plugins.architecture.hugging_face.bert import BERT
 from modelwright_plugins.architecture.hugging_face.bloom import BLOOM
 from modelwright_plugins.architecture.hugging_face.deepseek import DEEPSEEK_V2
@@ -23,12 +24,6 @@ MODELS: tuple[Family, ...] = (LLAMA, MISTRAL, QWEN2, QWEN3, MIXTRAL, GRANITE, GP
 """In the order in which they are tried: the first that has a component's fields."""
 
 TRAINING = ("dropout", "initializer_std", "initializer_factor", "aux_loss", "z_loss", "balance")  # fields that say nothing of the weights
-TOLD = {  # keys of any config.json that change nothing of what is computed
-    "architectures", "model_type", "torch_dtype", "dtype", "transformers_version", "use_cache", "bos_token_id", "eos_token_id",
-    "pad_token_id", "decoder_start_token_id", "sep_token_id", "cls_token_id", "unk_token_id", "_name_or_path", "task_specific_params",
-    "id2label", "label2id", "auto_map", "tokenizer_class", "return_dict", "keys_to_ignore_at_inference", "is_encoder_decoder",
-    "_attn_implementation", "problem_type",
-}  # fmt: skip
 UNUSED: tuple[Any, ...] = (None, False, [], {}, "")  # what a key that is not known may be: it is not in use
 
 
@@ -170,8 +165,11 @@ def _read(family: Family, config: Mapping[str, Any]) -> Architecture:
             known |= {*setting.keys}
             fields |= setting.back(config)
     for key, value in config.items():
-        if key not in known and value not in UNUSED:
-            raise ValueError(f"{key} is {value!s:.60}, which is not read")
+        if key in known or value in UNUSED:
+            continue
+        if key == "quantization_config":
+            raise ValueError(f"{key} is {value!s:.60}; what can be read has plain numbers")
+        raise ValueError(f"{key} is {value!s:.60}, which is not read; if nothing is computed with it, take it out of config.json")
     found: Architecture = _component(family)(**fields)
     return found
 

@@ -67,7 +67,10 @@ BERT = Family(
     ),
     said={"hidden_act": "gelu"},
     plain={"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False},
-    ignored=("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "classifier_dropout", "gradient_checkpointing"),
+    ignored=(
+        "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "classifier_dropout",
+        "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type",
+    ),
     positions="max_position_embeddings",
     auto="AutoModelForMaskedLM",
-)
+)  # fmt: skip

@@ -45,7 +45,7 @@ GPT2 = Family(
     },
     ignored=(
         "resid_pdrop", "embd_pdrop", "attn_pdrop", "initializer_range", "n_ctx", "reorder_and_upcast_attn", "summary_type",
-        "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout",
+        "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout", "n_special", "predict_special_tokens",
     ),
     positions="n_positions",
     also={

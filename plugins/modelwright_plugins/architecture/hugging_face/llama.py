@@ -45,7 +45,9 @@ def block(*, kv_heads: int | None = None, epsilon: float = 1e-6) -> tuple[Settin
 SIZES = block()
 INNER = Setting("feed_forward", "intermediate_size")
 HEAD = Setting("head_dim", "head_dim", None)
-FORGOTTEN = ("attention_dropout", "initializer_range", "pretraining_tp", "rope_interleaved")  # what no model computes with in evaluation
+FORGOTTEN = (  # what no model computes with in evaluation
+    "attention_dropout", "initializer_range", "pretraining_tp", "rope_interleaved", "max_sequence_length",
+)  # fmt: skip
 BLOCK = {"norm": "rms", "activation": "swiglu", "position": "rope"}
 SILU = {"hidden_act": "silu"}
 
