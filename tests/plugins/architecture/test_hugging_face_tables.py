@@ -124,6 +124,21 @@ def _read(config: dict[str, Any]) -> Any:
         return str(e)
 
 
+@pytest.mark.parametrize(
+    ("models", "pairs"),
+    [
+        (["BertForMaskedLM", "BertForPreTraining"], False),
+        (["BertModel", "BertForPreTraining"], True),
+        ("BertForMaskedLM", False),
+        (None, True),
+        (["BertModel", "BertForQuestionAnswering"], "it is a BertModel and a BertForQuestionAnswering; what can be read is"),
+    ],
+)
+def test_berts_of_several_architectures(models: Any, pairs: bool | str) -> None:
+    found = _read(config_of(preset("bert_base"), vocab_size=9, sequence_length=8)[1] | {"architectures": models})
+    assert pairs in found if isinstance(pairs, str) else found.pair_head is pairs
+
+
 HARMLESS: list[dict[str, Any]] = [  # published, beside what decides the model
     {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
      "max_position_embeddings": 8, "vocab_size": 9, "directionality": "bidi", "pooler_fc_size": 768, "pooler_num_attention_heads": 12,

@@ -43,10 +43,12 @@ def _out(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _back(config: Mapping[str, Any]) -> dict[str, Any]:
-    (model,) = config.get("architectures") or ("BertForPreTraining",)
-    if model not in ("BertForPreTraining", "BertForMaskedLM"):
-        raise ValueError(f"it is a {model}; what can be read is BertForPreTraining and BertForMaskedLM")
-    return {"pair_head": model == "BertForPreTraining"}
+    models = config.get("architectures") or ("BertForPreTraining",)
+    models = (models,) if isinstance(models, str) else models
+    known = [model for model in models if model in ("BertForPreTraining", "BertForMaskedLM")]
+    if not known:
+        raise ValueError(f"it is a {' and a '.join(map(str, models))}; what can be read is BertForPreTraining and BertForMaskedLM")
+    return {"pair_head": known[0] == "BertForPreTraining"}  # of several, the first is what transformers opens, too
 
 
 BERT = Family(
