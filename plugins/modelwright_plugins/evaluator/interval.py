@@ -94,12 +94,13 @@ def share(name: str, values: Sequence[float], *, better: Literal["higher", "lowe
 
 
 def _worth(values: Sequence[float], mean: float, groups: Sequence[Hashable]) -> float:
-    """How many independent ones would be as sure."""
+    """How many independent ones would be as sure: by what these vary among themselves, which of ties is less than of hits and misses."""
     apart = dict[Hashable, float]()
     for group, value in zip(groups, values, strict=True):
         apart[group] = apart.get(group, 0.0) + value - mean
     count = len(apart)
-    if mean in (0, 1) or count == 1:
+    vary = math.fsum((value - mean) ** 2 for value in values)
+    if vary < 1e-12 or count == 1:  # all alike: nothing says that those of a group are no copies of one another
         return count
-    effect = sum(each * each for each in apart.values()) * count / (count - 1) / (len(values) * mean * (1 - mean))
+    effect = math.fsum(each * each for each in apart.values()) * count / (count - 1) / vary
     return len(values) / max(1.0, effect)

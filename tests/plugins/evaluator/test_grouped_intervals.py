@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from modelwright_plugins.evaluator.interval import mean, proportion
+from modelwright_plugins.evaluator.interval import mean, proportion, share
 from modelwright_plugins.evaluator.text_metrics import METRICS
 
 GROUPS = [number for number in range(20) for _ in range(10)]
@@ -21,6 +21,14 @@ def test_copies_say_no_more_than_one() -> None:
     assert many.high - many.low == pytest.approx(few.high - few.low, rel=0.05) and many.value == few.value
     assert proportion("x", [True] * 200, groups=GROUPS).low == pytest.approx(proportion("x", [True] * 20).low)
     assert proportion("x", [True] * 200).low > 0.98
+
+
+@pytest.mark.parametrize("ties", [20, 18, 10])
+def test_copies_of_ties_too(ties: int) -> None:
+    """Ten of each of 20, of which some are 0.5, are worth 20, and not more, as ties vary less than hits and misses."""
+    values = [0.5] * ties + [1.0, 0.0] * ((20 - ties) // 2)
+    one, ten = share("x", values), share("x", [values[number] for number in GROUPS], groups=GROUPS)
+    assert (ten.low, ten.high) == (pytest.approx(one.low, abs=0.01), pytest.approx(one.high, abs=0.01))
 
 
 def test_the_truth_is_within_as_often_as_it_says() -> None:
