@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelwright_plugins.evaluator import Score
-from modelwright_plugins.evaluator.interval import DRAWS, Groups, share
+from modelwright_plugins.evaluator.interval import DRAWS, Groups, Z, share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,8 +57,9 @@ def elo(
 
     P(i beats j) = 1 / (1 + 10^((e_j - e_i) / 400)); the mean of all is `average`. Unlike Elo's own updates this does not depend on
     the order of the comparisons. The interval is the percentile bootstrap's, over comparisons or over `groups` of them (those of one
-    prompt, say): where all ended alike (ten ties, say) it has no width, which says that they don't tell. `prior` draws of each player
-    with an average one may be added. ValueError, in one line: without them there are players whose strengths can't be compared.
+    prompt, say), and where that is narrower (one won all, say, and so wins all in each sample) the normal one of the likelihood's bend.
+    `prior` draws of each player with an average one may be added, which brings strengths nearer to each other: the fewer the
+    comparisons, the more. ValueError, in one line: without them there are players whose strengths can't be compared.
     """
     import numpy as np
 
@@ -76,6 +77,9 @@ def elo(
     samples = _samples(of, len(kinds), draws, groups)
     drawn = np.array([_fitted(_won(kinds, sample, len(players)), max(prior, FAINT), best) for sample in samples])
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0) if draws else (best, best)
+    if draws:
+        wide = Z * _spread(_met(comparisons, place, groups), prior, best)
+        low, high = np.minimum(low, best - wide), np.maximum(high, best + wide)
     played = won.sum(0) + won.sum(1)
     on_scale = [[average + SCALE * float(x) for x in each] for each in (best, np.minimum(low, best), np.maximum(high, best))]
     found = [
@@ -83,6 +87,35 @@ def elo(
         for player, value, least, most, count in zip(players, *on_scale, played, strict=True)
     ]
     return sorted(found, key=lambda score: -score.value)
+
+
+def _met(comparisons: Sequence[Comparison], place: Mapping[str, int], groups: Groups) -> Floats:
+    """How often two players met [players, players]; in a group once, as its comparisons of the same two may be copies."""
+    import numpy as np
+
+    met = np.zeros((len(place), len(place)))
+    keys = range(len(comparisons)) if groups is None else groups
+    for *both, _ in {(*sorted((place[c.first], place[c.second])), key) for c, key in zip(comparisons, keys, strict=True)}:
+        met[tuple(both)] += 1
+    return np.asarray(met + met.T)
+
+
+def _spread(met: Floats, prior: float, strengths: Floats) -> Floats:
+    """The standard deviation of each strength by the likelihood's second derivatives, where players met so often."""
+    import numpy as np
+
+    found = np.linalg.pinv(_curve(met, prior, strengths), hermitian=True)
+    centre = np.eye(len(strengths)) - 1 / len(strengths)  # strengths are told from their mean
+    return np.asarray(np.sqrt(np.maximum(np.diag(centre @ found @ centre), 0)))
+
+
+def _curve(games: Floats, prior: float, strengths: Floats) -> Floats:
+    """Minus the second derivatives of the logarithm of the likelihood [players, players]."""
+    import numpy as np
+
+    chance, middle = 1 / (1 + np.exp(strengths[None, :] - strengths[:, None])), 1 / (1 + np.exp(-strengths))
+    bend = games * chance * (1 - chance)
+    return np.asarray(np.diag(bend.sum(1) + prior * middle * (1 - middle)) - bend)
 
 
 def _samples(of: Sequence[int], kinds: int, draws: int, groups: Groups) -> Floats:
@@ -127,9 +160,9 @@ def _fitted(won: Floats, prior: float, start: Floats) -> Floats:
         chance = 1 / (1 + np.exp(strengths[None, :] - strengths[:, None]))
         middle = 1 / (1 + np.exp(-strengths))
         slope = won.sum(1) - (games * chance).sum(1) + prior * (0.5 - middle)
-        bend = games * chance * (1 - chance)
-        curve = np.diag(bend.sum(1) + prior * middle * (1 - middle)) - bend
-        step = np.linalg.solve(curve + (0 if prior else 1.0), slope)  # without a prior only differences count: the mean stays
+        step = np.linalg.solve(
+            _curve(games, prior, strengths) + (0 if prior else 1.0), slope
+        )  # without a prior only differences count: the mean stays
         for _ in range(60):
             if (better := _likelihood(won, prior, strengths + step)) >= worth - 1e-12 * abs(worth):
                 break

@@ -94,6 +94,25 @@ def test_players_that_can_not_be_compared():
     assert [score.value for score in elo(islands, prior=1, draws=0)] == [pytest.approx(1000)] * 4
 
 
+@pytest.mark.parametrize(("score", "prior"), [(1, 1), (0.5, 0), (0.5, 1)])
+def test_where_all_ended_alike_there_is_an_interval_too(score, prior):
+    """As wide as the likelihood is, by differences of it in float64; copies of one prompt's comparison are worth one."""
+    comparisons = [Comparison("a", "b", score)] * 12
+
+    def likelihood(s):  # a is at s, b at -s; the prior: draws with a player at 0
+        chance, even = 1 / (1 + math.exp(-2 * s)), 1 / (1 + math.exp(-s))
+        return 12 * (score * math.log(chance) + (1 - score) * math.log(1 - chance)) + prior * math.log(even * (1 - even))
+
+    best = max((number / 1e4 for number in range(-40_000, 40_000)), key=likelihood)
+    bend = (2 * likelihood(best) - likelihood(best + 1e-3) - likelihood(best - 1e-3)) / 1e-6
+    wide = 400 / math.log(10) * 1.959964 / math.sqrt(bend)
+    (a,) = [one for one in elo(comparisons, prior=prior) if one.name == "elo/a"]
+    assert (a.low, a.high) == (pytest.approx(a.value - wide, rel=1e-3), pytest.approx(a.value + wide, rel=1e-3))
+    tenfold = elo([one for one in comparisons for _ in range(10)], groups=[number // 10 for number in range(120)], prior=10 * prior)
+    (ten,) = [one for one in tenfold if one.name == "elo/a"]
+    assert ten.value == pytest.approx(a.value) and (prior or ten.low == pytest.approx(a.low))
+
+
 def test_what_is_wrong_is_told():
     for wrong in (("a", "a", 1), ("a", "b", 2), ("a", "b", float("nan"))):
         with pytest.raises(ValueError, match=r"is compared with itself|score is"):
