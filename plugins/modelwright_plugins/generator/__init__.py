@@ -59,6 +59,10 @@ class Generator(Component, ABC):
         """The folder of another checkpoint, whose logits of the same texts it asks for too; None: it asks one model."""
         return None
 
+    def problems(self) -> list[str]:
+        """Why it can't draw from any model, one line each, before anything is trained: another checkpoint that is missing, say."""
+        return []
+
     @abstractmethod
     def generate(
         self, model: Model, prompts: Sequence[Sequence[int]], *, end: Collection[int], seeds: Sequence[int], stop: Stop | None = None

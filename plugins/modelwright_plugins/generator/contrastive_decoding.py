@@ -40,6 +40,24 @@ class ContrastiveDecoding(Beam):
     def second(self) -> Path:
         return self.amateur
 
+    def problems(self) -> list[str]:
+        from modelwright.errors import ModelwrightError
+        from modelwright.hooks import discover
+        from modelwright_plugins.engine.card import ModelCard
+        from modelwright_plugins.evaluator.likelihood import without_likelihood
+
+        said = f"generator.amateur={self.amateur}"
+        try:
+            card = ModelCard.read(self.amateur / "model.json", discover().registry)
+        except ModelwrightError as error:
+            inner = self.amateur / "train" / "checkpoint"
+            there = f"take generator.amateur={inner}" if (inner / "model.json").is_file() else str(error)
+            return [f"{said} is not a checkpoint's folder; {there}"]
+        if not (self.amateur / "latest.json").is_file():
+            return [f"{said}: there is no latest.json, so it holds no whole checkpoint"]
+        why = without_likelihood(card.architecture, card.head)
+        return [f"{said}: {why}"] if why else []
+
     def fingerprint(self) -> str:
         """Which weights the amateur has."""
         return Checkpoint(self.amateur).weights()

@@ -73,7 +73,8 @@ class Align(TrainingStage):
         from modelwright_plugins.generator.sampling import Sampling
         from modelwright_plugins.mixture.weights import Proportional
 
-        found, generator = list[str](), parts["generator"]
+        generator = parts["generator"]
+        found: list[str] = generator.problems()
         if not parts["reward"]:
             found.append(f"{name} learns from rewards of its replies, and there is none; such as reward=exact_answer")
         own = Sampling(temperature=1.0, top_p=1.0)

@@ -62,7 +62,7 @@ class Evaluate(Stage):
     def problems(self, parts: Parts) -> list[str]:
         from modelwright_plugins.generator import Remote
 
-        found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
+        found: list[str] = parts["kernel"].problems() + parts["attention"].problems() + parts["generator"].problems()
         if self.text and self.prompts and isinstance(parts["generator"], Remote):
             found.append("evaluate.prompts are beginnings of texts, and a server answers conversations; evaluate.prompts=[]")
         for name, evaluator in parts["evaluator"].items():

@@ -44,7 +44,7 @@ class SamplePairs(Stage):
         return ranks
 
     def problems(self, parts: Parts) -> list[str]:
-        found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
+        found: list[str] = parts["kernel"].problems() + parts["attention"].problems() + parts["generator"].problems()
         if not parts["reward"]:
             found.append("sample_pairs: no reward says which replies are wrong; reward=[…] names some")
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,34 @@ def test_a_text_with_a_token_that_is_not_plausible_is_never_followed(llama: Any,
 def test_impossible_values_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ContrastiveDecoding(amateur=Path("a"), **wrong)
+
+
+def test_an_amateur_that_is_none_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    """By every stage that draws."""
+    from modelwright.hooks import discover
+    from modelwright_plugins.architecture.decoder import CausalDecoder
+    from modelwright_plugins.engine.card import ModelCard
+
+    run = tmp_path / "run"
+    own, inner = (ContrastiveDecoding(amateur=folder) for folder in (run, run / "train" / "checkpoint"))
+    assert "is not a checkpoint's folder" in own.problems()[0]
+    registry = discover().registry
+    card = ModelCard(CausalDecoder(layers=1, width=32, heads=2), 259, 64, 0, 1)
+    card.write(run / "train" / "checkpoint" / "model.json", registry)
+    assert own.problems()[0].endswith(f"take generator.amateur={run}/train/checkpoint")
+    assert "holds no whole checkpoint" in inner.problems()[0]
+    (run / "train" / "checkpoint" / "latest.json").write_text('{"step": 1}')
+    assert inner.problems() == []
+    replace(card, head="value").write(run / "train" / "checkpoint" / "model.json", registry)
+    assert "a reward model" in inner.problems()[0]
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "sample_pairs", "align"])
+def test_stages_ask_a_generator(stage: str, tmp_path: Path) -> None:
+    from modelwright.assemble import assemble
+    from modelwright.compose import composed
+    from modelwright.hooks import discover
+
+    words = [f"stages=[{stage}]", "aligner=grpo", "reward=length", "generator=contrastive_decoding", f"generator.amateur={tmp_path}"]
+    (bound,) = assemble(composed(["recipe=pretrain/quickstart", *words]), discover().registry)
+    assert any(line.startswith(f"generator.amateur={tmp_path} is not") for line in bound.stage.problems(bound.parts))
