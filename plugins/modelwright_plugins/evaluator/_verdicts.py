@@ -67,6 +67,11 @@ class Judged:
         return WON[one or "C"], 1 - WON[other or "C"]
 
     @property
+    def consistent(self) -> bool:
+        """Both orders have a verdict, and it is the same."""
+        return None not in self.verdicts and self.won[0] == self.won[1]
+
+    @property
     def comparison(self) -> Comparison:
         """A win is one in both orders; all else is a tie (Zheng et al. 2023, section 3.4)."""
         one, other = self.won

@@ -48,7 +48,7 @@ class PairwiseJudge(Evaluator):
     The judge is another model, on a server, or else the one that is evaluated. It is asked for [[A]], [[B]] or [[C]], a tie; the last
     that it says counts, and none is a tie. A reply has won where it wins in both orders, all else is a tie (section 3.4). win_rate: of
     all comparisons, ties as halves; elo: Bradley and Terry's strengths, 1000 on average, with one draw against an average player added
-    for each; consistent: the orders agree; first_twice: the reply shown first won both times; verdicts: there was one. Intervals are of
+    for each; consistent: both have a verdict, and agree; first_twice: the reply shown first won both times; verdicts: there was one. Intervals are of
     prompts. `comparisons.jsonl` has what the judge said.
 
     A line of a file: {"prompt": text (or "messages": [{role, content}, …]), "reply"}, as `evaluator/reply` and others write
@@ -137,7 +137,7 @@ class PairwiseJudge(Evaluator):
         return [
             *win_rates(comparisons, groups=prompts),
             *elo(comparisons, prior=PRIOR, groups=prompts),
-            proportion("consistent", [one.won[0] == one.won[1] for one in found], groups=prompts),
+            proportion("consistent", [one.consistent for one in found], groups=prompts),
             proportion("first_twice", [one.won == (1, 0) for one in found], better="lower", groups=prompts),
             proportion("verdicts", [verdict is not None for verdict in orders], groups=[p for p in prompts for _ in range(2)]),
         ]

@@ -76,6 +76,8 @@ def test_positions_win_nothing(tmp_path: Path) -> None:
     found = scores(PairwiseJudge(replies=replies), Judging(lambda *_: "[[A]]"), tmp_path)
     assert found["win_rate/a"] == 0.5 and found["elo/a"] == pytest.approx(1000)
     assert (found["consistent"], found["first_twice"], found["verdicts"]) == (0, 1, 1)
+    found = scores(PairwiseJudge(replies=replies), Judging(lambda *_: "hm"), tmp_path)
+    assert (found["consistent"], found["first_twice"], found["verdicts"], found["win_rate/a"]) == (0, 0, 0, 0.5)
     found = scores(PairwiseJudge(replies=replies, prompts=2), Judging(lambda one, other: "[[A]]" if one == "x" else "hm"), tmp_path)
     assert found["win_rate/a"] == 0.5 and found["verdicts"] == 0.5 and found["consistent"] == 0  # a win and a tie are a tie
 
