@@ -43,6 +43,11 @@ class Evaluator(Component, ABC):
     reads_shards: ClassVar[bool] = False
     """It wants the token shards that the model was pretrained on, as `Model.shards` (stage `evaluate` with `evaluate.text=true`)."""
 
+    @property
+    def goes_on(self) -> bool:
+        """It has the generator go on from texts that are no conversations, which a server does not."""
+        return False
+
     def problems(self) -> list[str]:
         """Why it can't judge any model, one line each, before anything is trained: a file that is missing, say."""
         return []

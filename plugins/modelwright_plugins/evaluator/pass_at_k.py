@@ -95,6 +95,10 @@ class PassAtK(Evaluator):
     def _limits(self) -> Limits:
         return Limits(seconds=self.seconds, memory_mb=self.memory_mb)
 
+    @property
+    def goes_on(self) -> bool:
+        return not self.chat
+
     def fingerprint(self) -> str:
         from modelwright_plugins.evaluator._records import fingerprint
 

@@ -50,6 +50,10 @@ class Questions(Evaluator):
         if self.shots_path is not None and not self.shots:
             raise ValueError(f"shots_path is {self.shots_path}, and shots is 0; it is how many of them stand before each question")
 
+    @property
+    def goes_on(self) -> bool:
+        return not self.chat
+
     def fingerprint(self) -> str:
         from modelwright_plugins.evaluator._records import fingerprint
 

@@ -63,7 +63,8 @@ class Evaluate(Stage):
         from modelwright_plugins.generator import Remote
 
         found: list[str] = parts["kernel"].problems() + parts["attention"].problems() + parts["generator"].problems()
-        if self.text and self.prompts and isinstance(parts["generator"], Remote):
+        remote = isinstance(parts["generator"], Remote)
+        if self.prompts and remote:
             found.append("evaluate.prompts are beginnings of texts, and a server answers conversations; evaluate.prompts=[]")
         for name, evaluator in parts["evaluator"].items():
             if evaluator.needs and not self.examples:
@@ -72,6 +73,8 @@ class Evaluate(Stage):
                 )
             if evaluator.reads_shards and not self.text:
                 found.append(f"evaluator {name} reads the token shards that the model was pretrained on: evaluate.text=true gives them")
+            if remote and evaluator.goes_on:
+                found.append(f"evaluator {name} has texts gone on with, and a server answers conversations; evaluator.{name}.chat=true")
             found += [f"evaluator {name}: {line}" for line in evaluator.problems()]
         return found
 

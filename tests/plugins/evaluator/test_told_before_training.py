@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,16 +17,19 @@ from modelwright_plugins.attention.cores import Native
 from modelwright_plugins.evaluator import Evaluator
 from modelwright_plugins.evaluator._sgd_judged import turns
 from modelwright_plugins.evaluator.multiple_choice import MultipleChoice
+from modelwright_plugins.evaluator.pass_at_k import PassAtK
+from modelwright_plugins.evaluator.questions import Questions
 from modelwright_plugins.evaluator.sgd_dialogues import SGDDialogues
+from modelwright_plugins.generator import Generator
 from modelwright_plugins.generator.sampling import Sampling
+from modelwright_plugins.generator.server import Server
 from modelwright_plugins.kernel.local import Torch
 from modelwright_plugins.stage.evaluate import Evaluate
 
 
-def told(evaluator: Evaluator) -> list[str]:
-    return Evaluate(examples=True).problems(
-        {"kernel": Torch(), "attention": Native(), "generator": Sampling(), "evaluator": {"it": evaluator}}
-    )
+def told(evaluator: Evaluator, generator: Generator | None = None, **stage: Any) -> list[str]:
+    parts = {"kernel": Torch(), "attention": Native(), "generator": generator or Sampling(), "evaluator": {"it": evaluator}}
+    return Evaluate(examples=True, **stage).problems(parts)
 
 
 def test_a_file_that_is_missing_or_malformed(tmp_path: Path) -> None:
@@ -50,3 +54,16 @@ def test_a_folder_without_dialogues_to_judge_with(tmp_path: Path) -> None:
         turns(tmp_path, None)
     (tmp_path / "dialogues_001.json").write_text(json.dumps([schema_guided(number) for number in range(20)]))
     assert told(dialogues) == []
+
+
+def test_texts_that_a_server_should_go_on_with() -> None:
+    """Also where no held-out text is asked for."""
+    server, here = Server(url="http://localhost:1/v1", model="x"), Path(__file__).parent
+    sums, functions = {"path": here / "sums.jsonl"}, {"path": here / "functions.jsonl"}
+    for evaluator in (Questions(**sums), PassAtK(**functions)):
+        assert told(evaluator) == []
+        (line,) = told(evaluator, server, text=False, prompts=[])
+        assert line.endswith("a server answers conversations; evaluator.it.chat=true")
+    for evaluator in (Questions(**sums, chat=True), PassAtK(**functions, chat=True)):
+        assert told(evaluator, server, text=False, prompts=[]) == []
+    assert "evaluate.prompts=[]" in told(Questions(**sums, chat=True), server, text=False)[0]
