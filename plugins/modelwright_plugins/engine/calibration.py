@@ -22,17 +22,15 @@ from modelwright_plugins.quantizer import LayerInputs, Quantizer
 if TYPE_CHECKING:
     from modelwright_plugins.engine.inference import TrainedModel
 
-ROWS = 512  # tokens of each layer that are kept as they are
 Given = dict[str, Any]
 
 
 class Watched:
     """What a linear layer is given, as far as it is known."""
 
-    def __init__(self, site: Site, batches: int) -> None:
-        self.site, self.each = site, -(-ROWS // batches)
+    def __init__(self, site: Site) -> None:
+        self.site = site
         self.sum: torch.Tensor | None = None
-        self.rows: list[torch.Tensor] = []
         self.count = 0
         self.hook = site.layer.register_forward_pre_hook(self._given)
 
@@ -53,7 +51,6 @@ class Watched:
         self.sum += (x.T @ x).double()
         self.largest, self.total = self.largest.maximum(size.amax(0)), self.total + size.double().sum(0)
         self.count += len(x)
-        self.rows.append(x[:: -(-len(x) // self.each)].clone())
 
     def inputs(self) -> LayerInputs:
         self.hook.remove()
@@ -62,9 +59,8 @@ class Watched:
             self.sum = torch.zeros(columns, columns, dtype=torch.float64)
             self.largest, self.total = torch.zeros(columns), torch.zeros(columns, dtype=torch.float64)
         count = max(self.count, 1)
-        rows = torch.cat(self.rows) if self.rows else self.largest.new_zeros(0, len(self.largest))
         hessian, mean = (self.sum / count).float(), (self.total / count).float()
-        return LayerInputs(hessian=hessian, largest=self.largest, mean=mean, rows=rows, tokens=self.count)
+        return LayerInputs(hessian=hessian, largest=self.largest, mean=mean, tokens=self.count)
 
 
 @torch.no_grad()
@@ -109,7 +105,7 @@ def _part(
     hidden = [each.pop("hidden_states") for each in given[0][::copies]] if layers else []  # an interleaved schedule sees each batch again
     for place, layer in enumerate(layers):
         mine = {id(module) for module in layer.modules()}
-        watched = [Watched(site, len(parts)) for site in found if id(site.layer) in mine]
+        watched = [Watched(site) for site in found if id(site.layer) in mine]
         named = given[place][::copies]
         for x, others in zip(hidden, named, strict=True):
             layer(hidden_states=x, **others)

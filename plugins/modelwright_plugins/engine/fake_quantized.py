@@ -13,7 +13,7 @@ from megatron.core.tensor_parallel import ColumnParallelLinear
 from megatron.core.transformer.module import MegatronModule
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.engine.quantized import sites
+from modelwright_plugins.engine.quantized import largest_over, sites
 from modelwright_plugins.quantizer import Quantizer, alone
 
 
@@ -24,16 +24,10 @@ class Rounded:
 
     def _forward_impl(self, input: torch.Tensor, weight: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
         layer = cast(Any, self)
-        largest = alone if isinstance(self, ColumnParallelLinear) or layer.tp_group.size() == 1 else self._largest
+        largest = alone if isinstance(self, ColumnParallelLinear) else largest_over(layer.tp_group)
         given = self.quantizer.training_input(input, largest), self.quantizer.training_weight(weight, largest)
         found: torch.Tensor = super()._forward_impl(*given, *arguments, **options)  # type: ignore[misc]
         return found
-
-    def _largest(self, x: torch.Tensor) -> torch.Tensor:
-        """Of tensor ranks that share the inputs out, the largest, elementwise."""
-        x = x.detach().clone()
-        dist.all_reduce(x, dist.ReduceOp.MAX, group=cast(Any, self).tp_group)
-        return x
 
 
 def attach(chunks: list[MegatronModule], quantizer: Quantizer) -> None:

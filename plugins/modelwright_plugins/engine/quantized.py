@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,17 @@ def _in_whole_model(chunk: torch.nn.Module, path: str) -> str:
     return ".".join(parts)
 
 
+def largest_over(group: dist.ProcessGroup) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The elementwise maximum over these ranks."""
+
+    def largest(x: torch.Tensor) -> torch.Tensor:
+        x = x.detach().clone()
+        dist.all_reduce(x, dist.ReduceOp.MAX, group=group)
+        return x
+
+    return alone if group.size() == 1 else largest
+
+
 class Quantized(torch.nn.Module):
     """A parallel linear layer whose matrix is kept quantized: this tensor rank's part. Its state is its bias."""
 
@@ -84,7 +96,7 @@ class Quantized(torch.nn.Module):
         self.quantizer, self.names, self.column = quantizer, tuple(stored), isinstance(linear, ColumnParallelLinear)
         self.tp_group, self.scattered, self.apart = linear.tp_group, linear.sequence_parallel, linear.explicit_expert_comm
         self.gathers, self.skip_bias_add = self.column and linear.gather_output, linear.skip_bias_add
-        self.is_expert, self.bias = linear.is_expert, linear.bias
+        self.is_expert, self.bias, self.outputs = linear.is_expert, linear.bias, linear.weight.shape[0]
         for name, value in stored.items():
             self.register_buffer(f"stored_{name}", value, persistent=False)
 
@@ -100,9 +112,9 @@ class Quantized(torch.nn.Module):
                 x = gather_from_sequence_parallel_region(x, group=group)
             elif not self.apart:
                 x = copy_to_tensor_model_parallel_region(x, group=group)
-            out = self.quantizer.forward(x, self.stored)
+            out = self._product(x, alone)
         else:
-            out = self.quantizer.forward(x, self.stored, alone if group.size() == 1 else self._largest)
+            out = self._product(x, largest_over(group))
             if scattered:
                 out = reduce_scatter_to_sequence_parallel_region(out, group=group)
             elif not self.apart:
@@ -113,10 +125,10 @@ class Quantized(torch.nn.Module):
             out = gather_from_tensor_model_parallel_region(out, group=group)
         return out, self.bias if self.skip_bias_add else None
 
-    def _largest(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.detach().clone()
-        dist.all_reduce(x, dist.ReduceOp.MAX, group=self.tp_group)
-        return x
+    def _product(self, x: torch.Tensor, largest: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        if not x.numel():  # an expert that no token came to, which has no largest input
+            return x.new_zeros(*x.shape[:-1], self.outputs)
+        return self.quantizer.forward(x, self.stored, largest)
 
     def sharded_state_dict(self, prefix: str = "", sharded_offsets: Any = (), metadata: Any = None) -> dict[str, Any]:
         state: dict[str, Any] = make_sharded_tensors_for_checkpoint(

@@ -26,7 +26,6 @@ class LayerInputs:
     hessian: Tensor  # FP32 [inputs, inputs]: the mean of x xᵀ over tokens
     largest: Tensor  # FP32 [inputs]: of |x|
     mean: Tensor  # FP32 [inputs]: of |x|
-    rows: Tensor  # FP32 [some tokens, inputs]: a few x themselves
     tokens: int  # that it was given
 
 

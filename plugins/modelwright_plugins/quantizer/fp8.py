@@ -22,7 +22,7 @@ class FP8(Quantizer):
 
     format: Literal["e4m3", "e5m2"] = "e4m3"  # of weights: bits of the exponent and of the mantissa
     group: int = 0  # weights of a row that share a scale; 0: a row, -1: the whole matrix
-    activations: Literal["none", "token", "tensor"] = "none"  # what of the inputs shares a scale, found as they come; none: they stay
+    activations: Literal["none", "token", "batch"] = "none"  # what of the inputs shares a scale, found as they come; none: they stay
     activation_format: Literal["e4m3", "e5m2"] = "e4m3"  # of the inputs
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from modelwright_plugins.quantizer._gptq import gptq
 from modelwright_plugins.quantizer.gptq import GPTQ
 from modelwright_plugins.quantizer.qat import QAT
 
-NONE = LayerInputs(hessian=torch.zeros(64, 64), largest=torch.zeros(64), mean=torch.zeros(64), rows=torch.zeros(0, 64), tokens=0)
+NONE = LayerInputs(hessian=torch.zeros(64, 64), largest=torch.zeros(64), mean=torch.zeros(64), tokens=0)
 
 
 def grid(weights: list[float], bits: int, symmetric: bool) -> tuple[float, int]:

@@ -20,6 +20,10 @@ from modelwright_plugins.quantizer import Stored
 from modelwright_plugins.quantizer.fp8 import FP8
 from modelwright_plugins.quantizer.smoothquant import SmoothQuant
 
+PLAIN_IN_TRANSFORMERS = {"dequantize": True}
+"""What lets transformers read packed zero points: 5.23 makes room for them unpacked and says that sizes differ (vllm-project/llm-compressor,
+issue 1618), but for matrices that are made plain on loading. Nothing else reads it."""
+
 
 class CompressedTensors(Format):
     needs = "compressed-tensors"
@@ -44,7 +48,7 @@ class CompressedTensors(Format):
         if isinstance(quantizer, FP8):
             name, weights = "float-quantized", _arguments("float", 8, "channel" if quantizer.group == 0 else "tensor")
             if quantizer.activations != "none":
-                inputs = _arguments("float", 8, quantizer.activations, dynamic=True)
+                inputs = _arguments("float", 8, "token" if quantizer.activations == "token" else "tensor", dynamic=True)
         elif isinstance(quantizer, SmoothQuant):
             name, weights = "int-quantized", _arguments("int", 8, "channel")
             if quantizer.activations == "calibrated":
@@ -62,6 +66,7 @@ class CompressedTensors(Format):
             "config_groups": {"group_0": group},
             "ignore": [*plain],
             "kv_cache_scheme": None,
+            **(PLAIN_IN_TRANSFORMERS if weights["symmetric"] is False else {}),
         }
 
     def tensors(self, quantizer: Any, matrix: Matrix) -> dict[str, Spec]:
