@@ -19,23 +19,29 @@ from modelwright_plugins.conformance.process import elsewhere
 pytestmark = pytest.mark.slow
 
 
-def test_every_architecture_from_four_ranks(tmp_path: Path) -> None:
-    tokenizer(tmp_path / "tokenizer")
-    on_ranks(saved, 4, tmp_path, groups=2, out=str(tmp_path))
-    exported(tmp_path)
-    same = on_ranks(taken_in, 4, tmp_path, groups=1, out=str(tmp_path))
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of each model a folder: its checkpoint, saved from tensor 2 x pipeline 2, its logits, and what was exported."""
+    folder = tmp_path_factory.mktemp("exported")
+    tokenizer(folder / "tokenizer")
+    on_ranks(saved, 4, folder, groups=2, out=str(folder))
+    exported(folder)
+    return folder
+
+
+def test_every_architecture_from_four_ranks(out: Path, tmp_path: Path) -> None:
+    same = on_ranks(taken_in, 4, tmp_path, groups=1, out=str(out))
     assert all(each == dict.fromkeys(MODELS, True) for each in same), same
-    found = elsewhere(asked, str(tmp_path), folder=tmp_path / "asked")
+    found = elsewhere(asked, str(out), folder=tmp_path / "asked")
     for name, each in found.items():
         assert each["architectures"] == [MODELS[name][1]]
         assert not each["wrong"] and not each["again"], (name, each)
         assert each["largest"] > 0.3 and each["difference"] < 1e-5 * max(1.0, each["largest"]), (name, each)
     assert found["qwen3"]["said"].startswith("Once upon a time")
     assert found["t5"]["said"].strip() and "score" in found["bert_masked"]["said"]
-    _files(tmp_path / "llama" / "hugging_face")
-    bert = json.loads((tmp_path / "bert" / "hugging_face" / "tokenizer_config.json").read_text())
+    _files(out / "llama" / "hugging_face")
+    bert = json.loads((out / "bert" / "hugging_face" / "tokenizer_config.json").read_text())
     assert bert["mask_token"] == "<mask>" and "token_type_ids" in bert["model_input_names"]
-    _gguf(tmp_path)
 
 
 def _files(folder: Path) -> None:
@@ -54,9 +60,10 @@ def _files(folder: Path) -> None:
     assert "# license: not chosen yet" in card and "A LlamaForCausalLM of" in card
 
 
-def _gguf(out: Path) -> None:
-    """llama.cpp's table of names has a place for each tensor that its converter does not leave out."""
-    gguf = pytest.importorskip("gguf")
+def test_every_tensor_has_a_place_in_llama_cpp(out: Path) -> None:
+    """Its table of names has one for each tensor that its converter does not leave out."""
+    import gguf
+
     kinds = {
         "llama": "LLAMA", "mistral": "LLAMA", "mixtral": "LLAMA", "qwen2": "QWEN2", "qwen3": "QWEN3", "granite": "GRANITE", "gpt2": "GPT2",
         "bloom": "BLOOM", "deepseek": "DEEPSEEK2", "t5": "T5", "t5_v1_1": "T5",
