@@ -16,7 +16,7 @@ from megatron.core import parallel_state
 from megatron.core.tensor_parallel.mappings import gather_from_sequence_parallel_region
 from megatron.core.transformer.module import MegatronModule
 
-from modelwright_plugins.engine.quantized import Kept, Site, quantize_site, sites
+from modelwright_plugins.engine.quantized import Kept, Site, checked, quantize_site
 from modelwright_plugins.quantizer import LayerInputs, Quantizer
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def quantize(model: TrainedModel, quantizer: Quantizer, rows: torch.Tensor, *, b
     """Quantize each linear layer of a model in place, by these rows of tokens, int64 [rows, length + 1]. All ranks together, with the same
     rows. `done` is called after each block."""
     chunks, parts = model.chunks, [rows[at : at + batch] for at in range(0, len(rows), batch)]
-    kept, found = Kept(sites(chunks)), sites(chunks)
+    found = checked(chunks, quantizer)
+    kept = Kept(found)
     rank, ranks = parallel_state.get_pipeline_model_parallel_rank(), parallel_state.get_pipeline_model_parallel_world_size()
     for number in range(len(chunks)):
         for place in range(ranks):

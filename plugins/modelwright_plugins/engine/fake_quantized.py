@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-import torch.distributed as dist
 from megatron.core.tensor_parallel import ColumnParallelLinear
 from megatron.core.transformer.module import MegatronModule
 
-from modelwright.errors import ModelwrightError
-from modelwright_plugins.engine.quantized import largest_over, sites
+from modelwright_plugins.engine.quantized import checked, largest_over
 from modelwright_plugins.quantizer import Quantizer, alone
 
 
@@ -31,14 +29,7 @@ class Rounded:
 
 
 def attach(chunks: list[MegatronModule], quantizer: Quantizer) -> None:
-    """From here on each layer that the stage `quantize` would quantize computes with what is rounded. ModelwrightError: there is none."""
-    found = sites(chunks)
-    for site in found:
+    """From here on each layer that the stage `quantize` would quantize computes with what is rounded. ModelwrightError: `checked`'s."""
+    for site in checked(chunks, quantizer):
         site.layer.__class__ = type(f"Rounded{type(site.layer).__name__}", (Rounded, type(site.layer)), {})
         site.layer.quantizer = quantizer
-    told: list[int] = [0] * dist.get_world_size()
-    dist.all_gather_object(told, len(found))
-    if not any(told):
-        raise ModelwrightError(
-            "quantization_aware=true rounds Megatron's own linear layers, and this model has none; kernel=torch has them"
-        )

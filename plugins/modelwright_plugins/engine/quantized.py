@@ -46,6 +46,12 @@ class Site:
         column, group = isinstance(layer, ColumnParallelLinear) or getattr(layer, "column", False), layer.tp_group
         return Split(group.size(), group.rank(), 0 if column else 1, 2 if self.gated and column else 1, group)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the whole matrix: outputs, inputs."""
+        (outputs, inputs), split = self.layer.weight.shape, self.split
+        return (outputs, inputs * split.ranks) if split.dim else (outputs * split.ranks, inputs)
+
     def weight(self) -> torch.Tensor:
         """The whole matrix, FP32 [outputs, inputs]. All tensor ranks together."""
         return self.split.whole(self.layer.weight.detach().float())
@@ -62,6 +68,28 @@ def sites(chunks: list[MegatronModule]) -> list[Site]:
                 if attribute.startswith("linear_") and isinstance(child, (*LINEARS, Quantized)) and not child._forward_hooks:
                     name = f"{_in_whole_model(chunk, path)}.{attribute}"
                     found.append(Site(name, module, attribute, attribute == "linear_fc1" and chunk.config.gated_linear_unit))
+    return found
+
+
+def checked(chunks: list[MegatronModule], quantizer: Quantizer) -> list[Site]:
+    """`sites`, before anything is done with them. All ranks together. ModelwrightError: there is none, or one whose shape is in the way."""
+    found, wrong = sites(chunks), ""
+    for site in found:
+        where = site.name
+        try:
+            quantizer.check_shape(*site.shape)
+            where = f"{where} on each of {site.split.ranks} tensor ranks"
+            quantizer.check_shape(*site.layer.weight.shape)
+        except ModelwrightError as e:
+            wrong = f"{where}: {e}"
+            break
+    told: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(told, (len(found), wrong))
+    if not any(count for count, _ in told):
+        raise ModelwrightError("a quantizer rounds Megatron's own linear layers, and this model has none; kernel=torch has them")
+    for _, wrong in told:
+        if wrong:
+            raise ModelwrightError(wrong)
     return found
 
 
@@ -150,10 +178,8 @@ def put(site: Site, quantizer: Quantizer, whole: Stored) -> None:
         for dim, along in enumerate(axes):
             if along == ("inputs" if split.dim else "outputs") and value.shape[dim] > 1:
                 if value.shape[dim] % (split.ranks * split.stride):
-                    what = f"{value.shape[dim]} groups of {along}" if along == "inputs" else f"{value.shape[dim]} outputs"
-                    raise ModelwrightError(
-                        f"{site.name}: {split.ranks} tensor ranks do not divide its {what}; smaller groups, or fewer ranks"
-                    )
+                    what = f"the {value.shape[dim]} parts that it is stored in along its {along}"
+                    raise ModelwrightError(f"{site.name}: {split.ranks} tensor ranks do not divide {what}; smaller groups, or fewer ranks")
                 value = split.part(value, dim)
         return value.contiguous()
 
@@ -179,7 +205,7 @@ class Kept:
 @torch.no_grad()
 def quantize(chunks: list[MegatronModule], quantizer: Quantizer) -> Kept:
     """Quantize each linear layer in place by its weights alone, all ranks together."""
-    found = sites(chunks)
+    found = checked(chunks, quantizer)
     kept = Kept(found)
     for site in found:
         kept.keep(site.name, quantize_site(site, quantizer, None))

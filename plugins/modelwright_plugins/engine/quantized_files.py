@@ -125,9 +125,14 @@ def load(folder: Path, chunks: list[MegatronModule], registry: Registry) -> Quan
     if (card := QuantizedCard.read(folder, registry)) is None:
         return None
     card.check()
-    for site in sites(chunks):
-        split, shape = site.split, tuple(site.layer.weight.shape)
-        shape = (shape[0] * (1 if split.dim else split.ranks), shape[1] * (split.ranks if split.dim else 1))
+    found, every = sites(chunks), [[""]] * dist.get_world_size()
+    dist.all_gather_object(every, [site.name for site in found])
+    if left := sorted({*card.layers}.difference(*every)):
+        raise ModelwrightError(
+            f"{folder / FILE} has {left[0]}, and the model no such layer of Megatron's own; if the model is the same, kernel=torch has it"
+        )
+    for site in found:
+        shape = site.shape
         if (about := card.layers.get(site.name)) is None:
             raise ModelwrightError(f"{folder / FILE} has no {site.name}")
         if about["shape"] != shape:

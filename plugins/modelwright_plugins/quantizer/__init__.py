@@ -45,6 +45,11 @@ class Quantizer(Component, ABC):
         """Why a model can't be quantized so, one line each; `parts` are the stage's. Pure arithmetic."""
         return []
 
+    def check_shape(self, outputs: int, inputs: int) -> None:
+        """ModelwrightError: a matrix of this shape, or a tensor rank's part of one, can't be stored so, with the number that is in the way.
+        It is asked of all layers before anything is calibrated or trained."""
+        return
+
     @abstractmethod
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         """Of a matrix FP32 [outputs, inputs]: all that is stored of it. `inputs`: None only if not `calibrates`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from modelwright.errors import ModelwrightError
+from modelwright_plugins.quantizer._settings import check_inputs
 
 SMALLEST = 2.0**-24  # of what FP16 holds but 0
 
@@ -16,8 +16,7 @@ def in_groups(weight: torch.Tensor, group: int) -> torch.Tensor:
     outputs, inputs = weight.shape
     if group == -1:
         return weight.reshape(1, 1, -1)
-    if group and inputs % group:
-        raise ModelwrightError(f"quantizer.group={group} does not divide the {inputs} inputs of a matrix")
+    check_inputs(inputs, group)
     return weight.reshape(outputs, -1, group or inputs)
 
 

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from modelwright.errors import ModelwrightError
+from modelwright_plugins.quantizer._settings import check_inputs
 
 
 def packed(codes: torch.Tensor, bits: int) -> torch.Tensor:
@@ -14,9 +14,8 @@ def packed(codes: torch.Tensor, bits: int) -> torch.Tensor:
 
     ModelwrightError: the columns don't fill whole bytes, at 4 bits 2 codes at a time, at 3 bits 8."""
     rows, columns = codes.shape
-    if columns % (each := 8 // math.gcd(8, bits)):
-        raise ModelwrightError(f"a matrix with {columns} inputs can't be kept in {bits} bits: they are not a multiple of {each}")
-    codes = codes.to(torch.uint8)
+    check_inputs(columns, bits=bits)
+    codes, each = codes.to(torch.uint8), 8 // math.gcd(8, bits)
     if bits == 8:
         return codes
     if bits in (2, 4):

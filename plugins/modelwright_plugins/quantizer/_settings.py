@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+from modelwright.errors import ModelwrightError
+
 
 def check(bits: int, group: int, *, matrix: bool = False) -> None:
     """ValueError: no such settings. `matrix`: all of a matrix may share one scale (-1)."""
@@ -10,3 +14,11 @@ def check(bits: int, group: int, *, matrix: bool = False) -> None:
     if group < (-1 if matrix else 0) or group == 1:
         told = ", 0 for a row or -1 for the whole matrix" if matrix else ", or 0 for a row"
         raise ValueError(f"group is {group}; it is a number of weights from 2 up{told}")
+
+
+def check_inputs(inputs: int, group: int = 0, bits: int = 8) -> None:
+    """ModelwrightError: groups don't fill the rows of a matrix, or codes their bytes: 2 codes at a time at 4 bits, 8 at 3."""
+    if group > 0 and inputs % group:
+        raise ModelwrightError(f"quantizer.group={group} does not divide the {inputs} inputs of a matrix")
+    if inputs % (each := 8 // math.gcd(8, bits)):
+        raise ModelwrightError(f"a matrix with {inputs} inputs can't be kept in {bits} bits: they are not a multiple of {each}")

@@ -26,6 +26,11 @@ class Absmax(Quantizer):
 
         check(self.bits, self.group, matrix=True)
 
+    def check_shape(self, outputs: int, inputs: int) -> None:
+        from modelwright_plugins.quantizer._settings import check_inputs
+
+        check_inputs(inputs, self.group, self.bits)
+
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._groups import half, in_groups
         from modelwright_plugins.quantizer._packing import packed

@@ -33,13 +33,18 @@ class AWQ(Quantizer):
 
         check(self.bits, self.group)
 
+    def check_shape(self, outputs: int, inputs: int) -> None:
+        from modelwright_plugins.quantizer._settings import check_inputs
+
+        check_inputs(inputs, self.group, self.bits)
+
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._awq import awq
-        from modelwright_plugins.quantizer._groups import half, in_groups
+        from modelwright_plugins.quantizer._groups import half
         from modelwright_plugins.quantizer._levels import stored
 
         assert inputs is not None
-        in_groups(weight, self.group)  # they fill the rows
+        self.check_shape(*weight.shape)
         how = {"group": self.group, "scale_search": self.scale, "clip_search": self.clip}
         codes, scales, zeros, divisor = awq(
             weight,

@@ -30,6 +30,11 @@ class FP8(Quantizer):
 
         check(8, self.group, matrix=True)
 
+    def check_shape(self, outputs: int, inputs: int) -> None:
+        from modelwright_plugins.quantizer._settings import check_inputs
+
+        check_inputs(inputs, self.group)
+
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._groups import in_groups
 

@@ -37,13 +37,17 @@ class GPTQ(Quantizer):
         if self.block < 1:
             raise ValueError(f"block is {self.block}; it is 1 or more")
 
+    def check_shape(self, outputs: int, inputs: int) -> None:
+        from modelwright_plugins.quantizer._settings import check_inputs
+
+        check_inputs(inputs, self.group, self.bits)
+
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._gptq import gptq
-        from modelwright_plugins.quantizer._groups import in_groups
         from modelwright_plugins.quantizer._levels import stored
 
         assert inputs is not None
-        in_groups(weight, self.group)  # they fill the rows
+        self.check_shape(*weight.shape)
         grid = {"bits": self.bits, "symmetric": self.symmetric}
         how = {"group": self.group, "act_order": self.act_order, "damping": self.damping, "block": self.block}
         codes, scales, zeros = gptq(weight, inputs.hessian, **grid, **how)  # type: ignore[arg-type]

@@ -27,12 +27,15 @@ class NF4(Quantizer):
         if self.block < 2 or self.block % 2:
             raise ValueError(f"block is {self.block}; it is even, and 2 or more")
 
+    def check_shape(self, outputs: int, inputs: int) -> None:
+        if inputs % self.block:
+            raise ModelwrightError(f"quantizer.block={self.block} does not divide the {inputs} inputs of a matrix")
+
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._normal_float import coded, levels, packed, small
 
         rows, columns = weight.shape
-        if columns % self.block:
-            raise ModelwrightError(f"quantizer.block={self.block} does not divide the {columns} inputs of a matrix")
+        self.check_shape(rows, columns)
         codes, largest = coded(weight.reshape(rows, -1, self.block), levels().to(weight.device))
         if not self.double:
             return {"codes": packed(codes), "scales": largest}

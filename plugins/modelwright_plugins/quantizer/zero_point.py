@@ -29,6 +29,11 @@ class ZeroPoint(Quantizer):
 
         check(self.bits, self.group, matrix=True)
 
+    def check_shape(self, outputs: int, inputs: int) -> None:
+        from modelwright_plugins.quantizer._settings import check_inputs
+
+        check_inputs(inputs, self.group, self.bits)
+
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._groups import in_groups
         from modelwright_plugins.quantizer._levels import fitted, rounded, stored

@@ -38,9 +38,13 @@ class Quantize(Stage):
         return ranks
 
     def problems(self, parts: Parts) -> list[str]:
+        from modelwright_plugins.kernel.transformer_engine import TransformerEngine
+
         found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
         if not parts["quantizer"].quantizes:
             found.append("quantizer=none leaves the model as it is; quantizer=absmax, or another (modelwright list quantizer)")
+        if isinstance(parts["kernel"], TransformerEngine):
+            found.append("stage quantize rounds Megatron's own linear layers, and kernel=transformer_engine has others; kernel=torch")
         return found + list(parts["quantizer"].problems(parts))
 
     def run(self, job: Job) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.conformance.ranks import joined, on_ranks
 
 VOCAB, LENGTH = 50, 16
@@ -25,11 +27,21 @@ def _model(**changes: Any) -> Any:
     return TrainedModel([chunk.eval() for chunk in chunks], ModelCard(architecture, VOCAB, LENGTH, 0, 5), torch.device("cpu"))
 
 
-def facts(rank: int) -> dict[str, Any]:
-    from modelwright_plugins.engine import calibration, quantized
+def _refused(do: Any) -> str:
+    with pytest.raises(ModelwrightError) as told:
+        do()
+    return str(told.value)
+
+
+def facts(rank: int, out: str) -> dict[str, Any]:
+    from modelwright.hooks import discover
+    from modelwright_plugins.engine import calibration, fake_quantized, quantized, quantized_files
     from modelwright_plugins.engine.start import started
     from modelwright_plugins.parallel.megatron import Megatron
+    from modelwright_plugins.quantizer.absmax import Absmax
     from modelwright_plugins.quantizer.fp8 import FP8
+    from modelwright_plugins.quantizer.gptq import GPTQ
+    from modelwright_plugins.quantizer.qat import QAT
     from modelwright_plugins.quantizer.smoothquant import SmoothQuant
 
     found: dict[str, Any] = {}
@@ -38,8 +50,18 @@ def facts(rank: int) -> dict[str, Any]:
         tokens = torch.tensor([[1, 2, 3]])  # 2 tokens are asked about, for 8 experts
         model = _model(experts=8, expert_feed_forward=32)
         plain = model.token_losses(tokens)
-        quantized.quantize(model.chunks, FP8(activations="batch"))
+        kept = quantized.quantize(model.chunks, FP8(activations="batch"))
         found["fp8"] = plain, model.token_losses(tokens)
+        quantized_files.write(Path(out), kept, FP8(activations="batch"), discover().registry)
+        with pytest.raises(
+            ModelwrightError, match=r"has decoder\.layers\.0\.mlp\.experts\.local_experts\.0\.linear_fc1, and the model no such"
+        ):
+            quantized_files.load(Path(out), _model().chunks, discover().registry)
+        found["of other modules"] = _refused(lambda: quantized.quantize([torch.nn.Linear(2, 2)], Absmax()))
+        found["group"] = _refused(
+            lambda: calibration.quantize(_model(width=64, feed_forward=96), GPTQ(group=64), tokens, batch=1, done=lambda: None)
+        )
+        found["group in training"] = _refused(lambda: fake_quantized.attach(_model(width=64, feed_forward=96).chunks, QAT(group=64)))
         model = _model(experts=8, expert_feed_forward=32)
         calibration.quantize(model, SmoothQuant(activations="batch"), tokens, batch=1, done=lambda: None)
         found["smoothquant"] = plain, model.token_losses(tokens)
@@ -48,7 +70,7 @@ def facts(rank: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return dict(on_ranks(facts, 1, tmp_path_factory.mktemp("layers"))[0])
+    return dict(on_ranks(facts, 1, (folder := tmp_path_factory.mktemp("layers")), out=str(folder / "saved"))[0])
 
 
 @pytest.mark.parametrize("name", ["fp8", "smoothquant"])
@@ -56,3 +78,9 @@ def test_experts_that_no_token_comes_to(found: dict[str, Any], name: str) -> Non
     plain, rounded = found[name]
     assert torch.isfinite(rounded).all() and not torch.equal(plain, rounded)
     assert torch.allclose(plain, rounded, atol=0.02)
+
+
+def test_what_is_in_the_way_is_told_before_anything_is_done(found: dict[str, Any]) -> None:
+    assert found["of other modules"].startswith("a quantizer rounds Megatron's own linear layers, and this model has none")
+    for name in ("group", "group in training"):
+        assert found[name] == "decoder.layers.0.mlp.linear_fc2: quantizer.group=64 does not divide the 96 inputs of a matrix"

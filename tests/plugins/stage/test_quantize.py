@@ -237,8 +237,12 @@ def test_what_is_written_is_the_same_from_any_layout_and_as_far_off_as_it_says(t
 
 def test_what_can_not_be():
     from modelwright_plugins.conformance.stage import default_parts
+    from modelwright_plugins.kernel.transformer_engine import TransformerEngine
+    from modelwright_plugins.quantizer.absmax import Absmax
 
     with pytest.raises(ValueError, match="rows is 0; it is 1 or more"):
         Quantize(rows=0)
     assert "quantizer=none leaves the model as it is" in Quantize().problems(default_parts(Quantize.uses))[0]
+    parts = default_parts(Quantize.uses) | {"kernel": TransformerEngine(), "quantizer": Absmax()}
+    assert any("kernel=transformer_engine has others; kernel=torch" in line for line in Quantize().problems(parts))
     assert Quantize(data="examples").takes[1].__name__ == "Examples"
