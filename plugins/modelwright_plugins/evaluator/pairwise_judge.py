@@ -110,7 +110,7 @@ class PairwiseJudge(Evaluator):
         return {name: [own[key] for key in common] for name, own in every.items()}
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
-        from modelwright_plugins.evaluator._one_rank import on_one_rank
+        from modelwright_plugins.engine.one_rank import on_one_rank
         from modelwright_plugins.evaluator._verdicts import judged
         from modelwright_plugins.evaluator.interval import proportion
         from modelwright_plugins.evaluator.pairwise import elo, win_rates

@@ -122,7 +122,7 @@ class PassAtK(Evaluator):
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator._continued import continued
-        from modelwright_plugins.evaluator._one_rank import on_one_rank
+        from modelwright_plugins.engine.one_rank import on_one_rank
         from modelwright_plugins.evaluator.interval import share
 
         tasks = self.read()

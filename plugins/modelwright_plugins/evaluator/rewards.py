@@ -54,7 +54,7 @@ class Rewards(Evaluator):
         return " ".join(f"{name} {told}" for name, reward in self._built.items() if (told := reward.fingerprint()))
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
-        from modelwright_plugins.evaluator._one_rank import on_one_rank
+        from modelwright_plugins.engine.one_rank import on_one_rank
         from modelwright_plugins.evaluator.interval import mean, share
         from modelwright_plugins.reward import Asked
         from modelwright_plugins.reward.lacking import lacking

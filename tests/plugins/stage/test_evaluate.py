@@ -30,7 +30,7 @@ from modelwright_plugins.engine import checkpoint, inference
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.pretrained import Pretrained, carry_on, template_of
 from modelwright_plugins.evaluator import Evaluator, Score
-from modelwright_plugins.evaluator._one_rank import on_one_rank
+from modelwright_plugins.engine.one_rank import on_one_rank
 from modelwright_plugins.evaluator.interval import mean
 from modelwright_plugins.evaluator.ngram import NGrams
 from modelwright_plugins.evaluator.preferences import Preferences
