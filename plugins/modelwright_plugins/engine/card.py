@@ -48,11 +48,18 @@ class ModelCard:
                 return f"its architecture.{field.name} is {theirs}, not {ours}"
         if self.vocab_size != other.vocab_size:
             return f"it has {other.vocab_size} tokens, not {self.vocab_size}"
-        if self.special_tokens and other.special_tokens and self.special_tokens != other.special_tokens:
+        if self._otherwise(other.special_tokens):
             return f"its special tokens are {' '.join(other.special_tokens)}, not {' '.join(self.special_tokens)}"
         if (self.head == "value") != (other.head == "value"):
             return f"its head is {other.head}, not {self.head}"
         return None
+
+    def _otherwise(self, theirs: dict[str, int]) -> bool:
+        """Whether a special token has another number there, or a number another token: one may know of fewer (of an imported model, [CLS] and
+        [SEP] are told, and not what other objectives used)."""
+        ours = self.special_tokens
+        other = {number: name for name, number in theirs.items()}
+        return any(theirs.get(name, number) != number or other.get(number, name) != name for name, number in ours.items())
 
     def write(self, file: Path, registry: Registry) -> None:
         kind = type(self.architecture)

@@ -61,7 +61,7 @@ class ImportModel(Stage):
         from modelwright_plugins.engine.hugging_face_in import Incoming
         from modelwright_plugins.engine.start import started
         from modelwright_plugins.engine.trainer import how
-        from modelwright_plugins.stage._imported import tokenizer_files
+        from modelwright_plugins.stage._imported import special_tokens, tokenizer_files
         from modelwright_plugins.tokenizer.encoder import Encoder
 
         assert self.path is not None
@@ -81,7 +81,8 @@ class ImportModel(Stage):
                 tokenizer_files(theirs, job.make(Tokenizer).path)
             dist.barrier()
             end = Encoder(job.make(Tokenizer).path).end_of_document
-            card = ModelCard(architecture, theirs.vocab_size, length, end, job.seed)
+            special = special_tokens(job.make(Tokenizer).path) if architecture.family == "encoder" else {}
+            card = ModelCard(architecture, theirs.vocab_size, length, end, job.seed, special)
             chunks = model.build(architecture, **how(job.parts), vocab_size=card.vocab_size, sequence_length=length)
             theirs.load(chunks, vocab_size=card.vocab_size)
             if dist.get_rank() == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -75,3 +76,11 @@ def test_absent_files_are_told(tmp_path: Path) -> None:
         ModelCard.read(tmp_path / "model.json", discover().registry)
     with pytest.raises(ModelwrightError, match=r"shards\.json does not tell"):
         Vocabulary.of(tmp_path, tmp_path, [])
+
+
+def test_special_tokens_that_only_one_of_them_tells_part_no_models() -> None:
+    """An imported BERT tells [CLS] and [SEP]; training that goes on from it may use [MASK] too, but no number for another token."""
+    known = dataclasses.replace(CARD, special_tokens={"[CLS]": 2, "[SEP]": 3})
+    for told, apart in (({"[MASK]": 4, "[CLS]": 2}, False), ({"[CLS]": 5}, True), ({"[MASK]": 3}, True), ({}, False)):
+        found = known.difference(dataclasses.replace(CARD, special_tokens=told))
+        assert bool(found) == apart and (not apart or "its special tokens are" in str(found))
