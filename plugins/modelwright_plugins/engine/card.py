@@ -55,8 +55,8 @@ class ModelCard:
         return None
 
     def _otherwise(self, theirs: dict[str, int]) -> bool:
-        """Whether a special token has another number there, or a number another token: one may know of fewer (of an imported model, [CLS] and
-        [SEP] are told, and not what other objectives used)."""
+        """Whether a special token has another number there, or a number another token: one may know of fewer (an imported model knows
+        of [CLS] and [SEP], and not of what other objectives used)."""
         ours = self.special_tokens
         other = {number: name for name, number in theirs.items()}
         return any(theirs.get(name, number) != number or other.get(number, name) != name for name, number in ours.items())
