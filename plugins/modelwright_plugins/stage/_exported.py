@@ -113,14 +113,12 @@ def three_lines(name: str, family: Family, chat: Chat) -> list[str]:
     ]
 
 
-def quantized_lines(found: QuantizedOutgoing) -> list[str]:
+def said(found: QuantizedOutgoing) -> str:
     """What is said of a quantized model's files."""
-    lines = [f"  Matrices are as {found.name} has them; to load them: pip install {found.format.needs}"]
+    text = f"  Its matrices are as {found.name} has them."
     if left := found.left[1:]:
-        lines += [
-            f"  {len(left)} are written in plain numbers, as nothing before them has a place for their inputs' divisors: {left[0]}, …"
-        ]
-    return lines
+        text += f" {len(left)} are in plain numbers, as nothing before has a place for their inputs' divisors: {left[0]}, …"
+    return text
 
 
 def shown(path: Path) -> Path:

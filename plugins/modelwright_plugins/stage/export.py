@@ -69,9 +69,10 @@ class Export(Stage):
             config["quantization_config"] = quantized.config()
         _exported.configs(config, card, family, chat, out)
         parameters = found.numbers if quantized is None else quantized.numbers
-        _exported.model_card(job, family, card, parameters, _exported.three_lines(".", family, chat), out)
-        lines = _exported.three_lines(str(_exported.shown(job.run / HuggingFaceModel.name)), family, chat)
+        needs = [] if quantized is None else [f"# pip install {quantized.format.needs}"]
+        _exported.model_card(job, family, card, parameters, needs + _exported.three_lines(".", family, chat), out)
+        lines = needs + _exported.three_lines(str(_exported.shown(job.run / HuggingFaceModel.name)), family, chat)
         if quantized is not None:
-            print("\n".join(_exported.quantized_lines(quantized)))
+            print(_exported.said(quantized))
         print("\n".join(["  It answers in transformers:", *(f"    {line}" for line in lines)]))
         return {"parameters": parameters, "files": files, "python": lines}

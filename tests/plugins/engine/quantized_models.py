@@ -164,8 +164,6 @@ def loaded(out: str, method: str) -> dict[str, dict[str, Any]]:
         if told["quant_method"] != method:
             continue
         given: dict[str, Any] = {"output_loading_info": True, "attn_implementation": "eager", "dtype": torch.float32}
-        if name.startswith("zero_point"):  # transformers 5.23 makes room for these points unpacked, but for matrices made plain on loading
-            given["quantization_config"] = transformers.CompressedTensorsConfig(dequantize=True)
         model, wrong = transformers.AutoModelForCausalLM.from_pretrained(folder, **given)
         weights = unpacked({key: value for file in folder.glob("*.safetensors") for key, value in load_file(file).items()}, told)
         far = [(_own(module) - weights[f"{key}.weight"]).abs().max().item() for key, module in model.named_modules() if _is_bnb(module)]

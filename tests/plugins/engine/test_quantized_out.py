@@ -37,11 +37,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_what_is_written_is_what_the_formats_say(folders: Path) -> None:
     for name, far in elsewhere(asked, str(folders), folder=folders / "asked").items():
-        assert far < (1e-3 if name.startswith("awq") else 1e-2 if name == "llm_int8" else 1e-5), (name, far)
+        assert far < (1e-3 if name.startswith("awq") else 2e-2 if name == "llm_int8" else 1e-5), (name, far)
     told = {name: json.loads((folders / name / "hugging_face" / "config.json").read_text())["quantization_config"] for name in CASES}
     assert told["gptq"]["checkpoint_format"] == "gptq_v2" and told["gptq_3"]["checkpoint_format"] == "gptq"
     assert told["awq"]["modules_to_not_convert"] == ["lm_head", *(f"model.layers.{n}.self_attn.o_proj" for n in range(2))]
     assert told["awq_alike"]["modules_to_not_convert"] == ["lm_head"]
+    card = (folders / "awq" / "hugging_face" / "README.md").read_text()
+    assert "# pip install gptqmodel\nfrom transformers import pipeline" in card
     names = json.loads((folders / "nf4" / "hugging_face" / "model.safetensors.index.json").read_text())["weight_map"]
     nested = {name.split(".")[-3] for name in names if name.endswith(".nested_absmax")}
     assert nested == {"o_proj", "gate_proj", "up_proj", "down_proj"}  # 256 scales of q, k and v are not neighbours

@@ -21,8 +21,8 @@ from modelwright_plugins.quantizer.fp8 import FP8
 from modelwright_plugins.quantizer.smoothquant import SmoothQuant
 
 PLAIN_IN_TRANSFORMERS = {"dequantize": True}
-"""What lets transformers read packed zero points: 5.23 makes room for them unpacked and says that sizes differ (vllm-project/llm-compressor,
-issue 1618), but for matrices that are made plain on loading. Nothing else reads it."""
+"""What lets transformers read packed zero points: 5.23 makes room for them unpacked and says that sizes differ (llm-compressor's issue
+1618), but for matrices that are made plain on loading. Nothing else reads it."""
 
 
 class CompressedTensors(Format):
