@@ -222,12 +222,16 @@ def tuned(
     engine that pretrains. `told` is called with (step, steps, loss)."""
     from modelwright.hooks import discover
     from modelwright_plugins.engine import checkpoint
-    from modelwright_plugins.engine.adapted import load
+    from modelwright_plugins.engine.adapted import load, refuse_adapter
     from modelwright_plugins.engine.trainer import assembled
     from modelwright_plugins.optimizer.adam import AdamW
     from modelwright_plugins.schedule.warmup import Linear
 
     refuse(trained)
+    try:
+        refuse_adapter(trained.opened["checkpoint"])  # of which a part alone would learn
+    except ModelwrightError as error:
+        raise ModelwrightError(f"{error}; classification.tune=false asks the model as it is") from error
     data = parallel_state.get_data_parallel_world_size()
     if batch % data:
         raise ModelwrightError(f"a batch of {batch} texts can't be shared out to {data} data ranks")

@@ -208,6 +208,20 @@ def test_an_encoders_states_see_both_ways_and_no_filler(tmp_path: Path) -> None:
             assert other["logits"] == pytest.approx(one["logits"], abs=5e-3)
 
 
+@pytest.mark.parametrize("holds", ["quantizer.json", "adapter.json"])
+def test_what_learns_in_part_is_not_tuned(tmp_path: Path, holds: str) -> None:
+    from types import SimpleNamespace
+
+    from modelwright.errors import ModelwrightError
+    from modelwright_plugins.engine.classifying import Text, tuned
+
+    (tmp_path / holds).write_text("{}")
+    trained: Any = SimpleNamespace(opened={"checkpoint": tmp_path}, _architecture=SimpleNamespace(family="decoder"))
+    how: dict[str, Any] = {"classes": 2, "lr": 1e-3, "epochs": 1, "batch": 4, "seed": 1, "told": print}
+    with pytest.raises(ModelwrightError, match=r"holds (an adapter|a quantized).*classification.tune=false asks the model as it is"):
+        tuned(trained, [Text((0, 1), 2, 0)], "last", **how)
+
+
 def _logits(asked: Any, read: Any) -> Any:
     from modelwright_plugins.evaluator._classification import texts
 
