@@ -166,5 +166,5 @@ def _matrix_facts(component: Any, model: Any) -> dict[str, Any]:
 def _bytes(value: Any) -> bytes:
     import torch
 
-    found: bytes = value.contiguous().view(torch.uint8).numpy().tobytes()
+    found: bytes = value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     return found
