@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
+from modelwright.registry import Registry
 from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.attention import Attention
 from modelwright_plugins.engine.card import Head, ModelCard
@@ -38,26 +40,32 @@ def open_model(
 ) -> Iterator[TrainedModel]:
     """The model of the checkpoint's newest whole step, on all ranks of `parallel` together. An adapter's is that of the weights that it
     was trained on, with it."""
+    parallel = without_context(parallel)
+    how = {"parallel": parallel, "precision": precision, "kernel": kernel, "attention": attention}
+    with started(parallel, seed=seed) as device:
+        yield read_model(checkpoint.path, how, device, registry=discover().registry)
+
+
+def without_context(parallel: Parallel) -> Parallel:
+    """The layout to ask a model in: an answer needs no sequence split, and ranks that share one answer as data ranks do."""
+    return replace(parallel, context=1) if parallel.context > 1 else parallel  # type: ignore[call-arg]
+
+
+def read_model(folder: Path, how: Mapping[str, Any], device: torch.device, *, registry: Registry, plain: bool = False) -> TrainedModel:
+    """The model of a checkpoint's newest whole step, on ranks that are `started`. All together.
+
+    `how`: parallel, precision, kernel and attention that it is computed with; `plain`: to be written again, with all of its heads, and its
+    adapter merged."""
     from modelwright_plugins.engine.adapted import load
     from modelwright_plugins.engine.model import build
 
-    registry = discover().registry
-    card = ModelCard.read(checkpoint.path / "model.json", registry)
-    if parallel.context > 1:  # an answer needs no sequence split: these ranks answer as data ranks do
-        parallel = replace(parallel, context=1)  # type: ignore[call-arg]
-    with started(parallel, seed=seed) as device:
-        chunks = build(
-            card.architecture,
-            parallel=parallel,
-            precision=precision,
-            kernel=kernel,
-            attention=attention,
-            vocab_size=card.vocab_size,
-            sequence_length=card.sequence_length,
-        )
-        progress, _ = load(checkpoint.path, chunks, registry, "value" if card.head == "value" else "tokens")
-        opened = {"checkpoint": checkpoint.path, "parallel": parallel, "precision": precision, "kernel": kernel, "attention": attention}
-        yield TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device, progress, opened)
+    card = ModelCard.read(folder / "model.json", registry)
+    chunks = build(card.architecture, **how, vocab_size=card.vocab_size, sequence_length=card.sequence_length)
+    progress, adapter = load(folder, chunks, registry, card.head if plain or card.head == "value" else "tokens")
+    if plain and adapter is not None:
+        adapter.merge(chunks)
+    chunks = [chunk.to(device).eval() for chunk in chunks]
+    return TrainedModel(chunks, card, device, progress, {"checkpoint": folder, **how})
 
 
 class TrainedModel:
@@ -80,7 +88,7 @@ class TrainedModel:
         self.sequence_length, self.vocab_size, self.end_of_document = card.sequence_length, card.vocab_size, card.end_of_document
         self.rank = dist.get_rank()
         self._architecture, self.head, self._card = card.architecture, card.head, card
-        self.seen, self.opened = seen_of(card, progress), opened
+        self.seen, self.progress, self.opened = seen_of(card, progress), progress, opened
         self.causal, self.special_tokens = card.architecture.causal, card.special_tokens
 
     def token_losses(self, tokens: torch.Tensor, *, apart: bool = True) -> torch.Tensor:
@@ -103,6 +111,13 @@ class TrainedModel:
             return torch.stack([nats, (logits.argmax(-1) == wanted).float()])
 
         return self._ask(tokens[:, :-1], read, (2, *wanted.shape), apart)
+
+    def logits(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Of each token but the first, from those before it: int64 [batch, length + 1] -> FP32 [batch, length, vocab_size]. Rows are as in
+        pretraining: an end-of-document token begins another document."""
+        tokens = tokens.to(self.device)
+        wanted = (*tokens[:, 1:].shape, self.vocab_size)
+        return self._ask(tokens[:, :-1], lambda logits: logits[..., : self.vocab_size].float(), wanted, apart=True)
 
     def next_logits(self, tokens: torch.Tensor, at: torch.Tensor | None = None) -> torch.Tensor:
         """Logits of the token after position `at` of each row (int64 [batch]; None: the last): int64 [batch, length] -> FP32

@@ -13,21 +13,12 @@ from modelwright_plugins.engine.model import named_parts
 from modelwright_plugins.engine.quantized import Quantized, Site, sites
 
 Sums = dict[str, list[float]]
+PIECE = 256  # tokens of a row whose probabilities are worked out at once: of a large vocabulary they are most of what takes memory
 TEXT = ("original", "quantized", "kl", "agreement", "tokens")
 
 
-class Asked(TrainedModel):
-    """A model whose whole logits are wanted."""
-
-    def logits(self, tokens: torch.Tensor) -> torch.Tensor:
-        """int64 [rows, length + 1] -> FP32 [rows, length, vocab_size], for each token but the first, on every rank."""
-        shape = (*tokens[:, 1:].shape, self.vocab_size)
-        tokens = tokens.to(self.device)
-        return self._ask(tokens[:, :-1], lambda logits: logits[..., : self.vocab_size].float(), shape, True)
-
-
 @torch.no_grad()
-def of_weights(original: Asked, quantized: Asked) -> dict[str, float]:
+def of_weights(original: TrainedModel, quantized: TrainedModel) -> dict[str, float]:
     """SQNR of each matrix of the model in dB: its squares over those of the difference. All ranks together."""
     found: Sums = {}
     for site, layer in _pairs(original, quantized):
@@ -38,7 +29,9 @@ def of_weights(original: Asked, quantized: Asked) -> dict[str, float]:
 
 
 @torch.no_grad()
-def of_text(original: Asked, quantized: Asked, rows: torch.Tensor, *, batch: int, bar: Any) -> tuple[dict[str, float], torch.Tensor]:
+def of_text(
+    original: TrainedModel, quantized: TrainedModel, rows: torch.Tensor, *, batch: int, bar: Any
+) -> tuple[dict[str, float], torch.Tensor]:
     """SQNR of each layer's outputs in dB, for what the original gives it; and sums over the tokens of each row, FP64 [rows, TEXT]: nats of
     both, KL(original ‖ quantized) of the next token, and where both hold the same token likeliest. All ranks together.
 
@@ -51,11 +44,16 @@ def of_text(original: Asked, quantized: Asked, rows: torch.Tensor, *, batch: int
     for at in range(0, len(rows), batch):
         tokens = rows[at : at + batch]
         targets = tokens[:, 1:, None].to(original.device)
-        one, other = (torch.log_softmax(model.logits(tokens), -1) for model in (original, quantized))
-        kl = (one.exp() * (one - other)).sum(-1)
-        same = (one.argmax(-1) == other.argmax(-1)).double()
-        nats = [-each.gather(-1, targets)[..., 0] for each in (one, other)]
-        table.append(torch.stack([each.double().sum(1) for each in (*nats, kl, same, torch.ones_like(same))], 1).cpu())
+        logits = [model.logits(tokens) for model in (original, quantized)]
+        sums_of_rows = torch.zeros(len(tokens), len(TEXT), dtype=torch.float64, device=targets.device)
+        for start in range(0, targets.shape[1], PIECE):
+            piece = slice(start, start + PIECE)
+            one, other = (torch.log_softmax(each[:, piece], -1) for each in logits)
+            kl = (one.exp() * (one - other)).sum(-1)
+            same = (one.argmax(-1) == other.argmax(-1)).double()
+            nats = [-each.gather(-1, targets[:, piece])[..., 0] for each in (one, other)]
+            sums_of_rows += torch.stack([each.double().sum(1) for each in (*nats, kl, same, torch.ones_like(same))], 1)
+        table.append(sums_of_rows.cpu())
         bar.update(len(tokens))
     for hook in hooks:
         hook.remove()
@@ -89,7 +87,7 @@ def numbers(model: TrainedModel) -> int:
     return sum({key: size for each in every for key, size in each.items()}.values())
 
 
-def _pairs(original: Asked, quantized: Asked) -> list[tuple[Site, Quantized]]:
+def _pairs(original: TrainedModel, quantized: TrainedModel) -> list[tuple[Site, Quantized]]:
     layers = {site.name: site.layer for site in sites(quantized.chunks)}
     return [(site, layers[site.name]) for site in sites(original.chunks)]
 

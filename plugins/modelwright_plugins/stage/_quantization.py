@@ -13,11 +13,9 @@ import torch
 from modelwright.component import Job
 from modelwright.registry import Registry
 from modelwright_plugins.artifacts import Checkpoint
-from modelwright_plugins.engine import adapted, model
 from modelwright_plugins.engine import quantization_error as error
-from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.inference import read_model
 from modelwright_plugins.engine.quantized_files import QuantizedCard
-from modelwright_plugins.engine.trainer import how
 from modelwright_plugins.evaluator import Score
 from modelwright_plugins.evaluator.interval import bootstrap
 from modelwright_plugins.progress import progress
@@ -28,25 +26,17 @@ if TYPE_CHECKING:
 FLOAT = 16  # bits of a number that is not quantized, where sizes are compared
 
 
-def measured(stage: Quantize, job: Job, card: ModelCard, device: torch.device, rows: torch.Tensor | None) -> dict[str, Any]:
+def measured(stage: Quantize, job: Job, layout: Mapping[str, Any], device: torch.device, rows: torch.Tensor | None) -> dict[str, Any]:
     """Both models beside each other, each read from its checkpoint, on all ranks together. `rows`: held-out text, int64 [rows, length + 1];
     None: the model doesn't say what comes next, and only its matrices are compared."""
     source, out, registry = job.take(Checkpoint).path, job.make(Checkpoint).path, job.hooks.registry
-    original, quantized = (_opened(folder, job, card, device) for folder in (source, out))
+    original, quantized = (read_model(folder, layout, device, registry=registry, plain=True) for folder in (source, out))
     weights, outputs, sums = error.of_weights(original, quantized), dict[str, float](), None
     if rows is not None:
         with progress("comparing", len(rows), "row") as bar:
             outputs, sums = error.of_text(original, quantized, rows, batch=stage.batch, bar=bar)
     count = error.numbers(original)
     return _told(out, registry, count, weights, outputs, sums)
-
-
-def _opened(folder: Path, job: Job, card: ModelCard, device: torch.device) -> error.Asked:
-    chunks = model.build(card.architecture, **how(job.parts), vocab_size=card.vocab_size, sequence_length=card.sequence_length)
-    told, adapter = adapted.load(folder, chunks, job.hooks.registry, card.head)
-    if adapter is not None:
-        adapter.merge(chunks)
-    return error.Asked([chunk.to(device).eval() for chunk in chunks], card, device, told)
 
 
 def _told(

@@ -15,11 +15,11 @@ from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Examples, Quantization, QuantizationReport, TokenShards
 from modelwright_plugins.artifacts.examples import StoredExamples
-from modelwright_plugins.engine import adapted, calibration, checkpoint, model, pretrained, quantized_files
-from modelwright_plugins.engine import quantized as engine
+from modelwright_plugins.engine import adapted, calibration, checkpoint, pretrained, quantized_files
 from modelwright_plugins.engine.blend import opened
 from modelwright_plugins.engine.card import ModelCard
-from modelwright_plugins.engine.inference import TrainedModel
+from modelwright_plugins.engine.inference import read_model, without_context
+from modelwright_plugins.engine.quantized import quantize as quantized_weights
 from modelwright_plugins.engine.start import started
 from modelwright_plugins.engine.texts import stored_tokens
 from modelwright_plugins.engine.trainer import how
@@ -38,29 +38,26 @@ def quantized(stage: Quantize, job: Job) -> dict[str, Any]:
     source, out, registry = job.take(Checkpoint).path, job.make(Checkpoint).path, job.hooks.registry
     card, quantizer = ModelCard.read(source / "model.json", registry), job.parts["quantizer"]
     quantized_files.refuse_again(source)
-    with started(job.parts["parallel"], seed=job.seed) as device:
-        chunks = model.build(card.architecture, **how(job.parts), vocab_size=card.vocab_size, sequence_length=card.sequence_length)
-        told, adapter = adapted.load(source, chunks, registry, card.head)
-        if adapter is not None:
-            adapter.merge(chunks)
-        trained = TrainedModel([chunk.to(device).eval() for chunk in chunks], card, device, told)
+    layout = how(job.parts) | {"parallel": without_context(job.parts["parallel"])}
+    with started(layout["parallel"], seed=job.seed) as device:
+        trained = read_model(source, layout, device, registry=registry, plain=True)
         if quantizer.calibrates:
             if why := without_likelihood(card.architecture, card.head):
                 raise ModelwrightError(f"a quantizer that calibrates asks a model for the next token: {why}")
             rows = training_rows(stage, job, card)
-            layers = len({site.name.split(".linear_")[0] for site in engine.sites(chunks)})
+            layers = sum(len(chunk.decoder.layers) for chunk in trained.chunks)  # this rank's, as are those that are done
             with progress("quantizing", layers, "block") as bar:
                 kept = calibration.quantize(trained, quantizer, rows, batch=stage.batch, done=lambda: bar.update(1))
         else:
-            kept = engine.quantize(chunks, quantizer)
+            kept = quantized_weights(trained.chunks, quantizer)
         if dist.get_rank() == 0:
             card.write(out / "model.json", registry)
             bring(source, card, out)
         quantized_files.write(out, kept, quantizer, registry)
-        checkpoint.save(out, told["updates"], chunks, None, keep_last=1, progress=told)
-        del trained, chunks
+        checkpoint.save(out, trained.progress["updates"], trained.chunks, None, keep_last=1, progress=dict(trained.progress))
+        del trained
         held_out = None if without_likelihood(card.architecture, card.head) else stream_rows(stage, job, card, "held_out", stage.compared)
-        found = _quantization.measured(stage, job, card, device, held_out)
+        found = _quantization.measured(stage, job, layout, device, held_out)
         if dist.get_rank() != 0:
             return {}
     job.make(Quantization).path.write_text(json.dumps(found, indent=1), encoding="utf-8")
@@ -82,10 +79,11 @@ def bring(source: Path, card: ModelCard, out: Path) -> None:
 
 
 def training_rows(stage: Quantize, job: Job, card: ModelCard) -> torch.Tensor:
-    """int64 [rows, length + 1] of training text, drawn by the run's seed."""
+    """int64 [rows, length + 1] of training data: texts drawn by the run's seed, or the first examples."""
     if stage.data == "examples":
         return stream_rows(stage, job, card, "train", stage.rows)
-    texts = opened(job.take(TokenShards).path / "train", (card.sequence_length + 1,), seed=job.seed, length=card.sequence_length)
+    length = min(stage.length, card.sequence_length)
+    texts = opened(job.take(TokenShards).path / "train", (length + 1,), seed=job.seed, length=length)
     return torch.from_numpy(np.stack([texts.spans(number)[0] for number in range(stage.rows)]).astype(np.int64))
 
 
@@ -95,7 +93,7 @@ def stream_rows(stage: Quantize, job: Job, card: ModelCard, part: Part, most: in
         tokens = StoredExamples(job.take(Examples).path, part).tokens
     else:
         tokens = stored_tokens(job.take(TokenShards).path / part)
-    width = min(card.sequence_length + 1, len(tokens))
+    width = min(stage.length + 1, card.sequence_length + 1, len(tokens))
     rows = min(most, len(tokens) // max(width, 1))
     if width < 2:
         raise ModelwrightError(

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Documents, Tokenizer
 from modelwright_plugins.artifacts.documents import read, split
-from modelwright_plugins.engine.inference import open_model
+from modelwright_plugins.engine.inference import open_model, without_context
 from modelwright_plugins.engine.pretrained import template_of
 from modelwright_plugins.engine.rollout_scores import Scores, gathered
 from modelwright_plugins.evaluator.model import Model, Said
@@ -130,7 +130,7 @@ def sampled(stage: SamplePairs, job: Job) -> Mapping[str, float] | None:
     with ExitStack() as stack:
         trained = stack.enter_context(open_model(taken, **how))
         model = Model(trained, tokenizer, job.parts["generator"], template=template_of(taken.path), seed=job.seed, batch=stage.batch)
-        judged = {**how, "parallel": replace(how["parallel"], context=1), "tokenizer": tokenizer}  # as open_model has ranks joined
+        judged = {**how, "parallel": without_context(how["parallel"]), "tokenizer": tokenizer}  # as open_model has ranks joined
         scores = stack.enter_context(closing(Scores(job.parts["reward"], judged)))
         log = stack.enter_context((job.out / "replies.jsonl").open("w", encoding="utf-8")) if model.first else None
         found = islice(points(job.take(Documents), left), stage.turns)

@@ -25,10 +25,11 @@ class Quantize(Stage):
     data: Literal["text", "examples"] = "text"  # what it is calibrated and measured on: token shards, or what stage prepare made
     rows: int = 128  # of training data that a quantizer is calibrated with (GPTQ and AWQ use 128)
     compared: int = 64  # rows of held-out data, at most, that the model and the quantized one are compared on
+    length: int = 2048  # tokens of a row, at most as many as the model was trained with (GPTQ and SmoothQuant use 2,048)
     batch: int = 8  # rows a forward pass: memory and speed, not what is found
 
     def __post_init__(self) -> None:
-        for name in ("rows", "compared", "batch"):
+        for name in ("rows", "compared", "length", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more")
         object.__setattr__(self, "takes", (Checkpoint, TokenShards if self.data == "text" else Examples))

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from ranks import joined, on_ranks
 
 VOCAB, LENGTH, SEED = 50, 16, 5
 LAYOUTS: list[dict[str, Any]] = [{}, {"tensor": 2, "sequence": True}, {"pipeline": 2, "virtual": 2}]
+STAGED = [*LAYOUTS, {"context": 2}]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +118,14 @@ def test_layers_are_told_what_they_are_given_after_quantized_ones(tmp_path):
 
 def run_stage(rank: int, base: str) -> list[Any]:
     """The stage in each layout, of one checkpoint; on one rank also what the written model says, and what can't be done with it."""
-    from modelwright_plugins.engine import checkpoint
+    from modelwright_plugins.engine import checkpoint, quantization_error
     from modelwright_plugins.engine.adapted import refuse_adapter
     from modelwright_plugins.engine.start import started
     from modelwright_plugins.parallel.megatron import Megatron
 
     base, found = Path(base), []
-    for number, fields in enumerate(LAYOUTS):
+    quantization_error.PIECE = 7  # of 16
+    for number, fields in enumerate(STAGED):
         layout = Megatron(**fields)
         if rank >= (count := layout.ranks(None)):
             continue
@@ -143,7 +146,7 @@ def run_stage(rank: int, base: str) -> list[Any]:
         with pytest.raises(ModelwrightError, match="is quantized already"):
             _staged(base / "out0", base / "again", Megatron())
         found.append(_by_hand(base))
-        joined(0, 1, len(LAYOUTS) + 3)
+        joined(0, 1, len(STAGED) + 3)
         weights = next((base / "out0" / "checkpoint").glob("quantized-*"))
         whole = weights.read_bytes()
         weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -205,11 +208,11 @@ def _by_hand(base: Path) -> dict[str, Any]:
         return torch.stack([torch.log_softmax(model.next_logits(rows[:, :-1], place).double(), -1) for place in at], 1)
 
     found = []
-    for group, each in enumerate((".", "out0"), len(LAYOUTS)):
+    for group, each in enumerate((".", "out0"), len(STAGED)):
         joined(0, 1, group)
         found.append(_opened(base / each / "checkpoint", logs))
     one, other = found
-    joined(0, 1, len(LAYOUTS) + 2)
+    joined(0, 1, len(STAGED) + 2)
     text = _opened(base / "out0" / "checkpoint", lambda m: m.generate([[1, 2]], Sampling(temperature=0, max_new_tokens=3), seed=1))
     nats = -other.gather(-1, rows[:, 1:, None]).mean().item()
     return {"loss": nats, "kl": (one.exp() * (one - other)).sum(-1).mean().item(), "text": len(text[0].tokens)}
@@ -218,21 +221,37 @@ def _by_hand(base: Path) -> dict[str, Any]:
 def test_what_is_written_is_the_same_from_any_layout_and_as_far_off_as_it_says(tmp_path):
     from safetensors.torch import load_file
 
-    found = on_ranks(run_stage, 2, tmp_path / "ranks", groups=len(LAYOUTS) + 4, base=str(tmp_path))[0]
+    found = on_ranks(run_stage, 2, tmp_path / "ranks", groups=len(STAGED) + 4, base=str(tmp_path))[0]
     by_hand = found.pop()
     for name in ("loss", "kl"):
         assert found[0][name] == pytest.approx(by_hand[name], rel=1e-4)
     assert found[0]["kl"] > 1e-4 and by_hand["text"] == 3
     assert found[0]["bits"] == pytest.approx(4.0)  # 3, and 16 more for each 16 weights
     whole = [
-        {k: v for file in (tmp_path / f"out{n}" / "checkpoint").glob("*.safetensors") for k, v in load_file(file).items()} for n in range(3)
+        {k: v for file in (tmp_path / f"out{n}" / "checkpoint").glob("*.safetensors") for k, v in load_file(file).items()}
+        for n in range(len(STAGED))
     ]
-    for place in (1, 2):
-        assert found[place] == pytest.approx(found[0], rel=1e-4, abs=1e-6), LAYOUTS[place]
+    for place in range(1, len(STAGED)):
+        assert found[place] == pytest.approx(found[0], rel=1e-4, abs=1e-6), STAGED[place]
         assert whole[place].keys() == whole[0].keys() and all(torch.equal(value, whole[place][name]) for name, value in whole[0].items())
     told = json.loads((tmp_path / "out0" / "quantization.json").read_text())
     assert len(told["layers"]) == 16 and told["bytes"]["matrices"] == sum(value.nbytes for value in whole[0].values())
     assert "decoder.layers.3.mlp.linear_fc2" in (tmp_path / "out0" / "quantization.html").read_text().replace("\N{ZERO WIDTH SPACE}", "")
+
+
+def test_rows_are_as_long_as_is_said_and_no_longer_than_the_model_was_trained_with(tmp_path):
+    from modelwright.component import Job
+    from modelwright.hooks import discover
+    from modelwright_plugins.artifacts import TokenShards
+    from modelwright_plugins.stage._quantize import stream_rows, training_rows
+
+    _shards(tmp_path / "token_shards")
+    job = Job(tmp_path, tmp_path, SEED, {}, {TokenShards: TokenShards(tmp_path / "token_shards")}, discover())
+    card: Any = SimpleNamespace(sequence_length=LENGTH)
+    for length, width in ((8, 9), (2048, LENGTH + 1)):
+        stage = Quantize(length=length, rows=3)
+        assert training_rows(stage, job, card).shape == (3, width)
+        assert torch.equal(stream_rows(stage, job, card, "held_out", 5), _rows(8).flatten()[: 5 * width].view(5, width))
 
 
 def test_what_can_not_be():
