@@ -20,6 +20,7 @@ from modelwright_plugins.engine.drawn_replies import Replies, readable
 from modelwright_plugins.engine.example_batches import Row
 from modelwright_plugins.engine.generation import generate
 from modelwright_plugins.engine.loop import placed, split
+from modelwright_plugins.engine.one_rank import on_one_rank
 from modelwright_plugins.engine.remote_replies import replied
 from modelwright_plugins.engine.rollout_scores import Scores, at_tokens, gathered
 from modelwright_plugins.engine.rollouts import Rollouts
@@ -132,11 +133,7 @@ class Drawing:
 
     def _loaded(self, number: int) -> tuple[Replies, float] | None:
         """What an earlier attempt of this stage has drawn, on every rank: one rank's file may not be on another's machine."""
-        told: list[Any] = [None]
-        if dist.get_rank() == 0 and number >= 0:
-            told = [Replies.load(self._file(number), self.identity)]
-        dist.broadcast_object_list(told)
-        return told[0]
+        return on_one_rank(lambda: Replies.load(self._file(number), self.identity) if number >= 0 else None)
 
     def _keep(self, number: int, coefficient: float) -> None:
         """The round, and what a resumed run may still ask for: its own, and the one before."""

@@ -13,6 +13,7 @@ from megatron.core import parallel_state
 from numpy.typing import NDArray
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.engine.one_rank import patient
 from modelwright_plugins.reward import Asked, Reward, Score
 from modelwright_plugins.reward.weighted import checked, weighted
 from modelwright_plugins.tokenizer.encoder import Encoder
@@ -84,7 +85,7 @@ def at_tokens(score: Score, reply: Sequence[int], text: str, encoder: Encoder) -
 
 
 def gathered(mine: Any) -> list[Any]:
-    """What the leading rank of each data rank has, in their order, on every rank."""
+    """What the leading rank of each data rank has, in their order, on every rank; they wait for the one that takes the longest."""
     told: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(told, (parallel_state.get_data_parallel_rank(), mine) if leads() else None)
+    dist.all_gather_object(told, (parallel_state.get_data_parallel_rank(), mine) if leads() else None, group=patient())
     return [each for _, each in sorted((one for one in told if one is not None), key=lambda one: one[0])]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch.distributed as dist
 from numpy.typing import NDArray
 
 from modelwright.component import Job
@@ -26,6 +25,7 @@ from modelwright_plugins.engine.example_batches import ExampleBatches, Tokens, l
 from modelwright_plugins.engine.log_probabilities import Divergence, of_all
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.mixed_examples import mixed
+from modelwright_plugins.engine.one_rank import on_one_rank
 from modelwright_plugins.engine.position import Position
 from modelwright_plugins.engine.pretrained import carry_on
 from modelwright_plugins.engine.trainer import assembled
@@ -166,15 +166,15 @@ class Alignment(Training):
 
     def _known(self, examples: StoredExamples) -> NDArray[np.float32] | None:
         """What an earlier attempt of this stage has computed, on every rank: one rank's file may not be on another's machine."""
-        told: list[Any] = [None]
-        if self.first:
+
+        def find() -> NDArray[np.float32] | None:
             try:
                 same = json.loads((self.job.out / "reference.json").read_text(encoding="utf-8")) == self._identity(examples)
-                told = [np.load(self.job.out / REFERENCE, allow_pickle=False)] if same else [None]
+                return np.load(self.job.out / REFERENCE, allow_pickle=False) if same else None
             except (OSError, ValueError):
-                pass
-        dist.broadcast_object_list(told)
-        return told[0]
+                return None
+
+        return on_one_rank(find)
 
     def _computed(self, trainer: Trainer, batches: ExampleBatches, aligner: Aligner) -> NDArray[np.float32]:
         """Log-probabilities under the first weights, which `trainer` has: of each row, and then of each mismatched reply."""

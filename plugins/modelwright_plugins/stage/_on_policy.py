@@ -6,8 +6,6 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import torch.distributed as dist
-
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.aligner._on_policy import OnPolicy
 from modelwright_plugins.artifacts import Examples, Tokenizer
@@ -16,6 +14,7 @@ from modelwright_plugins.engine import checkpoint, model
 from modelwright_plugins.engine.adapted import load_base
 from modelwright_plugins.engine.drawing import Drawing
 from modelwright_plugins.engine.loop import Trainer
+from modelwright_plugins.engine.one_rank import on_one_rank
 from modelwright_plugins.engine.rollout_scores import Scores
 from modelwright_plugins.engine.rollouts import OnRollouts, Rollouts
 from modelwright_plugins.engine.trainer import how
@@ -42,10 +41,8 @@ class OnPolicyAlignment(Alignment):
 
     def _batches(self, examples: StoredExamples, vocabulary: Vocabulary, tokenizer: Path) -> Rollouts:
         stage, generator = self.stage, self.job.parts["generator"]
-        told = [lacking(examples, self.job.parts["reward"]) if self.first else ""]
-        dist.broadcast_object_list(told)
-        if told[0]:
-            raise ModelwrightError(told[0])
+        if why := on_one_rank(lambda: lacking(examples, self.job.parts["reward"])):
+            raise ModelwrightError(why)
         found = Rollouts.of(
             examples,
             self.aligner,
