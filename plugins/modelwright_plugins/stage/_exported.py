@@ -13,8 +13,10 @@ import yaml
 
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.architecture.hugging_face._told import TOKENS
 from modelwright_plugins.artifacts import Checkpoint, TokenShards
 from modelwright_plugins.command.farewell import headline
+from modelwright_plugins.stage._origin import Origin
 from modelwright_plugins.tokenizer.find_template import read_json
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from modelwright_plugins.engine.card import ModelCard
     from modelwright_plugins.engine.quantized_out import QuantizedOutgoing
 
-TEXTS = "AutoModelForCausalLM"
+TEXTS, MASKED = "AutoModelForCausalLM", "AutoModelForMaskedLM"
+NAMED = {"mask_token": "[MASK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
+"""As BERT's tokenizers have them, whose settings leave them to transformers' class."""
 COPIED = ("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model")
 
 
@@ -34,6 +38,7 @@ class Chat:
     ends: tuple[int, ...]  # tokens that end what it says
     end_of_document: str  # the token's text
     mask: str | None  # the text of the token that masks
+    origin: Origin | None = None  # whose model its tokenizer was taken in with; None: it was trained here
 
 
 def tokenizer_files(tokenizer: Path, source: Path, card: ModelCard, family: Family, out: Path) -> Chat:
@@ -57,7 +62,9 @@ def tokenizer_files(tokenizer: Path, source: Path, card: ModelCard, family: Fami
         {number: text for text, number in spec["model"].get("vocab", {}).items()} | names if card.end_of_document not in names else names
     )
     end = names.get(card.end_of_document, "")
+    config |= {name: text for name, text in NAMED.items() if text in known and not config.get(name)}
     mask = config.get("mask_token") or next((name for name in card.special_tokens if "mask" in name.lower()), None)
+    mask = mask["content"] if isinstance(mask, dict) else mask
     template = template_of(source) or _own(tokenizer)
     ends = {card.end_of_document}
     if template is not None:
@@ -69,19 +76,29 @@ def tokenizer_files(tokenizer: Path, source: Path, card: ModelCard, family: Fami
         "pad_token": config.get("pad_token") or end,
         "model_max_length": card.sequence_length,
         "model_input_names": inputs,
-        **({"mask_token": mask} if mask else {}),
+        **({"mask_token": config.get("mask_token") or mask} if mask else {}),
         **({"chat_template": template} if template else {}),
     }
     write_json(out / "tokenizer_config.json", config)
     for name in COPIED:
         if (tokenizer / name).is_file():
             (out / name).write_bytes((tokenizer / name).read_bytes())
-    return Chat(template, tuple(sorted(ends)), end, mask)
+    return Chat(template, tuple(sorted(ends)), end, mask, Origin.read(tokenizer))
 
 
-def configs(config: Mapping[str, Any], card: ModelCard, family: Family, chat: Chat, out: Path) -> None:
-    """config.json and generation_config.json."""
+def configs(config: Mapping[str, Any], card: ModelCard, family: Family, chat: Chat, out: Path, *, trained: bool) -> None:
+    """config.json and generation_config.json. What was taken in says of tokens and of generation what it said there; `trained`: it has
+    learned here since, where a decoder with an encoder begins with the end of a document, and the settings of its replies are others."""
     end = card.end_of_document
+    if (origin := chat.origin) is not None:
+        first = {"decoder_start_token_id": end} if config.get("is_encoder_decoder") and trained else {}
+        known = dict(origin.tokens) if family.auto == MASKED else {"eos_token_id": end, **origin.tokens}
+        write_json(out / "config.json", {**config, **known, **first})
+        if family.auto != MASKED or origin.generation:
+            there = {key: value for key, value in origin.generation.items() if not trained or key in TOKENS}
+            last = {} if family.auto == MASKED else {"eos_token_id": origin.ends(chat.ends)}
+            write_json(out / "generation_config.json", {**known, **there, **last, **first})
+        return
     tokens: dict[str, Any] = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": end}
     first = {"decoder_start_token_id": end} if config.get("is_encoder_decoder") else {}
     write_json(out / "config.json", {**config, **tokens, **first})
@@ -100,7 +117,7 @@ def three_lines(name: str, family: Family, chat: Chat) -> list[str]:
             f'model = pipeline("text-generation", {where})',
             f"print(model({json.dumps(begin)}, max_new_tokens=40){reply})",
         ]
-    if family.auto == "AutoModelForMaskedLM":
+    if family.auto == MASKED:
         return [
             "from transformers import pipeline",
             f'model = pipeline("fill-mask", {where})',
@@ -131,7 +148,7 @@ def model_card(job: Job, family: Family, card: ModelCard, parameters: int, lines
     runs = list(_lineage(job.run, job.take(Checkpoint).path))
     recipes = [str(manifest.get("recipe") or "no recipe") for _, manifest, _ in runs]
     tags = ["modelwright", *(["conversational"] if len([r for r in runs if "align" in r[1].get("stages", {})]) else [])]
-    pipeline_tag = {TEXTS: "text-generation", "AutoModelForMaskedLM": "fill-mask"}.get(family.auto, "text2text-generation")
+    pipeline_tag = {TEXTS: "text-generation", MASKED: "fill-mask"}.get(family.auto, "text2text-generation")
     text = [
         "---",
         "library_name: transformers",

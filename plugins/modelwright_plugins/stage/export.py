@@ -67,7 +67,7 @@ class Export(Stage):
         )  # transformers 5 reads it as dtype, and those before read this
         if quantized is not None:
             config["quantization_config"] = quantized.config()
-        _exported.configs(config, card, family, chat, out)
+        _exported.configs(config, card, family, chat, out, trained=step > 0)
         parameters = found.numbers if quantized is None else quantized.numbers
         needs = [] if quantized is None else [f"# pip install {quantized.format.needs}"]
         _exported.model_card(job, family, card, parameters, needs + _exported.three_lines(".", family, chat), out)
