@@ -7,21 +7,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stage"))
 sys.path.insert(0, str(Path(__file__).parent))
 from exported_models import tokenizer
 from quantized_models import CASES, asked, loaded, made
 from ranks import on_ranks
+from unpacking import bnb
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.conformance.process import elsewhere
-from modelwright_plugins.engine.quantized_formats import format_of
+from modelwright_plugins.engine.quantized_formats import Matrix, format_of
 from modelwright_plugins.quantizer import Quantizer
 from modelwright_plugins.quantizer.absmax import Absmax
 from modelwright_plugins.quantizer.awq import AWQ
 from modelwright_plugins.quantizer.fp8 import FP8
+from modelwright_plugins.quantizer.gptq import GPTQ
+from modelwright_plugins.quantizer.nf4 import NF4
 from modelwright_plugins.quantizer.none import Unquantized
 from modelwright_plugins.quantizer.qat import QAT
 
@@ -64,6 +69,24 @@ def test_the_library_reads_it(folders: Path, method: str, package: str) -> None:
         else:
             rounds = name.startswith("smoothquant")  # a number in thousands tips over: weights alone are 0.013 and 0.083 off
             assert told["logits"][-1 if rounds else 0] < (6e-3 if rounds else 1e-5), (name, told)
+
+
+def test_scales_of_scales_stay_where_theirs_are_neighbours() -> None:
+    quantizer = NF4(block=32)
+    weight = torch.randn(768, 64, generator=torch.Generator().manual_seed(1)) * torch.linspace(0.1, 1, 768)[:, None]
+    stored, (_, form) = quantizer.quantized(weight, None), format_of(quantizer)
+    for rows, nested in ((np.arange(256, 512), True), (np.arange(64, 192), False), (np.arange(384, 400), True)):
+        matrix = Matrix(len(rows), 64, rows, torch.float32)
+        made = form.packed(quantizer, form.part(stored, rows), matrix)
+        assert {name: (value.shape, value.dtype) for name, value in made.items()} == form.tensors(quantizer, matrix)
+        assert ("weight.nested_absmax" in made) == nested
+        found = bnb({**made}, form.config(quantizer, [], torch.float32))
+        assert np.abs(found - quantizer.weight(stored)[rows].numpy()).max() < 1e-6
+
+
+def test_sizes_that_have_no_place() -> None:
+    with pytest.raises(ModelwrightError, match="it has 24 outputs, and words of 3-bit codes have 32 of them"):
+        format_of(GPTQ(bits=3))[1].tensors(GPTQ(bits=3), Matrix(24, 64, None, torch.float32))
 
 
 @pytest.mark.parametrize(
