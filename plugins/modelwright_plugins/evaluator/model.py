@@ -76,6 +76,7 @@ class Model:
             if isinstance(found, ModelwrightError):
                 raise found
             prompts.append(found)
+        self._tell_cut(prompts, generator)
         return [each.text for each in self.answered(asked, prompts, generator)]
 
     def answered(
@@ -113,6 +114,7 @@ class Model:
         """How each document goes on that begins so, up to its end."""
         ending = ReplyEnd(self.encoder, generator or self.generator, None)
         prompts = [[self.end, *self.encoder.encode(text)] for text in texts]
+        self._tell_cut(prompts, generator)
         return [each.text for each in self.said(prompts, generator, ending)]
 
     def said(self, prompts: Sequence[Sequence[int]], generator: Generator | None = None, ending: ReplyEnd | None = None) -> list[Said]:
@@ -127,6 +129,23 @@ class Model:
         return [
             Said(ending.said(one), [*prompt, *one.tokens], len(prompt), one.finished) for prompt, one in zip(prompts, found, strict=True)
         ]
+
+    def _tell_cut(self, prompts: Sequence[Sequence[int]], generator: Generator | None) -> None:
+        """Prints how many prompts lose their beginning (their first shots, a judge's instruction …) before what is said is as long as it
+        may be: scores of these are of something else than was asked."""
+        from modelwright_plugins.generator import Remote
+
+        generator = generator or self.generator
+        if not prompts or not self.first or isinstance(generator, Remote):
+            return
+        room, longest = self.length - generator.max_new_tokens, max(map(len, prompts))
+        if longest > room:
+            cut, at_once = (sum(len(prompt) > most for prompt in prompts) for most in (room, self.length))
+            print(
+                f"  {cut:,} of {len(prompts):,} prompts lose their beginning, {at_once:,} of them before the first word is said: the "
+                f"longest has {longest:,} tokens, {generator.max_new_tokens:,} more may be said, and the model sees {self.length:,}",
+                flush=True,
+            )
 
     def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
         """Of each (context, continuation): the likelihood of the continuation after the context, which begins a document.

@@ -131,6 +131,24 @@ def test_replies_are_compared_with_what_stands_there(tmp_path: Path) -> None:
     assert scores["perplexity"].value == pytest.approx(np.exp(total / count), rel=1e-5)
 
 
+def test_prompts_that_lose_their_beginning_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model of 24 tokens, of which 12 may be said: of prompts of 13, 12 and 25 tokens."""
+    asked = judge("", tmp_path / "model", first=True)
+    asked.length = 24
+    asked.complete(["x" * 11, "x" * 3])
+    assert capsys.readouterr().out == ""
+    asked.complete(["x" * 12, "x" * 11, "x" * 24])
+    told = (
+        "  2 of 3 prompts lose their beginning, 1 of them before the first word is said: the longest has 25 tokens, 12 more may be said, "
+    )
+    assert capsys.readouterr().out == told + "and the model sees 24\n"
+    asked.reply([[{"role": "user", "content": "x"}]])
+    assert "  1 of 1 prompts lose their beginning, 0 of them" in capsys.readouterr().out
+    asked.first = False
+    asked.complete(["x" * 12])
+    assert capsys.readouterr().out == ""
+
+
 def test_one_metric_alone_and_unknown_ones(tmp_path: Path) -> None:
     asked = judge("preference", tmp_path / "model", first=False)
     (score,) = Reply(metrics=["f1"], perplexity=False, replies=2).evaluate(asked, tmp_path / "x", seed=1)
