@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,12 @@ def records(path: Path, make: Callable[[Any], T], what: str, most: int | None = 
     if not found:
         raise ModelwrightError(f"{file}: there is no {what} in it")
     return found
+
+
+def write(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """A JSON line of each."""
+    with file.open("w", encoding="utf-8") as out:
+        out.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def fingerprint(*paths: Path) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from modelwright_plugins.evaluator.model import Model
 
 MODEL = "model"  # what the model that is evaluated is called
+AT_ONCE = 128  # texts that a server judges before what it said is kept
 PRIOR = 1.0  # draws against an average player that each is given, so that one that won, or lost, all has a strength
 INSTRUCTION = """Please act as an impartial judge and evaluate the quality of the responses provided by two AI assistants to the user \
 question displayed below. You should choose the assistant that follows the user's instructions and answers the user's question \
@@ -48,8 +49,9 @@ class PairwiseJudge(Evaluator):
     The judge is another model, on a server, or else the one that is evaluated. It is asked for [[A]], [[B]] or [[C]], a tie; the last
     that it says counts, and none is a tie. A reply has won where it wins in both orders, all else is a tie (section 3.4). win_rate: of
     all comparisons, ties as halves; elo: Bradley and Terry's strengths, 1000 on average, with one draw against an average player added
-    for each; consistent: both have a verdict, and agree; first_twice: the reply shown first won both times; verdicts: there was one. Intervals are of
-    prompts. `comparisons.jsonl` has what the judge said.
+    for each; consistent: both have a verdict, and agree; first_twice: the reply shown first won both times; verdicts: there was
+    one. Intervals are of prompts. `comparisons.jsonl` has what the judge said, `replies.jsonl` what the model replied,
+    where it plays.
 
     A line of a file: {"prompt": text (or "messages": [{role, content}, …]), "reply"}, as `evaluator/reply` and others write
     `replies.jsonl`. Prompts count that all files have, and of several replies to one the first.
@@ -82,6 +84,10 @@ class PairwiseJudge(Evaluator):
             raise ValueError(f"judge is {settings['name']}; it is a generator that asks a model elsewhere, such as server")
         return told["judge"], remote
 
+    @property
+    def of_weights(self) -> bool:
+        return self.plays or not self.judge
+
     def fingerprint(self) -> str:
         from modelwright_plugins.evaluator._records import fingerprint
 
@@ -111,6 +117,7 @@ class PairwiseJudge(Evaluator):
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.engine.one_rank import on_one_rank
+        from modelwright_plugins.evaluator._records import write
         from modelwright_plugins.evaluator._verdicts import judged
         from modelwright_plugins.evaluator.interval import proportion
         from modelwright_plugins.evaluator.pairwise import elo, win_rates
@@ -120,18 +127,19 @@ class PairwiseJudge(Evaluator):
         players = {name: [one.reply for one in own] for name, own in replied.items()}
         if self.plays:
             players[MODEL] = model.reply([one.messages for one in shown])
+            if model.first:  # a judge may fail, and a file of replies is what another evaluation takes
+                lines = [{"messages": one.messages, "reply": reply} for one, reply in zip(shown, players[MODEL], strict=True)]
+                write(out / "replies.jsonl", lines)
 
         def ask(texts: list[str]) -> list[str]:
-            asked = [[{"role": "user", "content": text}] for text in texts]
             if not self.judge:
-                return model.reply(asked)
-            seeds = [zlib.crc32(text.encode("utf-8", "replace")) for text in texts]  # a comparison's own, wherever it stands
-            judge = self._judge()[1]
-            return on_one_rank(lambda: [one.text for one in judge.said([{"messages": each} for each in asked], seeds=seeds)])
+                return model.reply([_asked(text) for text in texts])
+            return on_one_rank(lambda: self._said(texts, out / "judge.jsonl"))
 
         found = judged(players, [one.prompt for one in shown], self.instruction, ask)
         if model.first:
             _write(out, found, shown, players)
+            (out / "judge.jsonl").unlink(missing_ok=True)
         comparisons, prompts = [one.comparison for one in found], [one.prompt for one in found]
         orders = [verdict for one in found for verdict in one.verdicts]
         return [
@@ -142,10 +150,29 @@ class PairwiseJudge(Evaluator):
             proportion("verdicts", [verdict is not None for verdict in orders], groups=[p for p in prompts for _ in range(2)]),
         ]
 
+    def _said(self, texts: list[str], kept: Path) -> list[str]:
+        """What the judge, a server, says to each. So far as it came, in `kept`: what was paid for is not lost where it fails."""
+        judge, found = self._judge()[1], list[str]()
+        for at in range(0, len(texts), AT_ONCE):
+            some = texts[at : at + AT_ONCE]
+            seeds = [zlib.crc32(text.encode("utf-8", "replace")) for text in some]  # a comparison's own, wherever it stands
+            said = [one.text for one in judge.said([{"messages": _asked(text)} for text in some], seeds=seeds)]
+            found += said
+            with kept.open("a", encoding="utf-8") as file:
+                for text, reply in zip(some, said, strict=True):
+                    file.write(json.dumps({"asked": text, "said": reply}, ensure_ascii=False) + "\n")
+        return found
+
+
+def _asked(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
 
 def _write(out: Path, found: list[Judged], shown: list[Replied], players: dict[str, list[str]]) -> None:
-    with (out / "comparisons.jsonl").open("w", encoding="utf-8") as file:
-        for one in found:
-            line = {"prompt": shown[one.prompt].prompt, "first": one.first, "second": one.second, "score": one.comparison.score}
-            line |= {"replies": [players[name][one.prompt] for name in (one.first, one.second)], "said": one.said}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    from modelwright_plugins.evaluator._records import write
+
+    lines = []
+    for one in found:
+        line = {"prompt": shown[one.prompt].prompt, "first": one.first, "second": one.second, "score": one.comparison.score}
+        lines.append(line | {"replies": [players[name][one.prompt] for name in (one.first, one.second)], "said": one.said})
+    write(out / "comparisons.jsonl", lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,8 +120,9 @@ class PassAtK(Evaluator):
         return records(self.path, Task.of, "task", self.tasks)
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
-        from modelwright_plugins.evaluator._continued import continued
         from modelwright_plugins.engine.one_rank import on_one_rank
+        from modelwright_plugins.evaluator._continued import continued
+        from modelwright_plugins.evaluator._records import write
         from modelwright_plugins.evaluator.interval import share
 
         tasks = self.read()
@@ -132,14 +132,16 @@ class PassAtK(Evaluator):
             said = model.reply([[{"role": "user", "content": text}] for text in asked])
         else:
             said = continued(model, [task.prompt for task in every], STOPS)
+        lines: list[dict[str, Any]] = [{"task_id": task.id, "said": text} for task, text in zip(every, said, strict=True)]
+        if model.first:  # hours of a model's may be in them, and running them may fail
+            write(out / "programs.jsonl", lines)
         programs = [task.program(text, self.chat) for task, text in zip(every, said, strict=True)]
         verdicts = on_one_rank(lambda: self._verdicts(programs, every))
         passed = [verdict is not None and verdict.passed == verdict.of for verdict in verdicts]
         if model.first:
-            with (out / "programs.jsonl").open("w", encoding="utf-8") as file:
-                for task, text, verdict, whole in zip(every, said, verdicts, passed, strict=True):
-                    line = {"task_id": task.id, "said": text, "passed": whole, "why": verdict.why if verdict else "there is no program"}
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            for line, verdict, whole in zip(lines, verdicts, passed, strict=True):
+                line |= {"passed": whole, "why": verdict.why if verdict else "there is no program"}
+            write(out / "programs.jsonl", lines)
         right = [sum(passed[at : at + self.samples]) for at in range(0, len(every), self.samples)]
         return [share(f"pass_at_{k}", [pass_at_k(self.samples, each, k) for each in right]) for k in sorted(self.k)]
 

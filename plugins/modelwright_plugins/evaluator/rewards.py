@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,6 +54,7 @@ class Rewards(Evaluator):
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.engine.one_rank import on_one_rank
+        from modelwright_plugins.evaluator._records import write
         from modelwright_plugins.evaluator.interval import mean, share
         from modelwright_plugins.reward import Asked
         from modelwright_plugins.reward.lacking import lacking
@@ -72,13 +72,16 @@ class Rewards(Evaluator):
             Asked(turns[number]["messages"], one.text, lines[number].get("answer"), one.finished, one.tokens, one.begin)
             for number, one in zip(every, said, strict=True)
         ]
+        told = [
+            {"id": lines[number]["id"], "prompt": turns[number]["messages"], "reply": one.text, "finished": one.finished}
+            for number, one in zip(every, said, strict=True)
+        ]
+        if model.first:  # what scores them may fail: a server, say
+            write(out / "replies.jsonl", told)
         found: dict[str, list[float]] = on_one_rank(lambda: self._scored(asked))
         if model.first:
-            with (out / "replies.jsonl").open("w", encoding="utf-8") as file:
-                for place, number in enumerate(every):
-                    told = {"id": lines[number]["id"], "prompt": turns[number]["messages"], "reply": said[place].text}
-                    told |= {"finished": said[place].finished, "rewards": {name: values[place] for name, values in found.items()}}
-                    file.write(json.dumps(told, ensure_ascii=False) + "\n")
+            scores = [{"rewards": {name: values[place] for name, values in found.items()}} for place in range(len(told))]
+            write(out / "replies.jsonl", [one | score for one, score in zip(told, scores, strict=True)])
         groups = [lines[number]["group"] for number in every]
         return [
             (share if all(0 <= value <= 1 for value in values) else mean)(name, values, groups=groups) for name, values in found.items()

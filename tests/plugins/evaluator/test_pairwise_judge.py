@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from modelwright.errors import ModelwrightError
+from modelwright_plugins.evaluator import pairwise_judge
 from modelwright_plugins.evaluator.pairwise import Comparison, elo, win_rates
 from modelwright_plugins.evaluator.pairwise_judge import PairwiseJudge
 from modelwright_plugins.generator import Reply
@@ -99,6 +101,29 @@ def test_the_model_plays_and_a_server_judges(tmp_path: Path, monkeypatch: pytest
     assert len({seed for _, seed in asked}) == 36
     assert [found[f"win_rate/{name}"] for name in ("b", "model", "a")] == [1, 0.5, 0]
     assert found["elo/b"] > found["elo/model"] > found["elo/a"]
+
+
+def test_what_a_judge_said_is_kept_where_it_fails_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So are the model's replies, as a file that another evaluation takes. Where it does not fail, comparisons.jsonl has all of it."""
+    judge, fails = Judging(longer), [False, False, True]
+
+    def said(self: Server, conversations: Any, *, seeds: Any) -> list[Reply]:
+        if fails and fails.pop(0):
+            raise ModelwrightError("the server is gone")
+        return [Reply(one, True) for one in judge.reply([each["messages"] for each in conversations])]
+
+    monkeypatch.setattr(Server, "said", said)
+    monkeypatch.setattr(pairwise_judge, "AT_ONCE", 5)
+    server = {"url": "http://localhost:1/v1", "model": "x"}
+    component = PairwiseJudge(replies=files(tmp_path, a=["x"] * 6), judge=server, plays=True)
+    with pytest.raises(ModelwrightError, match="gone"):
+        component.evaluate(Judging(None), tmp_path, seed=1)  # type: ignore[arg-type]
+    kept = [json.loads(line) for line in (tmp_path / "judge.jsonl").read_text().splitlines()]
+    assert len(kept) == 10 and [line["asked"] for line in kept] == judge.asked
+    assert {line["said"] for line in kept} == {"[[B]]", "Not [[C]]. [[A]]"}
+    again = PairwiseJudge(replies=files(tmp_path, a=["x"] * 6) | {"b": tmp_path / "replies.jsonl"}, judge=server)
+    assert scores(again, Judging(None), tmp_path)["win_rate/b"] == 1 and not (tmp_path / "judge.jsonl").exists()
+    assert len((tmp_path / "comparisons.jsonl").read_text().splitlines()) == 6
 
 
 def test_intervals_are_of_prompts() -> None:

@@ -75,6 +75,17 @@ def test_programs_are_run(tmp_path: Path) -> None:
     assert lines[0]["said"] == RIGHT and all(line["why"] for line in lines[1::2])
 
 
+def test_programs_are_kept_where_running_them_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def verdicts(*_: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(PassAtK, "_verdicts", verdicts)
+    with pytest.raises(OSError, match="no space"):
+        PassAtK(path=written(tmp_path, DOUBLE), k=[1], samples=2).evaluate(Saying(RIGHT, WRONG), tmp_path, seed=1)  # type: ignore[arg-type]
+    said = [json.loads(line)["said"] for line in (tmp_path / "programs.jsonl").read_text().splitlines()]
+    assert said == [RIGHT, WRONG]
+
+
 def test_the_program_of_a_reply() -> None:
     task = Task.of(DOUBLE)
     assert task.tests.endswith("check(double)\n")

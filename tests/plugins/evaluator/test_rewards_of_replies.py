@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +39,14 @@ def test_what_it_can_not_score_is_told(tmp_path: Path) -> None:
     model = judge("prompt", tmp_path / "model", first=True)
     with pytest.raises(ModelwrightError, match=r"reward order_reply can't score replies to \d+ of \d+ prompts: e0: its answer is none of"):
         Rewards(rewards={"order_reply": {}}).evaluate(model, tmp_path, seed=1)
+
+
+def test_replies_are_kept_where_scoring_them_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scored(*_: Any) -> None:
+        raise ModelwrightError("the server is gone")
+
+    monkeypatch.setattr(Rewards, "_scored", scored)
+    with pytest.raises(ModelwrightError, match="gone"):
+        Rewards(rewards={"length": {}}, prompts=3).evaluate(judge("prompt", tmp_path / "model", first=True), tmp_path, seed=1)
+    lines = [json.loads(line) for line in (tmp_path / "replies.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == ["e0", "e1", "e2"] and all(line["reply"] for line in lines)
