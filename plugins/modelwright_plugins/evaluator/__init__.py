@@ -48,6 +48,12 @@ class Evaluator(Component, ABC):
         """It has the generator go on from texts that are no conversations, which a server does not."""
         return False
 
+    @property
+    def of_weights(self) -> bool:
+        """What it says depends on the model's weights. One that says the same of any model is asked once, also where several checkpoints
+        of a training are judged."""
+        return True
+
     def problems(self) -> list[str]:
         """Why it can't judge any model, one line each, before anything is trained: a file that is missing, say."""
         return []

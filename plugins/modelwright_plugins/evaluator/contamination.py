@@ -36,6 +36,10 @@ class Contamination(Evaluator):
         self.like  # noqa: B018 - the same values are right
 
     @property
+    def of_weights(self) -> bool:
+        return False
+
+    @property
     def like(self) -> Decontamination:
         """The filter that would have taken out what is found here."""
         fields: dict[str, Any] = {name: getattr(self, name) for name in ("paths", "keys", "ngram", "min_words", "min_overlap")}

@@ -52,10 +52,13 @@ def judged(stage: Evaluate, job: Job) -> tuple[dict[str, Any], dict[str, float]]
     return {**found, "samples": samples, "scores": scores, **({"checkpoints": before} if before else {})}, cost
 
 
-def _scores(job: Job, held: text.HeldOutText | None, model: Model, out: Path) -> list[dict[str, Any]]:
-    """Of the weights that the model has now; evaluators write into folders of their names in `out`."""
+def _scores(job: Job, held: text.HeldOutText | None, model: Model, out: Path, *, again: bool = False) -> list[dict[str, Any]]:
+    """Of the weights that the model has now; evaluators write into folders of their names in `out`. `again`: other weights were judged
+    before, and what does not depend on them is not asked again."""
     found = [("", score) for score in held.scores()] if held else []
     for name, evaluator in job.parts["evaluator"].items():
+        if again and not evaluator.of_weights:
+            continue
         found += [(name, score) for score in scored(name, evaluator, model, job.seed, out)]
     return [{"evaluator": name, **asdict(score)} for name, score in found]
 
@@ -74,7 +77,7 @@ def _earlier(stage: Evaluate, job: Job, trained: inference.TrainedModel, model: 
         if model.first:
             out.mkdir()
         held = text.HeldOutText(stage, job, trained) if told else None
-        found.append({"step": step, "scores": _scores(job, held, model, out)})
+        found.append({"step": step, "scores": _scores(job, held, model, out, again=True)})
         if model.first and not any(out.iterdir()):
             out.rmdir()
     return found[::-1]

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ from modelwright_plugins.artifacts import Checkpoint, Evaluation, Examples, Metr
 from modelwright_plugins.attention.cores import Native
 from modelwright_plugins.engine import checkpoint, inference
 from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.engine.one_rank import on_one_rank
 from modelwright_plugins.engine.pretrained import Pretrained, carry_on, template_of
 from modelwright_plugins.evaluator import Evaluator, Score
-from modelwright_plugins.engine.one_rank import on_one_rank
 from modelwright_plugins.evaluator.interval import mean
 from modelwright_plugins.evaluator.ngram import NGrams
 from modelwright_plugins.evaluator.preferences import Preferences
@@ -254,6 +254,21 @@ class Counted(Evaluator):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shared(Evaluator):
+    """It says the same of any weights, and counts how often it is asked."""
+
+    asked: list[int] = field(default_factory=list)
+
+    @property
+    def of_weights(self) -> bool:
+        return False
+
+    def evaluate(self, model: Any, out: Path, *, seed: int) -> list[Score]:
+        self.asked.append(seed)
+        return [mean("same", [1.0])]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tuned(Evaluator):
     """What a second copy of the model says that learns from two texts: its weights are to be the checkpoint's that is asked."""
 
@@ -271,13 +286,19 @@ def test_every_checkpoint_that_was_kept_is_scored(job: Job, monkeypatch: pytest.
     model: Any = Trigram(grams[7])
     model.chunks, model.opened = [], {}
     monkeypatch.setattr(_judged, "weight_bytes", lambda folder: 0, raising=False)  # there is no checkpoint
-    job = replace(job, parts=job.parts | {"evaluator": {"counted": Counted()}})
+    shared = Shared()
+    job = replace(job, parts=job.parts | {"evaluator": {"counted": Counted(), "shared": shared}})
     monkeypatch.setattr(checkpoint, "latest", lambda folder, below=9: max((step for step in grams if step < below), default=None))
     monkeypatch.setattr(checkpoint, "load", lambda folder, step, chunks, optimizer: setattr(model, "fitted", grams[step]))
     found = evaluated(job, model, monkeypatch, every=True)
     printed = capsys.readouterr().out
     assert [each["step"] for each in found["checkpoints"]] == [1, 3, 7] and found["checkpoints"][-1]["scores"] == found["scores"]
+    assert len(shared.asked) == 1  # what depends on no weights, of the newest
+    assert ["shared" in {score["evaluator"] for score in each["scores"]} for each in found["checkpoints"]] == [False, False, True]
+    assert re.search(r"(?m)^  shared/same  *7  *1 ", printed) and not re.search(r"(?m)^  shared/same  *[13] ", printed)
+    job = replace(job, parts=job.parts | {"evaluator": {"counted": Counted()}})
     for each in found["checkpoints"]:
+        each["scores"] = [score for score in each["scores"] if score["evaluator"] != "shared"]
         out = job.run / f"alone {each['step']}"
         out.mkdir()
         scores = evaluated(replace(job, out=out), Trigram(grams[each["step"]]), monkeypatch)["scores"]
