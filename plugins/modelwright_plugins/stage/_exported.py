@@ -14,9 +14,9 @@ import yaml
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.hugging_face._told import TOKENS
-from modelwright_plugins.artifacts import Checkpoint, TokenShards
+from modelwright_plugins.artifacts import Checkpoint, Tokenizer, TokenShards
 from modelwright_plugins.command.farewell import headline
-from modelwright_plugins.stage._origin import Origin
+from modelwright_plugins.stage._origin import OPEN, Origin, comes_from, copy_licences
 from modelwright_plugins.tokenizer.find_template import read_json
 
 if TYPE_CHECKING:
@@ -143,9 +143,20 @@ def shown(path: Path) -> Path:
     return Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path
 
 
-def model_card(job: Job, family: Family, card: ModelCard, parameters: int, lines: list[str], out: Path) -> None:
-    """README.md: what the manifests of the runs that made the model tell. The licence is the user's to choose."""
+def model_card(job: Job, family: Family, card: ModelCard, parameters: int, lines: list[str], out: Path, *, trained: bool) -> None:
+    """README.md: what the manifests of the runs that made the model tell, and whose it was before, with its licences. That of a model of
+    one's own is the user's to choose. `trained`: as of `configs`."""
     runs = list(_lineage(job.run, job.take(Checkpoint).path))
+    tokenizer = job.take(Tokenizer).path
+    origin = Origin.read(tokenizer) if comes_from(runs) else None
+    texts = f"texts of up to {card.sequence_length:,} tokens"
+    if origin is None:
+        metadata, licence, made = [OPEN], ["Not chosen yet."], f"trained by Modelwright on {texts}"
+    else:
+        metadata, licence = origin.card(copy_licences(tokenizer, out))
+        made = f"which is {origin.name}" + (
+            f", trained further by Modelwright on {texts}" if trained else ", and was not trained by Modelwright"
+        )
     recipes = [str(manifest.get("recipe") or "no recipe") for _, manifest, _ in runs]
     tags = ["modelwright", *(["conversational"] if len([r for r in runs if "align" in r[1].get("stages", {})]) else [])]
     pipeline_tag = {TEXTS: "text-generation", MASKED: "fill-mask"}.get(family.auto, "text2text-generation")
@@ -154,13 +165,12 @@ def model_card(job: Job, family: Family, card: ModelCard, parameters: int, lines
         "library_name: transformers",
         f"pipeline_tag: {pipeline_tag}",
         f"tags: [{', '.join(tags)}]",
-        "# license: not chosen yet; it is yours to say (https://huggingface.co/docs/hub/repositories-licenses)",
+        *metadata,
         "---",
         "",
         f"# {runs[0][1].get('recipe') or runs[0][0].name if runs else 'A model'}",
         "",
-        f"A {family.model} of {parameters:,} parameters with {card.vocab_size:,} tokens, trained by Modelwright on texts of up to "
-        f"{card.sequence_length:,} tokens.",
+        f"A {family.model} of {parameters:,} parameters with {card.vocab_size:,} tokens, {made}.",
         "",
         "```python",
         *lines,
@@ -182,7 +192,7 @@ def model_card(job: Job, family: Family, card: ModelCard, parameters: int, lines
     numbers = [(folder, headline({"stages": manifest.get("stages", {})})) for folder, manifest, _ in runs]
     rows = [f"| {folder.name} | {name} | {_number(value)} |" for folder, found in numbers for name, value in found.items()]
     text += ["", "## Metrics", "", *(["| run | number | value |", "|---|---|---|", *rows] if rows else ["None were taken."])]
-    text += ["", "## Licence", "", "Not chosen yet.", ""]
+    text += ["", "## Licence", "", *licence, ""]
     (out / "README.md").write_text("\n".join(text), encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from modelwright_plugins.tokenizer.find_template import read_json
 
 FILE = "imported.json"
 LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
+OPEN = "# license: not chosen yet; it is yours to say (https://huggingface.co/docs/hub/repositories-licenses)"
 CACHED = re.compile(r"models--([^/]+?)--([^/]+)/snapshots/[^/]+$")  # a folder of huggingface_hub's cache
 
 
@@ -48,6 +49,14 @@ class Origin:
         """With the folder's licences."""
         (tokenizer / FILE).write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         copy_licences(folder, tokenizer)
+
+    def card(self, files: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Of a model card: metadata, and what is said of the licence; `files`: texts of licences that go along."""
+        named = "/" in self.name
+        base = f"base_model: {self.name}" if named else f"# base_model: {self.name}, whose name on the Hub is yours to say"
+        told = [f"{key}: {value}" for key, value in self.licence.items()] or [OPEN]
+        name = self.licence.get("license_name") or self.licence.get("license") or "not told"
+        return [base, *told], [f"That of {self.name}: {name}" + (f" ({', '.join(files)})." if files else ".")]
 
     def ends(self, ours: Iterable[int]) -> int | list[int] | None:
         """Tokens that end a reply: theirs, and ours behind them."""

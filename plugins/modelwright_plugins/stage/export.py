@@ -70,7 +70,7 @@ class Export(Stage):
         _exported.configs(config, card, family, chat, out, trained=step > 0)
         parameters = found.numbers if quantized is None else quantized.numbers
         needs = [] if quantized is None else [f"# pip install {quantized.format.needs}"]
-        _exported.model_card(job, family, card, parameters, needs + _exported.three_lines(".", family, chat), out)
+        _exported.model_card(job, family, card, parameters, needs + _exported.three_lines(".", family, chat), out, trained=step > 0)
         lines = needs + _exported.three_lines(str(_exported.shown(job.run / HuggingFaceModel.name)), family, chat)
         if quantized is not None:
             print(_exported.said(quantized))

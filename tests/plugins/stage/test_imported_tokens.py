@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 from exported_models import tokenizer
@@ -16,9 +18,11 @@ from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.architecture.encoder import Encoder
 from modelwright_plugins.architecture.encoder_decoder import EncoderDecoder
 from modelwright_plugins.architecture.hugging_face import config_of
+from modelwright_plugins.artifacts import Checkpoint, Tokenizer
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.hugging_face_in import Incoming
 from modelwright_plugins.stage import _exported, _imported
+from modelwright_plugins.stage._origin import Origin, comes_from
 
 TINY: dict[str, Any] = {"width": 8, "heads": 2}
 T5 = EncoderDecoder(encoder_layers=1, decoder_layers=1, **TINY)
@@ -100,3 +104,56 @@ def test_the_mask_of_an_imported_bert(tmp_path: Path, token: Any) -> None:
     assert told["mask_token"] == (token or "[MASK]") and chat.mask == "[MASK]"
     assert "Once upon [MASK] time" in _exported.three_lines(".", Incoming.of(theirs).family, chat)[2]
     assert config["pad_token_id"] == 3 and "eos_token_id" not in config and not generation
+
+
+Ran = tuple[Path, dict[str, Any], dict[str, Any]]
+
+
+def ran(stages: str, **config: Any) -> Ran:
+    return Path(), {"stages": {name: {} for name in stages.split(",")}}, config
+
+
+def test_weights_that_were_taken_in() -> None:
+    """Newest run first."""
+    first, further = {"train": {"init_from": None}}, {"train": {"init_from": "folder"}}
+    assert comes_from([ran("align"), ran("import_model,prepare")])
+    assert comes_from([ran("import_model,align"), ran("curate,train", **first)])
+    assert comes_from([ran("curate,import_model,tokenize,train", **further)])
+    assert not comes_from([ran("curate,import_model,tokenize,train", **first)])  # its tokenizer alone
+    assert not comes_from([ran("align"), ran("train", **first), ran("import_model")])
+    assert not comes_from([ran("train", **first)]) and not comes_from([])
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_card_names_whose_model_it_was(tmp_path: Path, trained: bool) -> None:
+    theirs = folder(tmp_path / "models--google--flan-t5-small" / "snapshots" / "0fc9dd", T5, FLAN)
+    (theirs / "README.md").write_text("---\nlanguage: en\nlicense: apache-2.0\ntags: [a]\n---\n\n# FLAN\n")
+    (theirs / "LICENSE.txt").write_text("Apache")
+    run, out = tmp_path / "run", tmp_path / "out"
+    _imported.tokenizer_files(Incoming.of(theirs), run / "import_model" / "tokenizer")
+    (run / "manifest.json").write_text(json.dumps({"stages": {"import_model": {}}}))
+    (run / "config.yaml").write_text("{}")
+    out.mkdir()
+    inputs = {Checkpoint: Checkpoint(run / "import_model" / "checkpoint"), Tokenizer: Tokenizer(run / "import_model" / "tokenizer")}
+    job: Any = SimpleNamespace(run=run, take=inputs.__getitem__)
+    family, card = Incoming.of(theirs).family, ModelCard(T5, 203, 8, 0, 1)
+    _exported.model_card(job, family, card, 9, [], out, trained=trained)
+    text = (out / "README.md").read_text()
+    metadata = yaml.safe_load(text.split("---")[1])
+    assert metadata["base_model"] == "google/flan-t5-small" and metadata["license"] == "apache-2.0"
+    assert (", trained further by Modelwright" in text) == trained and (", and was not trained by Modelwright" in text) != trained
+    assert "That of google/flan-t5-small: apache-2.0 (LICENSE.txt)." in text and (out / "LICENSE.txt").read_text() == "Apache"
+    (run / "manifest.json").write_text(json.dumps({"stages": {"import_model": {}, "train": {}}}))  # of our own, with its tokenizer
+    _exported.model_card(job, family, card, 9, [], out, trained=True)
+    text = (out / "README.md").read_text()
+    assert "tokens, trained by Modelwright" in text and "google" not in text
+
+
+def test_a_folder_that_says_little(tmp_path: Path) -> None:
+    theirs = folder(tmp_path / "mine", T5, {})
+    for text in ("", "# No metadata", "---\nlicense: [a\n---\n", "---\nlicense: [a]\n", "---\n- a\n---\n"):
+        (theirs / "README.md").write_text(text)
+        origin = Origin.of(theirs, {})
+        assert origin.name == "mine" and not origin.licence
+    told, licence = origin.card([])
+    assert told[0].startswith("# base_model: mine") and told[1].startswith("# license") and licence == ["That of mine: not told."]
