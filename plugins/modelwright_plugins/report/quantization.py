@@ -135,7 +135,7 @@ def _least(row: Mapping[str, Any]) -> float:
 
 
 def _short(name: str) -> str:
-    """decoder.layers.3.self_attention.linear_qkv -> 3 qkv"""
+    """decoder.layers.3.self_attention.linear_qkv -> 3 qkv; what could be taken for another is named, too: 3 cross proj, 3 shared fc1."""
     parts = name.split(".")
-    numbers = [part for part in parts if part.isdigit()]
-    return " ".join([*(["encoder"] if parts[0] == "encoder" else []), *numbers, parts[-1].removeprefix("linear_")])
+    words = {"encoder": "encoder", "cross_attention": "cross", "shared_experts": "shared", "local_experts": "expert"}
+    return " ".join([*(words.get(part, part) for part in parts[:-1] if part in words or part.isdigit()), parts[-1].removeprefix("linear_")])
