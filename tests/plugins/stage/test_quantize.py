@@ -7,7 +7,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -237,31 +236,3 @@ def test_what_is_written_is_the_same_from_any_layout_and_as_far_off_as_it_says(t
     told = json.loads((tmp_path / "out0" / "quantization.json").read_text())
     assert len(told["layers"]) == 16 and told["bytes"]["matrices"] == sum(value.nbytes for value in whole[0].values())
     assert "decoder.layers.3.mlp.linear_fc2" in (tmp_path / "out0" / "quantization.html").read_text().replace("\N{ZERO WIDTH SPACE}", "")
-
-
-def test_rows_are_as_long_as_is_said_and_no_longer_than_the_model_was_trained_with(tmp_path):
-    from modelwright.component import Job
-    from modelwright.hooks import discover
-    from modelwright_plugins.artifacts import TokenShards
-    from modelwright_plugins.stage._quantize import stream_rows, training_rows
-
-    _shards(tmp_path / "token_shards")
-    job = Job(tmp_path, tmp_path, SEED, {}, {TokenShards: TokenShards(tmp_path / "token_shards")}, discover())
-    card: Any = SimpleNamespace(sequence_length=LENGTH)
-    for length, width in ((8, 9), (2048, LENGTH + 1)):
-        stage = Quantize(length=length, rows=3)
-        assert training_rows(stage, job, card).shape == (3, width)
-        assert torch.equal(stream_rows(stage, job, card, "held_out", 5), _rows(8).flatten()[: 5 * width].view(5, width))
-
-
-def test_what_can_not_be():
-    from modelwright_plugins.conformance.stage import default_parts
-    from modelwright_plugins.kernel.transformer_engine import TransformerEngine
-    from modelwright_plugins.quantizer.absmax import Absmax
-
-    with pytest.raises(ValueError, match="rows is 0; it is 1 or more"):
-        Quantize(rows=0)
-    assert "quantizer=none leaves the model as it is" in Quantize().problems(default_parts(Quantize.uses))[0]
-    parts = default_parts(Quantize.uses) | {"kernel": TransformerEngine(), "quantizer": Absmax()}
-    assert any("kernel=transformer_engine has others; kernel=torch" in line for line in Quantize().problems(parts))
-    assert Quantize(data="examples").takes[1].__name__ == "Examples"
