@@ -27,7 +27,7 @@ Vectors = NDArray[np.floating[Any]]
 
 def judged(evaluator: Classification, model: Model, out: Path, *, seed: int) -> list[Score]:
     """Every rank asks the model, and learns the same."""
-    train, test, classes = evaluator.read()
+    train, test, classes = evaluator.read(lambda line: print(f"  {line}", flush=True) if model.first else None)
     number = {name: place for place, name in enumerate(classes)}
     learned, asked = (texts(model, rows, number) for rows in (train, test))
     pool: Pool = evaluator.pool or ("last" if model.trained.causal else "first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,9 @@ from modelwright_plugins.evaluator import Evaluator, Score
 
 if TYPE_CHECKING:
     from modelwright_plugins.evaluator.model import Model
+
+
+RAGGED = 0.01  # share of lines of too many or too few columns, above which a file is not what it is taken for
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ class Classification(Evaluator):
             return [str(e)]
         return []
 
-    def read(self) -> tuple[list[Row], list[Row], list[str]]:
-        """What to learn from, what to be judged on, and the classes' names, in order. ModelwrightError, with the line: what is wrong."""
-        train, test = self._rows(self.train), self._rows(self.test)
+    def read(self, told: Callable[[str], None] = lambda line: None) -> tuple[list[Row], list[Row], list[str]]:
+        """What to learn from, what to be judged on, and the classes' names, in order. ModelwrightError, with the line: what is wrong.
+        `told`: called with a line about lines of other columns than the first, of which a few are left out (GLUE's QQP has some)."""
+        train, test = self._rows(self.train, told), self._rows(self.test, told)
         classes = sorted({row.label for row in train})
         if len(classes) < 2:
             raise ModelwrightError(f"{self.train}: every label is {classes[0]!r}; there is nothing to tell apart")
@@ -82,10 +87,10 @@ class Classification(Evaluator):
             raise ModelwrightError(f"{self.test}: nothing in {self.train} has the label {unknown[0]!r}")
         return train, test, classes
 
-    def _rows(self, file: Path) -> list[Row]:
-        found: list[Row] = []
+    def _rows(self, file: Path, told: Callable[[str], None]) -> list[Row]:
+        found, ragged = list[Row](), list[str]()
         try:
-            with file.expanduser().open(encoding="utf-8", newline="") as lines:
+            with file.expanduser().open(encoding="utf-8-sig", newline="") as lines:
                 every = enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), 1)
                 names = next(every, (1, []))[1] if self.header else None
                 places = [self._place(file, names, name) for name in (*self.columns, self.label)]
@@ -94,13 +99,18 @@ class Classification(Evaluator):
                         continue
                     if len(line) <= max(places) or (names is not None and len(line) != len(names)):
                         wanted = f"{len(names)}" if names is not None else f"{max(places) + 1} or more"
-                        raise ModelwrightError(f"{file}:{number}: it has {len(line)} columns; expected {wanted}")
+                        ragged.append(f"{file}:{number}: it has {len(line)} columns; expected {wanted}")
+                        continue
                     *texts, label = (line[place].strip() for place in places)
                     if not label:
                         raise ModelwrightError(f"{file}:{number}: it has no label")
                     found.append(Row(tuple(texts), label))
         except (OSError, UnicodeError, csv.Error) as e:
             raise ModelwrightError(f"{file}: cannot read it ({e})") from e
+        if len(ragged) > RAGGED * (len(found) + len(ragged)):
+            raise ModelwrightError(f"{ragged[0]}{f' ({len(ragged):,} such lines)' if len(ragged) > 1 else ''}")
+        if ragged:
+            told(f"{ragged[0]}; {len(ragged):,} such line{'s' if len(ragged) > 1 else ''} left out, {len(found):,} read")
         if not found:
             raise ModelwrightError(f"{file}: there is no example in it")
         return found

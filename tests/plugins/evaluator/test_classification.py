@@ -51,6 +51,18 @@ def test_columns_are_named_or_numbered(tmp_path: Path) -> None:
     )
 
 
+def test_files_as_glue_has_them(tmp_path: Path) -> None:
+    """MRPC's begin with a byte order mark; of QQP's some lines lack columns, which are counted, and are an error where they are many."""
+    lines = [f"{number % 2}\tsoup {number}" for number in range(200)]
+    (tmp_path / "mrpc.tsv").write_text("\ufefflabel\tsentence\n" + "\n".join([*lines, "1", "broken"]) + "\n", encoding="utf-8")
+    task, told = Classification(train=tmp_path / "mrpc.tsv", test=tmp_path / "mrpc.tsv"), list[str]()
+    train, _, classes = task.read(told.append)
+    assert (len(train), classes, train[0].texts) == (200, ["0", "1"], ("soup 0",)) and task.problems() == []
+    assert told == [f"{tmp_path}/mrpc.tsv:202: it has 1 columns; expected 2; 2 such lines left out, 200 read"] * 2
+    (tmp_path / "mrpc.tsv").write_text("label\tsentence\n" + "\n".join([*lines, "1", "1", "1"]) + "\n")
+    assert task.problems() == [f"{tmp_path}/mrpc.tsv:202: it has 1 columns; expected 2 (3 such lines)"]
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_regression_is_scikit_learns(classes: int) -> None:
     linear = pytest.importorskip("sklearn.linear_model")
