@@ -61,7 +61,7 @@ class Rewards(Evaluator):
 
         examples = model.examples
         assert examples is not None
-        if why := lacking(examples, self._built):
+        if why := lacking(examples, self._built, self.prompts):
             raise ModelwrightError(why)
         lines = [line for _, line in zip(range(self.prompts or len(examples)), examples.lines(), strict=False)]
         rows = [examples.row(examples.rows_of(number)[0])[0].tolist() for number in range(len(lines))]

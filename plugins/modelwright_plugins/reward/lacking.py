@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from modelwright_plugins.reward import Reward
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 SHOWN = 3  # prompts that are named
 
 
-def lacking(examples: StoredExamples, rewards: Mapping[str, Reward]) -> str:
-    """Which prompts have no answer such as a reward reads, the first few by file and line; "": none."""
-    lines = list(examples.lines())
+def lacking(examples: StoredExamples, rewards: Mapping[str, Reward], most: int | None = None) -> str:
+    """Which prompts, of the first `most`, have no answer such as a reward reads, the first few by file and line; "": none."""
+    lines = list(islice(examples.lines(), most))
     for name, reward in rewards.items():
         found = [(line["id"], why) for line in lines if (why := reward.lacks(line.get("answer")))]
         if found:

@@ -50,3 +50,18 @@ def test_replies_are_kept_where_scoring_them_fails(tmp_path: Path, monkeypatch: 
         Rewards(rewards={"length": {}}, prompts=3).evaluate(judge("prompt", tmp_path / "model", first=True), tmp_path, seed=1)
     lines = [json.loads(line) for line in (tmp_path / "replies.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == ["e0", "e1", "e2"] and all(line["reply"] for line in lines)
+
+
+def test_answers_of_prompts_that_are_not_asked_are_not_wanted(tmp_path: Path) -> None:
+    """The last prompt held out has no answer; the first five are asked."""
+    model = judge("prompt", tmp_path / "model", first=True)
+    assert model.examples is not None
+    file = model.examples.folder / "held_out.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    del lines[-1]["answer"]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "out").mkdir()
+    evaluator = Rewards(rewards={"exact_answer": {}}, prompts=len(lines) - 1)
+    assert evaluator.evaluate(model, tmp_path / "out", seed=1)[0].count == len(lines) - 1
+    with pytest.raises(ModelwrightError, match="1 of 6 prompts: e5"):
+        Rewards(rewards={"exact_answer": {}}, prompts=None).evaluate(model, tmp_path, seed=1)
