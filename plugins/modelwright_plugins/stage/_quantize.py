@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,28 +35,14 @@ if TYPE_CHECKING:
 
 
 def quantized(stage: Quantize, job: Job) -> dict[str, Any]:
-    """Write the quantized checkpoint. The stage's headline numbers."""
-    source, out, registry = job.take(Checkpoint).path, job.make(Checkpoint).path, job.hooks.registry
-    card, quantizer = ModelCard.read(source / "model.json", registry), job.parts["quantizer"]
+    """Write the quantized checkpoint, if it isn't whole already, and compare. The stage's headline numbers."""
+    source, out = job.take(Checkpoint).path, job.make(Checkpoint).path
+    card = ModelCard.read(source / "model.json", job.hooks.registry)
     quantized_files.refuse_again(source)
     layout = how(job.parts) | {"parallel": without_context(job.parts["parallel"])}
     with started(layout["parallel"], seed=job.seed) as device:
-        trained = read_model(source, layout, device, registry=registry, plain=True)
-        if quantizer.calibrates:
-            if why := without_likelihood(card.architecture, card.head):
-                raise ModelwrightError(f"a quantizer that calibrates asks a model for the next token: {why}")
-            rows = training_rows(stage, job, card)
-            layers = sum(len(chunk.decoder.layers) for chunk in trained.chunks)  # this rank's, as are those that are done
-            with progress("quantizing", layers, "block") as bar:
-                kept = calibration.quantize(trained, quantizer, rows, batch=stage.batch, done=lambda: bar.update(1))
-        else:
-            kept = quantized_weights(trained.chunks, quantizer)
-        if dist.get_rank() == 0:
-            card.write(out / "model.json", registry)
-            bring(source, card, out)
-        quantized_files.write(out, kept, quantizer, registry)
-        checkpoint.save(out, trained.progress["updates"], trained.chunks, None, keep_last=1, progress=dict(trained.progress))
-        del trained
+        if checkpoint.latest(out) is None:  # calibration can take hours: what stopped after it begins after it
+            write(stage, job, card, layout, device)
         held_out = None if without_likelihood(card.architecture, card.head) else stream_rows(stage, job, card, "held_out", stage.compared)
         found = _quantization.measured(stage, job, layout, device, held_out)
         if dist.get_rank() != 0:
@@ -66,6 +53,28 @@ def quantized(stage: Quantize, job: Job) -> dict[str, Any]:
     numbers = {score["name"]: score["value"] for score in found["scores"]}
     job.hooks.call("on_evaluate", run=job.run, metrics={f"quantization/{name}": value for name, value in numbers.items()})
     return numbers
+
+
+def write(stage: Quantize, job: Job, card: ModelCard, layout: Mapping[str, Any], device: torch.device) -> None:
+    """The quantized checkpoint; its step, which is written last, says that it is whole."""
+    source, out, registry, quantizer = job.take(Checkpoint).path, job.make(Checkpoint).path, job.hooks.registry, job.parts["quantizer"]
+    trained = read_model(source, layout, device, registry=registry, plain=True)
+    if quantizer.calibrates:
+        if why := without_likelihood(card.architecture, card.head):
+            raise ModelwrightError(f"a quantizer that calibrates asks a model for the next token: {why}")
+        rows = training_rows(stage, job, card)
+        layers = sum(len(chunk.decoder.layers) for chunk in trained.chunks)  # this rank's, as are those that are done
+        with progress("quantizing", layers, "block") as bar:
+            kept = calibration.quantize(trained, quantizer, rows, batch=stage.batch, done=lambda: bar.update(1))
+    else:
+        kept = quantized_weights(trained.chunks, quantizer)
+    if dist.get_rank() == 0:
+        shutil.rmtree(out, ignore_errors=True)  # of one that was stopped while it wrote, under another layout perhaps
+        card.write(out / "model.json", registry)
+        bring(source, card, out)
+    dist.barrier()
+    quantized_files.write(out, kept, quantizer, registry)
+    checkpoint.save(out, trained.progress["updates"], trained.chunks, None, keep_last=1, progress=dict(trained.progress))
 
 
 def bring(source: Path, card: ModelCard, out: Path) -> None:

@@ -21,6 +21,7 @@ class Quantize(Stage):
     uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "attention", "quantizer")
     takes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, TokenShards)
     makes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, Quantization, QuantizationReport)
+    resumable: ClassVar[bool] = True  # where only the comparison is left, nothing is quantized again
 
     data: Literal["text", "examples"] = "text"  # what it is calibrated and measured on: token shards, or what stage prepare made
     rows: int = 128  # of training data that a quantizer is calibrated with (GPTQ and AWQ use 128)

@@ -145,6 +145,10 @@ def run_stage(rank: int, base: str) -> list[Any]:
         with pytest.raises(ModelwrightError, match="is quantized already"):
             _staged(base / "out0", base / "again", Megatron())
         found.append(_by_hand(base))
+        joined(0, 1, len(STAGED) + 4)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.delattr("modelwright_plugins.stage._quantize.write")
+            found.append(_staged(base, base / "out0", Megatron()))  # as if it had been stopped while it compared
         joined(0, 1, len(STAGED) + 3)
         weights = next((base / "out0" / "checkpoint").glob("quantized-*"))
         whole = weights.read_bytes()
@@ -220,8 +224,9 @@ def _by_hand(base: Path) -> dict[str, Any]:
 def test_what_is_written_is_the_same_from_any_layout_and_as_far_off_as_it_says(tmp_path):
     from safetensors.torch import load_file
 
-    found = on_ranks(run_stage, 2, tmp_path / "ranks", groups=len(STAGED) + 4, base=str(tmp_path))[0]
-    by_hand = found.pop()
+    found = on_ranks(run_stage, 2, tmp_path / "ranks", groups=len(STAGED) + 5, base=str(tmp_path))[0]
+    again, by_hand = found.pop(), found.pop()
+    assert again == found[0]
     for name in ("loss", "kl"):
         assert found[0][name] == pytest.approx(by_hand[name], rel=1e-4)
     assert found[0]["kl"] > 1e-4 and by_hand["text"] == 3
