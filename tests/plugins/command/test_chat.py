@@ -16,8 +16,9 @@ import yaml
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.command._talk import Talk, _begun
-from modelwright_plugins.command.chat import _asked, _of_pipeline
+from modelwright_plugins.command.chat import _asked, _generator, _of_pipeline
 from modelwright_plugins.generator import Generated
+from modelwright_plugins.generator.contrastive_decoding import ContrastiveDecoding
 from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.tokenizer.bpe import ByteLevelBPE
 from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
@@ -130,6 +131,11 @@ def test_what_is_asked_wrongly_is_told() -> None:
     ]:
         with pytest.raises(ModelwrightError, match=told):
             _asked(words)
+
+
+def test_an_amateurs_temperature_is_not_the_talks() -> None:
+    with pytest.raises(ModelwrightError, match=r"--temperature: the run's generator ContrastiveDecoding has no temperature"):
+        _generator(ContrastiveDecoding(amateur=Path("a")), {"temperature": 0.5})
 
 
 def phase_made(folder: Path, head: str = "tokens", **stages: list[str]) -> Path:

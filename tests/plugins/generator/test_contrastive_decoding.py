@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def slow(expert: Any, amateur: Any, prompt: list[int], own: ContrastiveDecoding)
         for total, text in texts:
             seen = torch.tensor([[*prompt, *text]])
             chances = expert(seen).logits[0, -1].double().softmax(-1)
-            weak = (amateur(seen).logits[0, -1].double() / own.temperature).softmax(-1)
+            weak = (amateur(seen).logits[0, -1].double() / own.amateur_temperature).softmax(-1)
             for token in range(VOCABULARY):
                 if chances[token] >= own.alpha * chances.max():
                     longer.append((total + float(chances[token].log() - weak[token].log()), [*text, token]))
@@ -60,7 +60,7 @@ def slow(expert: Any, amateur: Any, prompt: list[int], own: ContrastiveDecoding)
 
 @pytest.mark.parametrize(("beams", "alpha", "temperature"), [(1, 0.1, 1.0), (3, 0.1, 0.5), (4, 0.3, 2.0), (2, 0.0, 1.0)])
 def test_the_papers_equations(llama: Any, amateur: Any, beams: int, alpha: float, temperature: float) -> None:
-    own = ContrastiveDecoding(amateur=Path("a"), beams=beams, alpha=alpha, temperature=temperature, max_new_tokens=6)
+    own = ContrastiveDecoding(amateur=Path("a"), beams=beams, alpha=alpha, amateur_temperature=temperature, max_new_tokens=6)
     found = own.generate(Both(llama, amateur), PROMPTS, end=[], seeds=[0] * len(PROMPTS))
     assert [one.tokens for one in found] == [slow(llama, amateur, prompt, own) for prompt in PROMPTS]
     for prompt, one in zip(PROMPTS, found, strict=True):  # what is told of a token is the expert's
@@ -77,6 +77,32 @@ def test_it_is_something_else_than_the_likeliest_text(llama: Any, amateur: Any) 
     assert found[0] != greedy and found[1] == greedy
 
 
+def test_finished_texts_are_compared_by_the_mean_or_by_the_sum() -> None:
+    """By hand, of one text that ends at once, a gain of 1 nat, and one that goes on: 0.7, 0.7, and 0.1 for its end. 1 against 0.5 a token,
+    and 1.5 in all."""
+
+    class Told:
+        """The expert finds tokens 0 (the end), 1 and 2 equally likely, the amateur each so much less likely, in nats."""
+
+        gains: ClassVar[dict[int, list[float]]] = {9: [1.0, 0.7, -0.758], 1: [-0.2245, -0.2245, 0.7], 2: [0.1, -0.0465, -0.0465]}
+
+        def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+            return self.step([prompt[-1] for prompt in prompts])
+
+        def step(self, tokens: Sequence[int], rows: Sequence[int] | None = None) -> torch.Tensor:
+            self.weak = -torch.tensor([self.gains[token] for token in tokens])
+            return torch.zeros_like(self.weak)
+
+        def other(self) -> torch.Tensor:
+            return self.weak
+
+    def best(penalty: float) -> list[int]:
+        own = ContrastiveDecoding(amateur=Path("a"), alpha=0.0, beams=2, length_penalty=penalty, max_new_tokens=3)
+        return own.generate(Told(), [[9]], end=[0], seeds=[0])[0].tokens  # type: ignore[arg-type]
+
+    assert (best(1.0), best(0.0)) == ([0], [1, 2, 0])
+
+
 def test_a_text_with_a_token_that_is_not_plausible_is_never_followed(llama: Any, amateur: Any) -> None:
     """Also where there are fewer plausible ones than beams, and a text ends with one that is not."""
     own = ContrastiveDecoding(amateur=Path("a"), alpha=1.0, beams=5, max_new_tokens=8, early_stopping="first")
@@ -85,7 +111,7 @@ def test_a_text_with_a_token_that_is_not_plausible_is_never_followed(llama: Any,
     assert found.tokens == greedy.tokens
 
 
-@pytest.mark.parametrize("wrong", [{"alpha": 1.5}, {"temperature": 0.0}, {"beams": 0}])
+@pytest.mark.parametrize("wrong", [{"alpha": 1.5}, {"amateur_temperature": 0.0}, {"beams": 0}, {"early_stopping": "never"}])
 def test_impossible_values_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ContrastiveDecoding(amateur=Path("a"), **wrong)
