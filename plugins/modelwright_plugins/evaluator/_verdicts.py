@@ -30,19 +30,31 @@ class Replied:
             given = [{"role": "user", "content": given}]
         if not isinstance(given, list) or not given or not all(isinstance(each, dict) and "content" in each for each in given):
             raise ValueError("no prompt: expected a text as prompt, or messages of {role, content}")
+        if wrong := [each["content"] for each in given if not _readable(each)]:
+            raise ValueError(f"content is {wrong[0]!r:.60}; expected a text, or null beside tool_calls")
         if not isinstance(reply := record.get("reply"), str):
             raise ValueError("no reply: expected a text as reply")
         return cls(tuple(given), reply)
 
     @property
     def key(self) -> str:
-        return json.dumps([(each.get("role", "user"), each["content"]) for each in self.messages])
+        return json.dumps([(each.get("role", "user"), _text(each)) for each in self.messages])
 
     @property
     def prompt(self) -> str:
         """As a judge reads it."""
         only = len(self.messages) == 1
-        return "\n\n".join(each["content"] if only else f"{each.get('role', 'user')}: {each['content']}" for each in self.messages)
+        return "\n\n".join(_text(each) if only else f"{each.get('role', 'user')}: {_text(each)}" for each in self.messages)
+
+
+def _readable(message: Mapping[str, Any]) -> bool:
+    return isinstance(message["content"], str) or (message["content"] is None and bool(message.get("tool_calls")))
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    """What a turn says, and the calls of tools in it."""
+    calls = [json.dumps(call, ensure_ascii=False) for call in message.get("tool_calls") or ()]
+    return "\n".join([*([message["content"]] if message["content"] else []), *calls])
 
 
 @dataclass(frozen=True)

@@ -149,8 +149,15 @@ def test_intervals_are_of_prompts() -> None:
 
 def test_what_is_wrong_with_a_comparison_is_told(tmp_path: Path) -> None:
     replies = files(tmp_path, a=["x"], b=["y"])
-    (tmp_path / "b.jsonl").write_text('{"prompt": "another", "reply": "y"}\n{"messages": [{"content": 1}]}\n')
+    (tmp_path / "b.jsonl").write_text('{"prompt": "another", "reply": "y"}\n{"messages": [{"content": "1"}]}\n')
     assert "b.jsonl:2: no reply" in PairwiseJudge(replies=replies).problems()[0]
+    for content in ("null", "[1]", 'null, "tool_calls": []'):
+        (tmp_path / "b.jsonl").write_text(f'{{"messages": [{{"content": {content}}}], "reply": "y"}}')
+        assert "b.jsonl:1: content is" in PairwiseJudge(replies=replies).problems()[0]
+    calls = [{"role": "user", "content": "?"}, {"role": "assistant", "content": None, "tool_calls": [{"name": "f"}]}]
+    (tmp_path / "b.jsonl").write_text(json.dumps({"messages": calls, "reply": "y"}))
+    (one,) = PairwiseJudge(replies={"a": tmp_path / "b.jsonl", "b": tmp_path / "b.jsonl"}).read()["a"]
+    assert one.prompt == 'user: ?\n\nassistant: {"name": "f"}'
     (tmp_path / "b.jsonl").write_text('{"messages": [{"role": "user", "content": "another"}], "reply": "y"}\n')
     assert "there is no prompt that all of them reply to" in PairwiseJudge(replies=replies).problems()[0]
     for fields, why in (
