@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 DRAWN = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "min_p": "min_p", "repetition_penalty": "repetition_penalty"}
 """Of what a task says of generation, what our sampling calls so."""
+GREEDY = ("repetition_penalty",)  # what counts where nothing is drawn, too
+TOP_K = 50  # what transformers takes (5.x: GenerationConfig's defaults in `generate`) where a task that draws says nothing
 SLOW = ("bleu", "chrf", "chrf++", "ter")  # of which the harness, too, draws 100 samples
 
 
@@ -96,14 +98,22 @@ class Harnessed(TemplateLM):
             raise ModelwrightError(f"a task asks for {most} tokens, and the model sees {self.max_length}; max_gen_toks is smaller")
         if unknown := [name for name in told if name not in DRAWN]:
             raise ModelwrightError(f"a task's generation_kwargs.{unknown[0]}: known are until, max_gen_toks, do_sample, {', '.join(DRAWN)}")
-        how: dict[str, Any] = {"temperature": 0.0, "top_p": 1.0}
-        if sampled:
-            how |= {DRAWN[name]: value for name, value in told.items()}
+        how = _drawing(told, sampled)
         generator = Sampling(max_new_tokens=most, stop=[text for text in until if text], **how)
         ending = ReplyEnd(self.model.encoder, generator, None)
         prompts = [self.tok_encode(context)[-(self.max_length - most) :] or [self.prefix_token_id] for context in contexts]
         said = self.model.said(prompts, generator, ending)
         return [postprocess_generated_text(each.text, until, None) for each in said]
+
+
+def _drawing(told: dict[str, Any], sampled: bool) -> dict[str, Any]:
+    """Fields of our sampling that draws as the harness' model `hf` does. ModelwrightError: that one can't either."""
+    how = {"temperature": 0.0, "top_p": 1.0} | {DRAWN[name]: value for name, value in told.items() if sampled or name in GREEDY}
+    if not sampled:
+        return how
+    if not how["temperature"]:
+        raise ModelwrightError("a task's generation_kwargs: do_sample is true, and temperature 0 or not told; it is above 0")
+    return how | {"top_k": how.get("top_k", TOP_K) or None}  # 0: no limit
 
 
 def judged(evaluator: LMEval, model: Model, out: Path) -> list[Score]:

@@ -170,6 +170,41 @@ def _flat(value: Any) -> list[float]:
     return [number for each in value for number in _flat(each)] if isinstance(value, list | tuple) else [float(value)]
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"do_sample": False, "temperature": 0.7, "top_p": 0.5, "repetition_penalty": 1.3}, {"temperature": 0, "repetition_penalty": 1.3}),
+        ({"temperature": 0.7, "top_p": 0.5}, {"temperature": 0.7, "top_p": 0.5, "top_k": 50}),
+        ({"do_sample": True, "temperature": 0.7, "top_k": 0}, {"temperature": 0.7}),
+        ({"do_sample": True, "temperature": 0.7, "top_k": 9, "min_p": 0.1}, {"temperature": 0.7, "top_k": 9, "min_p": 0.1}),
+        ({"do_sample": True}, None),
+    ],
+)
+def test_what_a_task_says_of_drawing_is_what_hf_makes_of_it(told: dict[str, Any], expected: dict[str, Any] | None) -> None:
+    """With its `generate`, of whose GenerationConfig top_k is 50 where nobody says another."""
+    from types import SimpleNamespace
+
+    from lm_eval.api.instance import Instance
+
+    from modelwright_plugins.evaluator._lm_eval import Harnessed
+    from modelwright_plugins.generator.sampling import Sampling
+
+    asked: list[Any] = []
+
+    def said(prompts: Any, generator: Any, ending: Any) -> list[Any]:
+        asked.append(generator)
+        return [SimpleNamespace(text="x") for _ in prompts]
+
+    model: Any = SimpleNamespace(length=64, end=0, encoder=SimpleNamespace(encode=lambda text: [1], end_of_document=0), said=said)
+    request = Instance("generate_until", {}, ("a", {"until": ["."], "max_gen_toks": 8, **told}), 0)
+    if expected is None:
+        with pytest.raises(ModelwrightError, match="do_sample is true, and temperature 0"):
+            Harnessed(model, begin=False).generate_until([request])
+        return
+    assert Harnessed(model, begin=False).generate_until([request]) == ["x"]
+    assert asked == [Sampling(**{"max_new_tokens": 8, "stop": ["."], "top_p": 1.0, **expected})]
+
+
 def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="tasks is empty"):
         LMEval(tasks=[], include_path=tmp_path)
