@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
-from megatron.core.tensor_parallel import ColumnParallelLinear
+from megatron.core.tensor_parallel import ColumnParallelLinear, RowParallelLinear
 from megatron.core.tensor_parallel.mappings import (
     copy_to_tensor_model_parallel_region,
     gather_from_sequence_parallel_region,
@@ -21,7 +21,6 @@ from megatron.core.transformer.module import MegatronModule
 from megatron.core.transformer.utils import make_sharded_tensors_for_checkpoint
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.adapter._low_rank import LINEARS
 from modelwright_plugins.optimizer._split import Split
 from modelwright_plugins.quantizer import Axes, Quantizer, Stored, alone
 
@@ -65,7 +64,11 @@ def sites(chunks: list[MegatronModule]) -> list[Site]:
             for attribute, child in list(module.named_children()):
                 if path.startswith("mtp."):  # what predicts further tokens is for training alone
                     continue
-                if attribute.startswith("linear_") and isinstance(child, (*LINEARS, Quantized)) and not child._forward_hooks:
+                if (
+                    attribute.startswith("linear_")
+                    and isinstance(child, (ColumnParallelLinear, RowParallelLinear, Quantized))
+                    and not child._forward_hooks
+                ):
                     name = f"{_in_whole_model(chunk, path)}.{attribute}"
                     found.append(Site(name, module, attribute, attribute == "linear_fc1" and chunk.config.gated_linear_unit))
     return found
