@@ -58,16 +58,14 @@ class Incoming:
 
         ModelwrightError: a tensor is missing, of another shape, or of no place."""
         if self.vocab_size > vocab_size and dist.get_rank() == 0:
-            warnings.warn(
-                f"{self.folder}: its last {self.vocab_size - vocab_size} rows are of no token here, and are left out", stacklevel=2
-            )
+            _tell(f"{self.folder}: its last {self.vocab_size - vocab_size} rows are of no token here, and are left out")
         with SafetensorsFolder(self.folder) as files:
             loading = _Loading(self, files, vocab_size)
             loading.all(chunks)
             told: list[Any] = [None] * dist.get_world_size()
             dist.all_gather_object(told, (sorted(loading.used), sorted(loading.rounded)))
             if (rounded := {each for _, rank in told for each in rank}) and dist.get_rank() == 0:
-                warnings.warn(f"{self.folder}: {_rounded(rounded)}", stacklevel=2)
+                _tell(f"{self.folder}: {_rounded(rounded)}")
             known = self.family.names
             left = {*files.files} - {name for names, _ in told for name in names}
             patterns = re.compile("|".join((*known.copies, *known.buffers)) or "(?!)")
@@ -140,6 +138,11 @@ class _Loading:
             raise ModelwrightError(f"{self.folder.folder} has no {name}, which a {self.folder.family.model_type} has")
         self.used.add(known)
         return self.files.read(known)
+
+
+def _tell(line: str) -> None:
+    """As ours: what is warned of as another's line, such as torch's around `load`, stands in the log alone."""
+    warnings.warn(line, stacklevel=1)
 
 
 FLOATS = {"float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}  # what a person calls them, widest first

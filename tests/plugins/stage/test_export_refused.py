@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -19,7 +22,7 @@ from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.architecture.encoder import Encoder
 from modelwright_plugins.architecture.hugging_face import config_of
 from modelwright_plugins.engine.card import ModelCard
-from modelwright_plugins.engine.hugging_face_in import Incoming, _Loading, _rounded, other_tokens
+from modelwright_plugins.engine.hugging_face_in import Incoming, _Loading, other_tokens
 from modelwright_plugins.engine.safetensors_folder import INDEX, SINGLE, SafetensorsFolder, Tensor, write
 from modelwright_plugins.stage.import_model import ImportModel
 from modelwright_plugins.stage.train import _hugging_face
@@ -114,6 +117,15 @@ def test_what_is_wrong_is_told_before_anything_runs(tmp_path: Path) -> None:
     ]
 
 
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """One rank, in this process."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("alone")
 def test_weights_that_are_rounded_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FP32 in BF16 loses digits, and BF16 in FP16 range; BF16 in FP32 loses nothing."""
     (tmp_path / "config.json").write_text(json.dumps(config_of(GPT2, vocab_size=9, sequence_length=4)[1]))
@@ -128,11 +140,13 @@ def test_weights_that_are_rounded_are_told(tmp_path: Path, monkeypatch: pytest.M
         parts = [("decoder.final_layernorm.weight", held, (8,), (0,))]
         monkeypatch.setitem(sys.modules, "modelwright_plugins.engine.model", SimpleNamespace(named_parts=lambda _, parts=parts: parts))
         save_file({"transformer.ln_f.weight": numbers.to(theirs)}, tmp_path / SINGLE)
-        with SafetensorsFolder(tmp_path) as files:
-            loading = _Loading(Incoming.of(tmp_path), files, 9)
-            loading.all([])
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            Incoming.of(tmp_path).load([], vocab_size=8)
         assert torch.equal(held, numbers.to(theirs).to(ours))
-        assert (_rounded(loading.rounded) if loading.rounded else None) == said
+        rows = "its last 1 rows are of no token here, and are left out"
+        assert [str(each.message) for each in told] == [f"{tmp_path}: {line}" for line in (rows, said) if line]
+        assert all("/modelwright_plugins/" in each.filename for each in told)  # as core/modelwright/rank.py shows it in the terminal
 
 
 class _Fine:
