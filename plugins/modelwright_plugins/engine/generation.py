@@ -13,7 +13,7 @@ from megatron.core import parallel_state
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine.fully_sharded import FullySharded
-from modelwright_plugins.engine.second_model import second_model
+from modelwright_plugins.engine.second_model import Asked, second_model
 from modelwright_plugins.engine.stepping import Stepping, asked
 from modelwright_plugins.generator import Generated, Generator, Stop
 
@@ -33,14 +33,15 @@ def generate(
     stop: Stop | None = None,
     bar: Any = None,
     batch: int = 64,
+    own: Asked | None = None,
 ) -> list[Generated]:
     """What each prompt goes on with: every rank of a model-parallel group calls this with the same arguments, and gets the same.
 
     `chunks`: this rank's Megatron modules, as they are or as training wraps them; they are in evaluation mode meanwhile. A prompt is one
     text: end tokens inside of it begin nothing new. `end`: tokens that end a reply; `context`: how many tokens the model sees at most, of
     longer texts the last ones; `seeds`: a number a prompt, which alone decides what is drawn for it; `stop`: whether a reply ends after
-    these tokens of it; `bar`: is updated by the prompts that are done; `batch`: prompts at a time. Data ranks may have other prompts, and
-    other numbers of them.
+    these tokens of it; `bar`: is updated by the prompts that are done; `batch`: prompts at a time; `own`: what is known of the
+    model, for a generator that asks a second one too. Data ranks may have other prompts, and other numbers of them.
 
     Raises ValueError for an empty prompt, or another number of seeds than of prompts.
     """
@@ -54,7 +55,7 @@ def generate(
     every, first = _together(mine) if team.world else (mine, 0)
     found: dict[int, Generated] = {}
     order = sorted(range(len(every)), key=lambda number: len(every[number][0]))  # little filler in a batch
-    other = None if generator.second is None else second_model(generator.second, chunks, vocab_size=vocab_size)
+    other = None if generator.second is None else second_model(generator.second, chunks, vocab_size=vocab_size, beside=own)
     with asked(chunks) as modules:
         for begin in range(0, len(order), batch):
             some = order[begin : begin + batch]

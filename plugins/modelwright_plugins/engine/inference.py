@@ -145,6 +145,7 @@ class TrainedModel:
         from megatron.core import parallel_state
 
         from modelwright_plugins.engine.generation import generate
+        from modelwright_plugins.engine.second_model import Asked
 
         if why := without_likelihood(self._architecture, self.head):
             raise ModelwrightError(why)
@@ -162,6 +163,7 @@ class TrainedModel:
             vocab_size=self.vocab_size,
             stop=stop,
             bar=bar,
+            own=Asked(self._card, self.opened),
         )
         every: list[Any] = [None] * group.size()
         dist.all_gather_object(every, found, group=group)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,11 @@ def ask(rank: int, layouts: list[dict[str, Any]], models: Path) -> list[Any]:
             own = ContrastiveDecoding(amateur=models / "amateur", beams=1, max_new_tokens=NEW)
             each["greedy"] = [one.tokens for one in model.generate(PROMPTS, own, seed=0)]
             if not number:
+                core = next(each for each in model.chunks[0].modules() if hasattr(each, "core_attention")).core_attention
+                beside = generation.second_model(models / "amateur", model.chunks, vocab_size=VOCABULARY)[0][0]
+                each["attention"] = {
+                    type(part.core_attention) is type(core) for part in beside.modules() if hasattr(part, "core_attention")
+                }
                 asked = model.next_logits, generation.second_model(models / "amateur", model.chunks, vocab_size=VOCABULARY)[0][0]
                 each["slow"] = [slow(*asked, prompt, own, torch) for prompt in PROMPTS]
             found.append(each)
@@ -87,12 +94,38 @@ def slow(expert: Any, amateur: Any, prompt: list[int], own: Any, torch: Any) -> 
     return reply
 
 
+def a_run(folder: Path, tokenizer: str) -> Path:
+    """A run's folder, as far as it tells of a tokenizer; a checkpoint's in it."""
+    (folder / "train_tokenizer" / "tokenizer").mkdir(parents=True)
+    (folder / "train_tokenizer" / "tokenizer" / "tokenizer.json").write_text(tokenizer)
+    (folder / "manifest.json").write_text(json.dumps({"from": None, "stages": {"train_tokenizer": {"artifacts": {"tokenizer": {}}}}}))
+    return folder / "train" / "checkpoint"
+
+
+def test_tokens_are_the_same(tmp_path: Path) -> None:
+    """And not only as many; what can't be told is taken to be so."""
+    from modelwright_plugins.architecture.decoder import CausalDecoder
+    from modelwright_plugins.engine.card import ModelCard
+    from modelwright_plugins.engine.second_model import other_tokens
+
+    card = ModelCard(CausalDecoder(**TINY), VOCABULARY, CONTEXT, 0, 1, special_tokens={"<mask>": 60})
+    one, same, other = (a_run(tmp_path / name, text) for name, text in (("one", "x"), ("same", "x"), ("other", "y")))
+    assert other_tokens(same, card, one, replace(card, sequence_length=9)) is None
+    assert other_tokens(tmp_path / "nowhere", card, one, card) is None and other_tokens(other, card, None, card) is None
+    assert "another tokenizer than that of" in str(other_tokens(other, card, one, card))
+    assert other_tokens(same, card, one, replace(card, end_of_document=2)) == (
+        "token 0 ends its documents, and token 2 those of the model beside it"
+    )
+    assert "special tokens are {'<mask>': 60}" in str(other_tokens(same, card, one, replace(card, special_tokens={"<mask>": 1})))
+
+
 @pytest.mark.slow
 def test_every_layout(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     answers = on_ranks(ask, 2, tmp_path / "ranks", groups=len(LAYOUTS) + 3, layouts=LAYOUTS, models=tmp_path / "models")
     alone = answers[0][0]
     assert alone["greedy"] == alone["slow"] != alone["tokens"]
+    assert alone["attention"] == {True}  # native, as that of the model beside it
     for number, layout in enumerate(LAYOUTS):
         for rank in range(2):
             if (found := answers[rank][number]) is not None:
