@@ -42,15 +42,19 @@ class LMEval(Evaluator):
                 raise ValueError(f"{name} is {value}; it is {least} or more, or null")
 
     def fingerprint(self) -> str:
-        """Of all files beside the tasks: their data may be among them."""
+        """Of all files beside the tasks, and of the data that they name elsewhere on this machine."""
         import hashlib
+
+        from modelwright_plugins.evaluator._lm_eval_files import files
 
         found = hashlib.sha256()
         if self.include_path is not None:
-            for file in sorted((folder := self.include_path.expanduser()).rglob("*")):
-                if file.is_file() and "__pycache__" not in file.parts:
-                    found.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode("utf-8", "surrogatepass"))
-                    found.update(file.read_bytes())
+            for file in files(folder := self.include_path.expanduser()):
+                name = file.relative_to(folder) if file.is_relative_to(folder) else file
+                found.update(f"{name} {file.stat().st_size}\n".encode("utf-8", "surrogatepass"))
+                with file.open("rb") as data:
+                    while part := data.read(1 << 20):
+                        found.update(part)
         return found.hexdigest()
 
     def problems(self) -> list[str]:

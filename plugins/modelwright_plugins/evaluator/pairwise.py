@@ -95,8 +95,9 @@ def _met(comparisons: Sequence[Comparison], place: Mapping[str, int], groups: Gr
 
     met = np.zeros((len(place), len(place)))
     keys = range(len(comparisons)) if groups is None else groups
-    for *both, _ in {(*sorted((place[c.first], place[c.second])), key) for c, key in zip(comparisons, keys, strict=True)}:
-        met[tuple(both)] += 1
+    pairs = ((place[c.first], place[c.second]) for c in comparisons)
+    for first, second, _ in {(min(pair), max(pair), key) for pair, key in zip(pairs, keys, strict=True)}:
+        met[first, second] += 1
     return np.asarray(met + met.T)
 
 

@@ -218,6 +218,15 @@ def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path) -> Non
     before = LMEval(tasks=["hot"], include_path=folder).fingerprint()
     (folder / "hot.jsonl").write_text(json.dumps(line))
     assert LMEval(tasks=["hot"], include_path=folder).fingerprint() != before
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "last.jsonl").rename(moved := tmp_path / "elsewhere" / "last.jsonl")
+    yaml = (folder / "last.yaml").read_text()
+    for named in (str(moved), f"[{moved.parent}/*.jsonl]"):
+        (folder / "last.yaml").write_text(yaml.replace(str(folder / "last.jsonl"), named) + "process_docs: !function x.y\n")
+        before = LMEval(tasks=["hot"], include_path=folder).fingerprint()
+        moved.write_text(moved.read_text() + json.dumps(line) + "\n")
+        assert LMEval(tasks=["hot"], include_path=folder).fingerprint() != before
+    (folder / "last.yaml").write_text(yaml.replace(str(folder / "last.jsonl"), str(moved)))
     asked = judge("", tmp_path / "model", first=False)
     with pytest.raises(ModelwrightError, match=r"a task asks for 12 tokens, and the model sees 10"):
         asked.length = 10
