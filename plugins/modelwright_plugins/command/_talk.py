@@ -148,21 +148,32 @@ class Talk:
 
     def _prompt(self, turns: list[dict[str, str]]) -> tuple[list[int], list[dict[str, str]]]:
         """Tokens of the turns, and which of them: the first ones are left out where all don't fit beside a reply."""
-        if self.chat is None:
-            return [self.ending.encoder.end_of_document, *self.ending.encoder.encode(turns[-1]["content"])], turns
-        system = [{"role": "system", "content": self.system}] if self.system else []
         room = self.context - min(self.most, self.context // 4)
+        if self.chat is None:
+            text = [self.ending.encoder.end_of_document, *self.ending.encoder.encode(turns[-1]["content"])]
+            self._refuse_longer(text, room)
+            return text, turns
+        system = [{"role": "system", "content": self.system}] if self.system else []
         while True:
             with uninterrupted():
                 (found,) = self.chat.encode([{"messages": [*system, *turns], "add_generation_prompt": True}])
             if isinstance(found, ModelwrightError):
                 raise found
-            if len(found.tokens) <= room or len(turns) < 3:
+            if len(found.tokens) <= room:
                 return found.tokens.tolist(), turns
+            if len(turns) < 3:
+                self._refuse_longer(found.tokens, room)
             turns = turns[2:]
             if not self.cut:
                 self._tell(f"the first turns are left out from now on: the model sees {self.context} tokens")
                 self.cut = True
+
+    def _refuse_longer(self, tokens: Sequence[int], room: int) -> None:
+        """ModelwrightError: the model would not see the beginning of this turn, and would answer something else."""
+        if len(tokens) > room:
+            raise ModelwrightError(
+                f"this is {len(tokens)} tokens; the model sees {self.context}, and {room} beside a reply: make it shorter"
+            )
 
     def _tell(self, what: str) -> None:
         print(f"modelwright: {what}", file=sys.stderr, flush=True)
@@ -190,6 +201,10 @@ class Streamed:
             text = text if self.ending.turn is None else text.rstrip()
         if text.startswith(self.shown):
             print(text[len(self.shown) :], end="", file=self.out, flush=True)
+            self.shown = text
+        elif last:  # it was changed behind: what is printed stays, and the turn is what the whole reply says
+            if not self.shown.startswith(text):
+                print(f"\n{text}", end="", file=self.out, flush=True)
             self.shown = text
 
     def _stops(self) -> Sequence[str]:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.command._talk import Talk, _begun
+from modelwright_plugins.command._talk import Streamed, Talk, _begun
 from modelwright_plugins.command.chat import _asked, _generator, _of_pipeline
 from modelwright_plugins.generator import Generated
 from modelwright_plugins.generator.contrastive_decoding import ContrastiveDecoding
@@ -111,6 +111,27 @@ def test_a_long_talk_loses_its_first_turns(tmp_path: Path, capsys: pytest.Captur
     assert ["1" * 20 in model.asked[3], "3" * 20 in model.asked[3], "4" * 20 in model.asked[3]] == [False, True, True]
     assert all(len(model.pieces.encode(text, add_special_tokens=False).ids) <= 165 for text in model.asked)
     assert capsys.readouterr().err.count("the first turns are left out") == 1
+
+
+@pytest.mark.parametrize("template", ["chatml", None])
+def test_a_turn_that_does_not_fit_is_refused(template: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And not answered without its beginning; the talk goes on."""
+    model = Model(tmp_path, template, context=100)
+    model.says = ["Soup"]
+    model.talk.go(["x" * 90, "Hi"])
+    assert model.out.getvalue() == "Soup\n" and len(model.asked) == 1 and "x" not in model.asked[0].replace("<|endoftext|>", "")
+    assert "the model sees 100, and 75 beside a reply: make it shorter" in capsys.readouterr().err
+
+
+def test_the_whole_reply_is_said_in_the_end(tmp_path: Path) -> None:
+    """Also where it is another than its tokens were on the way."""
+    model = Model(tmp_path, "chatml")
+    for said, wanted, printed in [("Soup and more", "Soup", ""), ("Soap", "Soup", "\nSoup"), ("So", "Soup", "up")]:
+        out = Out()
+        streamed = Streamed(model.talk.ending, out, said)
+        streamed.show("S\ufffd")
+        streamed.show(wanted, last=True)
+        assert (streamed.shown, out.getvalue()) == (wanted, printed)
 
 
 def test_a_model_of_texts_goes_on_with_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
