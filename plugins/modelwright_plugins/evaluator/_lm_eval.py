@@ -120,9 +120,13 @@ def judged(evaluator: LMEval, model: Model, out: Path) -> list[Score]:
     """The harness' numbers of this model. Every rank calls it."""
     with seeded():
         tasks = loaded(evaluator)
-        found: Any = evaluate(
-            lm=Harnessed(model, begin=evaluator.begin), task_dict=tasks, limit=evaluator.limit, bootstrap_iters=0, log_samples=True
-        )
+        asked = Harnessed(model, begin=evaluator.begin)
+        try:
+            found: Any = evaluate(lm=asked, task_dict=tasks, limit=evaluator.limit, bootstrap_iters=0, log_samples=True)
+        except (ModelwrightError, OSError, MemoryError):
+            raise
+        except Exception as e:  # templates, metrics and the tasks' own code raise what they like
+            raise ModelwrightError(f"tasks {', '.join(evaluator.tasks)}: {type(e).__name__}: {e}") from e
     if model.first:
         with (out / "samples.jsonl").open("w", encoding="utf-8") as file:
             for name, samples in found["samples"].items():

@@ -45,6 +45,8 @@ def loaded(evaluator: LMEval) -> dict[str, Any]:
         found: dict[str, Any] = manager(evaluator).load(list(evaluator.tasks))
     except Exception as e:  # the harness, datasets and the tasks' own code raise what they like
         raise ModelwrightError(f"tasks {', '.join(evaluator.tasks)}: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}") from e
+    if unsafe := [name for name, task in found["tasks"].items() if getattr(task, "UNSAFE_CODE", False)]:
+        raise ModelwrightError(f"tasks: {unsafe[0]} runs what a model wrote, with nothing around it; evaluator=[pass_at_k] has a sandbox")
     for task in found["tasks"].values():
         told = task.get_config("num_fewshot")
         if evaluator.shots is not None and told != 0:  # as simple_evaluate: a task that says 0 means it

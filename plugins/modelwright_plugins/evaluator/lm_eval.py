@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.evaluator import Evaluator, Score
 
 if TYPE_CHECKING:
@@ -64,9 +65,14 @@ class LMEval(Evaluator):
             return [f"the lm-evaluation-harness is not installed: {INSTALL}"]
         if self.include_path is not None and not self.include_path.expanduser().is_dir():
             return [f"include_path: there is no folder {self.include_path}"]
-        from modelwright_plugins.evaluator._lm_eval_tasks import unknown
+        from modelwright_plugins.evaluator._lm_eval_tasks import loaded, seeded
 
-        return unknown(self)
+        try:
+            with seeded():
+                loaded(self)
+        except ModelwrightError as e:
+            return [str(e)]
+        return []
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator._lm_eval import judged

@@ -227,7 +227,15 @@ def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path) -> Non
         moved.write_text(moved.read_text() + json.dumps(line) + "\n")
         assert LMEval(tasks=["hot"], include_path=folder).fingerprint() != before
     (folder / "last.yaml").write_text(yaml.replace(str(folder / "last.jsonl"), str(moved)))
+    assert LMEval(tasks=["last", "soup"], include_path=folder).problems() == []
+    (folder / "cold.jsonl").unlink()
+    assert "FileNotFoundError" in LMEval(tasks=["soup"], include_path=folder).problems()[0]
+    (folder / "hot.yaml").write_text((folder / "hot.yaml").read_text() + "unsafe_code: true\n")
+    assert LMEval(tasks=["hot"], include_path=folder).problems()[0].startswith("tasks: hot runs what a model wrote")
     asked = judge("", tmp_path / "model", first=False)
+    (folder / "text.yaml").write_text((folder / "text.yaml").read_text().replace("'{{text}}'", "'{{text + 1}}'"))
+    with pytest.raises(ModelwrightError, match="tasks text: TypeError"):
+        LMEval(tasks=["text"], include_path=folder).evaluate(asked, tmp_path, seed=1)
     with pytest.raises(ModelwrightError, match=r"a task asks for 12 tokens, and the model sees 10"):
         asked.length = 10
         LMEval(tasks=["reply"], include_path=folder).evaluate(asked, tmp_path, seed=1)
