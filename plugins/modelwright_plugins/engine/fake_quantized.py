@@ -30,6 +30,6 @@ class Rounded:
 
 def attach(chunks: list[MegatronModule], quantizer: Quantizer) -> None:
     """From here on each layer that the stage `quantize` would quantize computes with what is rounded. ModelwrightError: `checked`'s."""
-    for site in checked(chunks, quantizer):
+    for site in checked(chunks, quantizer, parts=True):
         site.layer.__class__ = type(f"Rounded{type(site.layer).__name__}", (Rounded, type(site.layer)), {})
         site.layer.quantizer = quantizer

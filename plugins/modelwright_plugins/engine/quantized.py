@@ -74,17 +74,18 @@ def sites(chunks: list[MegatronModule]) -> list[Site]:
     return found
 
 
-def checked(chunks: list[MegatronModule], quantizer: Quantizer) -> list[Site]:
-    """`sites`, before anything is done with them. All ranks together. ModelwrightError: there is none, or one whose shape is in the way."""
+def checked(chunks: list[MegatronModule], quantizer: Quantizer, *, parts: bool = False) -> list[Site]:
+    """`sites`, before anything is done with them. All ranks together. `parts`: each tensor rank rounds its own part of a matrix by itself.
+
+    ModelwrightError: there is none, or one whose shape is in the way."""
     found, wrong = sites(chunks), ""
     for site in found:
-        where = site.name
         try:
-            quantizer.check_shape(*site.shape)
-            where = f"{where} on each of {site.split.ranks} tensor ranks"
-            quantizer.check_shape(*site.layer.weight.shape)
+            if parts:
+                quantizer.check_shape(*site.layer.weight.shape)
+            quantizer.check_shape(*site.shape, site.split.ranks if site.split.dim else 1)
         except ModelwrightError as e:
-            wrong = f"{where}: {e}"
+            wrong = f"{site.name}: {e}"
             break
     told: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(told, (len(found), wrong))

@@ -45,9 +45,9 @@ class Quantizer(Component, ABC):
         """Why a model can't be quantized so, one line each; `parts` are the stage's. Pure arithmetic."""
         return []
 
-    def check_shape(self, outputs: int, inputs: int) -> None:
-        """ModelwrightError: a matrix of this shape, or a tensor rank's part of one, can't be stored so, with the number that is in the way.
-        It is asked of all layers before anything is calibrated or trained."""
+    def check_shape(self, outputs: int, inputs: int, ranks: int = 1) -> None:
+        """ModelwrightError: a matrix of this shape, whose inputs so many tensor ranks share out, can't be stored so, with the number that
+        is in the way. It is asked of all layers before anything is calibrated or trained."""
         return
 
     @abstractmethod

@@ -16,9 +16,15 @@ def check(bits: int, group: int, *, matrix: bool = False) -> None:
         raise ValueError(f"group is {group}; it is a number of weights from 2 up{told}")
 
 
-def check_inputs(inputs: int, group: int = 0, bits: int = 8) -> None:
-    """ModelwrightError: groups don't fill the rows of a matrix, or codes their bytes: 2 codes at a time at 4 bits, 8 at 3."""
+def check_inputs(inputs: int, group: int = 0, bits: int = 8, ranks: int = 1, *, name: str = "group") -> None:
+    """ModelwrightError: groups don't fill the rows of a matrix, or straddle tensor ranks that share its inputs out (one group may: each has
+    its scale), or codes don't fill their bytes: 2 codes at a time at 4 bits, 8 at 3."""
     if group > 0 and inputs % group:
-        raise ModelwrightError(f"quantizer.group={group} does not divide the {inputs} inputs of a matrix")
-    if inputs % (each := 8 // math.gcd(8, bits)):
-        raise ModelwrightError(f"a matrix with {inputs} inputs can't be kept in {bits} bits: they are not a multiple of {each}")
+        raise ModelwrightError(f"quantizer.{name}={group} does not divide the {inputs} inputs of a matrix")
+    if group > 0 and (groups := inputs // group) > 1 and groups % ranks:
+        raise ModelwrightError(
+            f"quantizer.{name}={group} does not divide the {inputs / ranks:g} inputs that each of {ranks} tensor ranks has"
+        )
+    if inputs // ranks % (each := 8 // math.gcd(8, bits)):
+        part = f"a part of a matrix on one of {ranks} tensor ranks" if ranks > 1 else "a matrix"
+        raise ModelwrightError(f"{part} with {inputs // ranks} inputs can't be kept in {bits} bits: they are not a multiple of {each}")

@@ -26,10 +26,10 @@ class Absmax(Quantizer):
 
         check(self.bits, self.group, matrix=True)
 
-    def check_shape(self, outputs: int, inputs: int) -> None:
+    def check_shape(self, outputs: int, inputs: int, ranks: int = 1) -> None:
         from modelwright_plugins.quantizer._settings import check_inputs
 
-        check_inputs(inputs, self.group, self.bits)
+        check_inputs(inputs, self.group, self.bits, ranks)
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._groups import half, in_groups

@@ -33,10 +33,10 @@ class AWQ(Quantizer):
 
         check(self.bits, self.group)
 
-    def check_shape(self, outputs: int, inputs: int) -> None:
+    def check_shape(self, outputs: int, inputs: int, ranks: int = 1) -> None:
         from modelwright_plugins.quantizer._settings import check_inputs
 
-        check_inputs(inputs, self.group, self.bits)
+        check_inputs(inputs, self.group, self.bits, ranks)
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._awq import awq

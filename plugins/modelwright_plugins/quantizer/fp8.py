@@ -30,10 +30,10 @@ class FP8(Quantizer):
 
         check(8, self.group, matrix=True)
 
-    def check_shape(self, outputs: int, inputs: int) -> None:
+    def check_shape(self, outputs: int, inputs: int, ranks: int = 1) -> None:
         from modelwright_plugins.quantizer._settings import check_inputs
 
-        check_inputs(inputs, self.group)
+        check_inputs(inputs, self.group, ranks=ranks)
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._groups import in_groups

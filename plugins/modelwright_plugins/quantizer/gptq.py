@@ -37,10 +37,10 @@ class GPTQ(Quantizer):
         if self.block < 1:
             raise ValueError(f"block is {self.block}; it is 1 or more")
 
-    def check_shape(self, outputs: int, inputs: int) -> None:
+    def check_shape(self, outputs: int, inputs: int, ranks: int = 1) -> None:
         from modelwright_plugins.quantizer._settings import check_inputs
 
-        check_inputs(inputs, self.group, self.bits)
+        check_inputs(inputs, self.group, self.bits, ranks)
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._gptq import gptq

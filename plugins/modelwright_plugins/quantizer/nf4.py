@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelwright.errors import ModelwrightError
 from modelwright_plugins.quantizer import Axes, LayerInputs, Quantizer, Stored
 
 if TYPE_CHECKING:
@@ -27,9 +26,10 @@ class NF4(Quantizer):
         if self.block < 2 or self.block % 2:
             raise ValueError(f"block is {self.block}; it is even, and 2 or more")
 
-    def check_shape(self, outputs: int, inputs: int) -> None:
-        if inputs % self.block:
-            raise ModelwrightError(f"quantizer.block={self.block} does not divide the {inputs} inputs of a matrix")
+    def check_shape(self, outputs: int, inputs: int, ranks: int = 1) -> None:
+        from modelwright_plugins.quantizer._settings import check_inputs
+
+        check_inputs(inputs, self.block, 4, ranks, name="block")
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._normal_float import coded, levels, packed, small

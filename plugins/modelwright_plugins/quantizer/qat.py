@@ -48,10 +48,10 @@ class QAT(Quantizer):
             low, high = ends if self.group else largest(ends)
             return parts, *fitted(-low, high, self.bits, symmetric=self.symmetric)
 
-    def check_shape(self, outputs: int, inputs: int) -> None:
+    def check_shape(self, outputs: int, inputs: int, ranks: int = 1) -> None:
         from modelwright_plugins.quantizer._settings import check_inputs
 
-        check_inputs(inputs, self.group, self.bits)
+        check_inputs(inputs, self.group, self.bits, ranks)
 
     def quantized(self, weight: Tensor, inputs: LayerInputs | None) -> Stored:
         from modelwright_plugins.quantizer._levels import rounded, stored

@@ -144,3 +144,22 @@ def test_what_can_not_be():
         Absmax(group=5).quantized(matrix(), None)
     with pytest.raises(ModelwrightError, match=r"a matrix with 12 inputs can't be kept in 3 bits: they are not a multiple of 8"):
         Absmax(bits=3).quantized(matrix(4, 12), None)
+
+
+@pytest.mark.parametrize(
+    ("bits", "group", "inputs", "ranks", "why"),
+    [
+        (4, 128, 128, 2, None),  # one group: each rank has its scale
+        (4, 64, 128, 2, None),
+        (4, 64, 96, 1, "quantizer.group=64 does not divide the 96 inputs of a matrix"),
+        (4, 64, 192, 2, "quantizer.group=64 does not divide the 96 inputs that each of 2 tensor ranks has"),
+        (3, 0, 24, 1, None),
+        (3, 0, 24, 2, "a part of a matrix on one of 2 tensor ranks with 12 inputs can't be kept in 3 bits: they are not a multiple of 8"),
+    ],
+)
+def test_shapes_that_can_not_be_are_told(bits, group, inputs, ranks, why):
+    try:
+        ZeroPoint(bits=bits, group=group).check_shape(8, inputs, ranks)
+        assert why is None
+    except ModelwrightError as e:
+        assert str(e) == why
