@@ -121,10 +121,12 @@ class PassAtK(Evaluator):
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.engine.one_rank import on_one_rank
+        from modelwright_plugins.evaluator._alike import tell_alike
         from modelwright_plugins.evaluator._continued import continued
         from modelwright_plugins.evaluator._records import write
         from modelwright_plugins.evaluator.interval import share
 
+        tell_alike(model, "pass_at_k.samples", self.samples)
         tasks = self.read()
         every = [task for task in tasks for _ in range(self.samples)]
         if self.chat:

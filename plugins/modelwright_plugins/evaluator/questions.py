@@ -83,9 +83,11 @@ class Questions(Evaluator):
         return shots, every[own:]
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
+        from modelwright_plugins.evaluator._alike import tell_alike
         from modelwright_plugins.evaluator._questions import answered
         from modelwright_plugins.evaluator.interval import proportion, share
 
+        tell_alike(model, "questions.votes", self.votes)
         shots, questions = self.read()
         replies = self._replies(model, shots, [one for one in questions for _ in range(self.votes)])
         each = [replies[at : at + self.votes] for at in range(0, len(replies), self.votes)]

@@ -54,11 +54,13 @@ class Rewards(Evaluator):
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.engine.one_rank import on_one_rank
+        from modelwright_plugins.evaluator._alike import tell_alike
         from modelwright_plugins.evaluator._records import write
         from modelwright_plugins.evaluator.interval import mean, share
         from modelwright_plugins.reward import Asked
         from modelwright_plugins.reward.lacking import lacking
 
+        tell_alike(model, "rewards.samples", self.samples)
         examples = model.examples
         assert examples is not None
         if why := lacking(examples, self._built, self.prompts):
