@@ -64,10 +64,9 @@ class Classification(Evaluator):
             raise ValueError(f"lr is {self.lr}; it is above 0")
 
     def fingerprint(self) -> str:
-        import hashlib
+        from modelwright_plugins.evaluator._records import fingerprint
 
-        files = [file.expanduser() for file in (self.train, self.test)]
-        return " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file())
+        return fingerprint(self.train, self.test)
 
     def problems(self) -> list[str]:
         try:

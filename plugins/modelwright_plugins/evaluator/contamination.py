@@ -46,12 +46,9 @@ class Contamination(Evaluator):
         return Decontamination(**fields)
 
     def fingerprint(self) -> str:
-        import hashlib
+        from modelwright_plugins.evaluator._records import fingerprint
 
-        found = hashlib.sha256()
-        for file in self.files():
-            found.update(file.read_bytes())
-        return found.hexdigest()
+        return fingerprint(*self.files())
 
     def files(self) -> list[Path]:
         """The evaluation sets, in order."""
