@@ -55,9 +55,11 @@ class Watched:
     def inputs(self) -> LayerInputs:
         self.hook.remove()
         if self.sum is None:  # nor to this rank
-            columns = self.site.layer.weight.shape[1] * (self.site.split.ranks if self.site.split.dim else 1)
-            self.sum = torch.zeros(columns, columns, dtype=torch.float64)
-            self.largest, self.total = torch.zeros(columns), torch.zeros(columns, dtype=torch.float64)
+            weight = self.site.layer.weight
+            columns = weight.shape[1] * (self.site.split.ranks if self.site.split.dim else 1)
+            self.sum = torch.zeros(columns, columns, dtype=torch.float64, device=weight.device)
+            self.largest = torch.zeros(columns, device=weight.device)
+            self.total = torch.zeros(columns, dtype=torch.float64, device=weight.device)
         count = max(self.count, 1)
         hessian, mean = (self.sum / count).float(), (self.total / count).float()
         return LayerInputs(hessian=hessian, largest=self.largest, mean=mean, tokens=self.count)

@@ -33,6 +33,18 @@ def _refused(do: Any) -> str:
     return str(told.value)
 
 
+def test_what_an_expert_without_tokens_is_given_is_where_its_weight_is() -> None:
+    """On a device that this machine has, whatever it has."""
+    from types import SimpleNamespace
+
+    from modelwright_plugins.engine.calibration import Watched
+
+    site: Any = SimpleNamespace(layer=torch.nn.Linear(6, 2, device="meta"), split=SimpleNamespace(dim=1, ranks=2))
+    inputs = Watched(site).inputs()
+    assert {value.device.type for value in (inputs.hessian, inputs.largest, inputs.mean)} == {"meta"}
+    assert inputs.hessian.shape == (12, 12) and inputs.tokens == 0
+
+
 def facts(rank: int, out: str) -> dict[str, Any]:
     from modelwright.hooks import discover
     from modelwright_plugins.engine import calibration, fake_quantized, quantized, quantized_files
