@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,7 +168,7 @@ class Talk:
                 self._tell(f"the first turns are left out from now on: the model sees {self.context} tokens")
                 self.cut = True
 
-    def _refuse_longer(self, tokens: Sequence[int], room: int) -> None:
+    def _refuse_longer(self, tokens: Sized, room: int) -> None:
         """ModelwrightError: the model would not see the beginning of this turn, and would answer something else."""
         if len(tokens) > room:
             raise ModelwrightError(
