@@ -22,7 +22,7 @@ class Cell:
     low: float | None = None
     high: float | None = None
     count: int | None = None
-    best: bool = False  # of its row; of equal ones, all are
+    best: bool = False  # of its row; of equal ones all are, and where all are equal none is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +68,10 @@ def quantizations(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> l
 
 
 def _row(group: str, name: str, better: str, scores: Sequence[Mapping[str, Any] | None]) -> Row:
-    values = [score["value"] for score in scores if score]
-    best = max(values) if better == "higher" else min(values)
+    values = {score["value"] for score in scores if score}
+    best = (max if better == "higher" else min)(values) if len(values) > 1 else None  # where all are alike, none is
     cells = [
-        Cell(**{key: score[key] for key in ("value", "low", "high", "count")}, best=len(values) > 1 and score["value"] == best)
-        if score
-        else None
+        Cell(**{key: score[key] for key in ("value", "low", "high", "count")}, best=score["value"] == best) if score else None
         for score in scores
     ]
     return Row(group=group, name=name, better=better, cells=tuple(cells))

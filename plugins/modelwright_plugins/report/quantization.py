@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 LAYERS = 40  # at most, in the figure; the table has all
 COLUMN, GAP = 0.07, 0.045  # of the figure's width: neighbours so near share a column of names; of its height: between names
+
+SAME = 1e-4  # of a loss: so near each other are those of one model in two layouts
 
 
 def page(found: Mapping[str, Any], recipe: str | None) -> str:
@@ -80,7 +83,7 @@ def against_bits(models: Sequence[tuple[str, Mapping[str, Any]]], key: str = "lo
         return ""
     first = known[0][1]["held_out"]["original"]
     if key == "kl":  # of another model, one that was trained with rounding say, it is from something else
-        known = [(name, found) for name, found in known if found["held_out"]["original"] == first]
+        known = [(name, found) for name, found in known if math.isclose(found["held_out"]["original"], first, rel_tol=SAME)]
     points = [(name, found["bits"], _cost(found["held_out"], key)) for name, found in known]
     sign, label = {
         "loss": ("loss", "loss on held-out text, nats a token (less is better)"),
