@@ -15,7 +15,7 @@ from modelwright_plugins.engine.safetensors_folder import DTYPES, Tensor
 from modelwright_plugins.engine.saved_tensors import SavedTensors
 
 EXPERTS = ".experts.experts."
-LEFT = ("optimizer.", "chained_optimizers.", "value_head.")  # what names begin with that are no weights of the model of tokens
+LEFT = ("optimizer.", "value_head.")  # what names begin with that are no weights of the model of tokens
 
 
 @dataclass(frozen=True)
