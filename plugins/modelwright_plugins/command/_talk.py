@@ -34,12 +34,12 @@ def talk(checkpoint: Path, tokenizer: Path, generator: Generator, parts: Mapping
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.parallel.megatron import Megatron
     from modelwright_plugins.precision.floats import FP32
-    from modelwright_plugins.tokenizer.find_template import _own
+    from modelwright_plugins.tokenizer.find_template import own_template
 
     card = ModelCard.read(checkpoint / "model.json", _registry())
     if why := without_likelihood(card.architecture, card.head):
         raise ModelwrightError(f"{checkpoint}: {why}, so there is nobody to talk to")
-    template = template_of(checkpoint) or _own(tokenizer)
+    template = template_of(checkpoint) or own_template(tokenizer)
     chat = None if template is None else ChatEncoder(tokenizer, template)
     encoder = Encoder(tokenizer) if chat is None else chat.encoder
     defaults = {"precision": FP32(), "kernel": Torch(), "attention": Native()}

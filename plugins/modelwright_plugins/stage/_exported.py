@@ -46,7 +46,7 @@ def tokenizer_files(tokenizer: Path, source: Path, card: ModelCard, family: Fami
     with tokens that the objective has added."""
     from modelwright_plugins.engine.pretrained import template_of
     from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
-    from modelwright_plugins.tokenizer.find_template import _own
+    from modelwright_plugins.tokenizer.find_template import own_template
     from modelwright_plugins.tokenizer.turn_end import TurnEnd
 
     spec, config = read_json(tokenizer / "tokenizer.json"), read_json(tokenizer / "tokenizer_config.json")
@@ -65,7 +65,7 @@ def tokenizer_files(tokenizer: Path, source: Path, card: ModelCard, family: Fami
     config |= {name: text for name, text in NAMED.items() if text in known and not config.get(name)}
     mask = config.get("mask_token") or next((name for name in card.special_tokens if "mask" in name.lower()), None)
     mask = mask["content"] if isinstance(mask, dict) else mask
-    template = template_of(source) or _own(tokenizer)
+    template = template_of(source) or own_template(tokenizer)
     ends = {card.end_of_document}
     if template is not None:
         ends |= TurnEnd.of(ChatEncoder(tokenizer, template)).tokens

@@ -19,7 +19,7 @@ def built_in() -> list[str]:
 def find_template(name: str | None, tokenizer: Path) -> str:
     """The Jinja of a built-in template's name or of a file; None: the tokenizer's own, or else chatml. ModelwrightError: there is none."""
     if name is None:
-        return _own(tokenizer) or find_template("chatml", tokenizer)
+        return own_template(tokenizer) or find_template("chatml", tokenizer)
     file = TEMPLATES / f"{name}.jinja" if name in built_in() else Path(name).expanduser()
     try:
         return file.read_text(encoding="utf-8")
@@ -28,7 +28,8 @@ def find_template(name: str | None, tokenizer: Path) -> str:
         raise ModelwrightError(f"template {name}: {why}; it is a name or a .jinja file") from error
 
 
-def _own(tokenizer: Path) -> str | None:
+def own_template(tokenizer: Path) -> str | None:
+    """The Jinja that a tokenizer's folder has; None: it has none."""
     if (file := tokenizer / "chat_template.jinja").is_file():
         return file.read_text(encoding="utf-8")
     found = read_json(tokenizer / "tokenizer_config.json").get("chat_template")
