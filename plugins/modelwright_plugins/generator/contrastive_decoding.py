@@ -28,9 +28,7 @@ class ContrastiveDecoding(Beam):
     amateur: Path  # the folder of the amateur's checkpoint, with its model.json
     beams: int = 5  # texts that are followed at a time; 1 takes the best token each time
     alpha: float = 0.1  # tokens count that are at least so many times as likely as the expert's likeliest, from 0 to 1
-    amateur_temperature: float = (
-        1.0  # divides the amateur's logits; below 1 it is surer than it was trained to be (the paper: 0.5 for GPT-2)
-    )
+    amateur_temperature: float = 1.0  # divides the amateur's logits; below 1 it is surer than it was (the paper: 0.5 for GPT-2)
 
     def __post_init__(self) -> None:
         super().__post_init__()
