@@ -170,7 +170,7 @@ def _multiple(chunks: Sequence[Any]) -> int:
 def _asked(trained: TrainedModel, chunks: Sequence[Any], texts: Sequence[Text], pool: Pool, width: int) -> NDArray[np.float32]:
     found = np.empty((len(texts), width), np.float32)
     order = sorted(range(len(texts)), key=lambda place: len(texts[place].tokens))  # filler costs as much as text
-    laid = Laid(texts, trained._card, _multiple(chunks), pool)
+    laid = Laid(texts, trained.card, _multiple(chunks), pool)
     with evaluating(chunks):
         for at in range(0, len(order), AT_ONCE):
             some = order[at : at + AT_ONCE]
@@ -235,7 +235,7 @@ def tuned(
     data = parallel_state.get_data_parallel_world_size()
     if batch % data:
         raise ModelwrightError(f"a batch of {batch} texts can't be shared out to {data} data ranks")
-    laid = Laid(texts, trained._card, _multiple(trained.chunks), pool, seed)
+    laid = Laid(texts, trained.card, _multiple(trained.chunks), pool, seed)
 
     def given(chunks: list[Any]) -> None:
         load(trained.opened["checkpoint"], chunks, discover().registry, "value" if trained.head == "value" else "tokens")

@@ -87,7 +87,7 @@ class TrainedModel:
         self.chunks, self.device = chunks, device
         self.sequence_length, self.vocab_size, self.end_of_document = card.sequence_length, card.vocab_size, card.end_of_document
         self.rank = dist.get_rank()
-        self._architecture, self.head, self._card = card.architecture, card.head, card
+        self._architecture, self.head, self.card = card.architecture, card.head, card
         self.seen, self.progress, self.opened = seen_of(card, progress), progress, opened
         self.causal, self.special_tokens = card.architecture.causal, card.special_tokens
 
@@ -163,7 +163,7 @@ class TrainedModel:
             vocab_size=self.vocab_size,
             stop=stop,
             bar=bar,
-            own=Asked(self._card, self.opened),
+            own=Asked(self.card, self.opened),
         )
         every: list[Any] = [None] * group.size()
         dist.all_gather_object(every, found, group=group)
@@ -175,7 +175,7 @@ class TrainedModel:
 
         if self.head != "value":
             raise ModelwrightError("it is a model of tokens, and no reward model: it gives no values")
-        return ValueModel(self.chunks, self._card, self.device).values(rows)
+        return ValueModel(self.chunks, self.card, self.device).values(rows)
 
     def vectors(self, texts: Sequence[Text], pool: Pool) -> NDArray[np.float32]:
         """The last layer's states of each text, pooled: [texts, width]. An encoder has them too."""

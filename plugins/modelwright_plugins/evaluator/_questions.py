@@ -63,7 +63,7 @@ class Answered:
 
 
 def answered(question: Question, replies: Sequence[str], find: _answers.Find) -> Answered:
-    from modelwright_plugins.evaluator.text_metrics import _f1, _normal
+    from modelwright_plugins.evaluator.text_metrics import normalised, word_f1
 
     found = tuple(_answers.found(reply, find, number=question.number) for reply in replies)
     votes: dict[Any, list[str]] = {}
@@ -71,8 +71,8 @@ def answered(question: Question, replies: Sequence[str], find: _answers.Find) ->
         if answer is not None:
             votes.setdefault(_answers.key(answer), []).append(answer)
     voted = max(votes.values(), key=len)[0] if votes else None
-    wanted = [_normal(answer) for answer in question.answers]
-    said = _normal(voted or "")
+    wanted = [normalised(answer) for answer in question.answers]
+    said = normalised(voted or "")
     each = tuple(answer is not None and any(_answers.same(answer, right) for right in question.answers) for answer in found)
     return Answered(
         found,
@@ -80,5 +80,5 @@ def answered(question: Question, replies: Sequence[str], find: _answers.Find) ->
         right=voted is not None and any(_answers.same(voted, right) for right in question.answers),
         each=each,
         exact=voted is not None and said in wanted,
-        f1=0.0 if voted is None else max(_f1(said.split(), right.split()) for right in wanted),
+        f1=0.0 if voted is None else max(word_f1(said.split(), right.split()) for right in wanted),
     )

@@ -52,9 +52,9 @@ class Contamination(Evaluator):
 
     def files(self) -> list[Path]:
         """The evaluation sets, in order."""
-        from modelwright_plugins.filter.decontamination import _files
+        from modelwright_plugins.filter.decontamination import evaluation_files
 
-        return _files([path.expanduser() for path in self.paths])
+        return evaluation_files([path.expanduser() for path in self.paths])
 
     def problems(self) -> list[str]:
         return self.like.problems()

@@ -88,20 +88,24 @@ def _words(text: str) -> list[str]:
 
 def exact_match(hypotheses: Texts, references: Texts) -> Score:
     """The share that is the reference, once both are normalised as SQuAD does: lower case, no punctuation, no articles, single spaces."""
-    return proportion("exact_match", [_normal(said) == _normal(right) for said, right in zip(hypotheses, references, strict=True)])
+    return proportion("exact_match", [normalised(said) == normalised(right) for said, right in zip(hypotheses, references, strict=True)])
 
 
 def f1(hypotheses: Texts, references: Texts) -> Score:
     """The mean F1 of the words in common, normalised as SQuAD does; of texts without words, whether both are."""
-    return mean("f1", [_f1(_normal(said).split(), _normal(right).split()) for said, right in zip(hypotheses, references, strict=True)])
+    return mean(
+        "f1", [word_f1(normalised(said).split(), normalised(right).split()) for said, right in zip(hypotheses, references, strict=True)]
+    )
 
 
-def _normal(text: str) -> str:
+def normalised(text: str) -> str:
+    """As SQuAD compares answers: in lower case, without punctuation and articles."""
     kept = "".join(letter for letter in text.lower() if letter not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", kept).split())
 
 
-def _f1(said: list[str], right: list[str]) -> float:
+def word_f1(said: list[str], right: list[str]) -> float:
+    """Of the words that are in both."""
     if not said or not right:
         return float(said == right)
     common = sum((Counter(said) & Counter(right)).values())

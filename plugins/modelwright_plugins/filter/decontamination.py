@@ -51,11 +51,11 @@ class Decontamination(Filter):
     def problems(self) -> list[str]:
         found = super().problems()
         for path in self.paths:
-            if path.is_dir() and not _files([path]):
+            if path.is_dir() and not evaluation_files([path]):
                 found.append(f"paths: {path} has no file that ends in {', '.join(ENDINGS)}")
             elif path.is_file() and not path.name.endswith(ENDINGS):
                 found.append(f"paths: {path} is no evaluation set; its name ends in {', '.join(ENDINGS)}")
-        return found or [line for file in _files(self.paths) if (line := self._unfit(file))]
+        return found or [line for file in evaluation_files(self.paths) if (line := self._unfit(file))]
 
     def _unfit(self, file: Path) -> str:
         """What is wrong with a set's first records: enough to find a wrong key before anything runs."""
@@ -77,7 +77,8 @@ class Decontamination(Filter):
 
         try:
             sets = {
-                f"{file.absolute().parent.name}/{file.name.partition('.')[0]}": examples(file, self.keys) for file in _files(self.paths)
+                f"{file.absolute().parent.name}/{file.name.partition('.')[0]}": examples(file, self.keys)
+                for file in evaluation_files(self.paths)
             }
             evaluation = Evaluation(sets, self.ngram, self.min_words)
         except (ValueError, OSError, EOFError) as error:
@@ -85,7 +86,8 @@ class Decontamination(Filter):
         return Overlaps(evaluation, self.min_overlap, self.mode, self.window, self.min_piece, self.max_pieces)
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
+def evaluation_files(paths: Sequence[Path]) -> list[Path]:
+    """Those that can be read of these files and folders, in order."""
     found: dict[Path, None] = {}
     for path in paths:
         inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(ENDINGS)) if path.is_dir() else [path]

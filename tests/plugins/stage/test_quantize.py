@@ -132,7 +132,7 @@ def run_stage(rank: int, base: str) -> list[Any]:
         if not number:
             with started(layout, seed=SEED):
                 model = _original(layout)
-                model._card.write(base / "checkpoint" / "model.json", _registry())
+                model.card.write(base / "checkpoint" / "model.json", _registry())
                 checkpoint.save(base / "checkpoint", 3, model.chunks, None, keep_last=None, progress={"drawn": 8, "trained": 8})
             _shards(base / "token_shards")
             (base / "ready").touch()
