@@ -20,6 +20,7 @@ from exported_models import tokenizer
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.architecture.encoder import Encoder
+from modelwright_plugins.architecture.encoder_decoder import EncoderDecoder
 from modelwright_plugins.architecture.hugging_face import config_of
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.hugging_face_in import Incoming, _Loading, other_tokens
@@ -88,17 +89,18 @@ def test_first_weights_of_another_model(tmp_path: Path) -> None:
 
 
 def test_names_of_older_files(tmp_path: Path) -> None:
-    """bert-base-uncased has gamma and beta, gpt2 no prefix."""
+    """bert-base-uncased has gamma and beta, gpt2 no prefix; transformers 5 ties a T5 v1.1 that it makes."""
     for ours, there, wanted in (
         (Encoder(layers=1, width=8, heads=2, positions=4), "bert.embeddings.LayerNorm.gamma", "bert.embeddings.LayerNorm.weight"),
         (GPT2, "h.0.ln_1.bias", "transformer.h.0.ln_1.bias"),
+        (EncoderDecoder(activation="geglu", tied_embeddings=False), "shared.weight", "lm_head.weight"),
     ):
         (tmp_path / "config.json").write_text(json.dumps(config_of(ours, vocab_size=9, sequence_length=4)[1]))
         save_file({there: torch.arange(8.0)}, tmp_path / SINGLE)
         with SafetensorsFolder(tmp_path) as files:
             loading = _Loading(Incoming.of(tmp_path), files, 9)
             assert loading._read(wanted)[3] == 3 and loading.used == {there}
-            with pytest.raises(ModelwrightError, match=r"has no bert\.x, which a (bert|gpt2) has"):
+            with pytest.raises(ModelwrightError, match=r"has no bert\.x, which a (bert|gpt2|t5) has"):
                 loading._read("bert.x")
 
 

@@ -48,6 +48,7 @@ def _names(gated: bool) -> Names:
         ),
         copies=(r"(en|de)coder\.embed_tokens\.weight",),
         buffers=(r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",),  # of no use, in the first files
+        older=(("lm_head.weight", "shared.weight"),),  # transformers 5 ties a v1.1 that is not told apart, and undivided
     )
 
 
