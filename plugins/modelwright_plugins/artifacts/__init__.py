@@ -60,7 +60,8 @@ class Examples(Artifact):
     `PART_tokens.npy` int32 [tokens], rows one after another; `PART_mask.npy` uint8 [tokens], 1: a target (the assistant's), 0: context;
     `PART_values.npy` float32 [tokens], only where kind is "steps": the label at each step's last token, NaN elsewhere;
     `PART_rows.npy` int64 [rows + 1], where rows begin in tokens; `PART_examples.npy` int64 [examples + 1], where examples begin in rows;
-    `PART_scores.npy` float32 [rows], NaN: none; `PART.jsonl`, a line an example: {"id", "group", "source"?, "answer"?}.
+    `PART_scores.npy` float32 [rows], NaN: none; `PART.jsonl`, a line an example: {"id", "group", "source"?, "answer"?}, of a prompt
+    its turns as "prompt", of others held out those before the last reply as "messages", with "tools"? of both.
     A row is a prompt and a reply, and ends in the end-of-document token; where kind is "prompt" it is a prompt, ready to be answered.
     `examples.json`: {"kind", "vocab_size", "end_of_document", "template" (the Jinja itself), "loss_on", "tokenizer" (SHA-256 of its
     tokenizer.json), "train" and "held_out": {"examples", "rows", "tokens", "targets", "longest" (tokens in the longest row)},
