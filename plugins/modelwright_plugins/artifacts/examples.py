@@ -105,8 +105,8 @@ class StoredExamples:
         return str(next(islice(self.lines(), example, None))["id"])
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """What is told of each example, in order: {"id", "group", "source"?, "answer"?}, of a prompt its turns as "prompt", and of others that
-        are held out those before the last reply as "messages", with "tools"? of both."""
+        """What is told of each example, in order: {"id", "group", "source"?, "answer"?}, of a prompt its turns as "prompt", and of
+        others that are held out those before the last reply as "messages", with "tools"? of both."""
         with (self.folder / f"{self.part}.jsonl").open(encoding="utf-8") as lines:
             for line in lines:
                 yield json.loads(line)
