@@ -114,7 +114,9 @@ def _model(run: Path, name: str, manifest: Mapping[str, Any], columns: Sequence[
 
 def _exported(manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """(phase, Python) with which each model that was exported answers elsewhere."""
-    made = [(name, manifest["stages"][stage]) for name, manifest in manifests.items() if (stage := made_by(manifest, HuggingFaceModel.name))]
+    made = [
+        (name, manifest["stages"][stage]) for name, manifest in manifests.items() if (stage := made_by(manifest, HuggingFaceModel.name))
+    ]
     return [(name, "\n".join(lines)) for name, record in made if (lines := record.get("results", {}).get("python"))]
 
 

@@ -78,7 +78,15 @@ def test_phases_are_told_as_far_as_they_came(page):
 def test_models_stand_side_by_side_with_what_they_cost(page):
     heads, base, sft, *_ = Tables(page).tables["Models"]
     assert heads[:5] == ["Phase", "Weights", "Bits per byte", "Correctness", "Writes, tokens/s"]
-    assert base == ["base", "3.5\N{NO-BREAK SPACE}MB", "1.91", "0.12", "1.2\N{NO-BREAK SPACE}k", "10.0\N{NO-BREAK SPACE}MB", "2\N{NO-BREAK SPACE}k"]
+    assert base == [
+        "base",
+        "3.5\N{NO-BREAK SPACE}MB",
+        "1.91",
+        "0.12",
+        "1.2\N{NO-BREAK SPACE}k",
+        "10.0\N{NO-BREAK SPACE}MB",
+        "2\N{NO-BREAK SPACE}k",
+    ]
     assert sft[1:5] == ["3.5\N{NO-BREAK SPACE}MB", "–", "0.93", "1.2\N{NO-BREAK SPACE}k"]
     assert "The model of phase dpo answers" in page and "AutoTokenizer" in page
 
