@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.utils._device import _device_constructors
 
 CPU = torch.device("cpu")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -76,6 +77,9 @@ def _factories() -> None:
 
         return made
 
+    # `with torch.device(…)` knows the factories by identity, from its first use on: it must have seen torch's own
+    # (transformers' from_pretrained, which builds on the meta device, left buffers unfilled)
+    _device_constructors()
     for name in ("tensor", "empty", "zeros", "ones", "full", "arange", "empty_like", "zeros_like", "ones_like"):
         setattr(torch, name, on_cpu(getattr(torch, name)))
 
