@@ -17,7 +17,7 @@ from megatron.core.tensor_parallel.mappings import (
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.adapter._low_rank import Linear
-from modelwright_plugins.optimizer._split import Split
+from modelwright_plugins.engine.split import Split
 from modelwright_plugins.quantizer._normal_float import coded, group_of, large, levels, packed, small, unpacked
 
 

@@ -21,7 +21,7 @@ from megatron.core.transformer.module import MegatronModule
 from megatron.core.transformer.utils import make_sharded_tensors_for_checkpoint
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.optimizer._split import Split
+from modelwright_plugins.engine.split import Split
 from modelwright_plugins.quantizer import Axes, Quantizer, Stored, alone
 
 

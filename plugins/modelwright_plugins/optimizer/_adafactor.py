@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modelwright_plugins.optimizer._split import Split
+from modelwright_plugins.engine.split import Split
 
 
 class FactoredSquares(torch.optim.Optimizer):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from modelwright_plugins.optimizer._split import Split
+from modelwright_plugins.engine.split import Split
 
 # coefficients of the quintic that takes singular values to about 1 in five steps (Jordan et al. 2024)
 QUINTIC = (3.4445, -4.7750, 2.0315)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modelwright_plugins.optimizer._split import Split
+from modelwright_plugins.engine.split import Split
 
 TIE = 1e-6
 """Part of its own diagonal that the first mean has more of. The mean of one gradient has a null space if it is not square; rounding

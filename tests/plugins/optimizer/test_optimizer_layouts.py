@@ -72,8 +72,8 @@ def test_what_one_layout_has_saved_another_goes_on_with(optimizer: Optimizer, tm
 def split_and_joined(rank: int) -> None:
     import torch
 
+    from modelwright_plugins.engine.split import Split
     from modelwright_plugins.engine.start import started
-    from modelwright_plugins.optimizer._split import Split
     from modelwright_plugins.parallel.megatron import Megatron
 
     joined(rank, 2)

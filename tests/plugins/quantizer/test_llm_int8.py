@@ -11,7 +11,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from planted import OUTLIERS, inputs_of, layer, signal_to_noise
 
-from modelwright_plugins.optimizer._split import Split
+from modelwright_plugins.engine.split import Split
 from modelwright_plugins.quantizer import Axes
 from modelwright_plugins.quantizer.llm_int8 import LLMInt8
 

@@ -44,7 +44,7 @@ def test_nf4_is_bitsandbytes():
 def test_nf4_is_qloras():
     """Also its scales in 8 bits: what QLoRA trains on is what is evaluated."""
     from modelwright_plugins.adapter._nf4 import NF4 as Frozen
-    from modelwright_plugins.optimizer._split import Split
+    from modelwright_plugins.engine.split import Split
 
     weight = matrix().repeat(64, 4) + torch.arange(512)[:, None] * 1e-4
     kept = Frozen(weight, Split(), 64)
@@ -57,7 +57,7 @@ def test_nf4_is_qloras():
 @pytest.mark.parametrize("dim", [0, 1])
 def test_nf4s_parts_are_parts_of_the_whole(dim):
     """Scales share theirs across what tensor ranks have of the matrix."""
-    from modelwright_plugins.optimizer._split import Split
+    from modelwright_plugins.engine.split import Split
 
     weight, quantizer = matrix().repeat(40, 4), NF4(block=32)
     stored = quantizer.quantized(weight, None)

@@ -1,4 +1,4 @@
-"""How tensor parallelism splits a parameter: what must be known of the whole of it, some optimizers gather with this."""
+"""How tensor parallelism splits a parameter. What needs to know of the whole of it gathers with this: some optimizers, quantizers."""
 
 from __future__ import annotations
 
