@@ -47,16 +47,18 @@ def assemble(config: Mapping[str, Any], registry: Registry) -> list[Bound]:
 
 def problems(bound: list[Bound], config: Mapping[str, Any]) -> list[str]:
     """Everything that would stop the run, one line each: missing inputs, and what each stage says of its own parts."""
-    found, there = list[str](), set[str]()
+    found, back = list[str](), list[tuple[Path, Any]]()
     try:
-        there = {name for _, artifacts in made(config["from"]) for name in artifacts}
+        back = [*made(config["from"])]
     except ModelwrightError as e:
-        found, there = [str(e)], {kind.name for b in bound for kind in b.producers}  # that is enough to say
+        found, back = [str(e)], [(Path(), [kind.name for b in bound for kind in b.producers])]  # that is enough to say
+    there = {name for _, artifacts in back for name in artifacts}
+    gone = "".join(f"; it goes back to {file.parent}, where there is no run any more" for file, _ in back if file.name == "manifest.json")
     lacking = "stage {2!r} takes {1}, which no stage before it makes: add one, or name a run that has it: from=RUN"
     lacking = "from: no finished stage of {0} made {1}, which stage {2!r} takes" if config["from"] else lacking
     for b in bound:
         missing = [kind.name for kind, producer in b.producers.items() if producer is None and kind.name not in there]
-        found += [lacking.format(config["from"], name, b.name) for name in missing]
+        found += [lacking.format(config["from"], name, b.name) + gone for name in missing]
         try:
             found += [f"{b.name}: {line}" for line in b.stage.problems(b.parts)]
         except ModelwrightError as e:
@@ -65,9 +67,9 @@ def problems(bound: list[Bound], config: Mapping[str, Any]) -> list[str]:
 
 
 def made(run: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Each stage of a run, the last first, then of the run that this one was `from`, and so on back: its folder and its artifacts."""
+    """Each stage of a run, the last first, and so on back by `from`: its folder and artifacts; of one that is gone, its manifest alone."""
     seen = list[Path]()
-    while run and (folder := Path(run)) not in seen and (not seen or (folder / "manifest.json").exists()):  # one far back may be gone
+    while run and (folder := Path(run)) not in seen and (not seen or (folder / "manifest.json").exists()):
         seen.append(folder)
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -76,6 +78,7 @@ def made(run: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
             why = "it has no manifest.json" if isinstance(e, FileNotFoundError) else "its manifest.json is damaged"
             raise ModelwrightError(f"from: {folder} is not the folder of a run ({why})") from None
+    yield from [(folder / "manifest.json", {})] if run and folder not in seen else []
 
 
 def _build(kind: str, node: Any, registry: Registry) -> Any:

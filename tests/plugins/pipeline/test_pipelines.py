@@ -57,6 +57,7 @@ def test_what_a_run_lacks_comes_from_the_run_that_it_is_from_and_so_on_back(home
     (home.folder / "out/sketch/manifest.json").unlink()
     code, _, errors = home.modelwright(*paint, "from=out/second", "run.dir=later")
     assert code == 2 and "no finished stage of" in errors and "made picture.txt" in errors
+    assert f"it goes back to {home.folder / 'out/sketch'}, where there is no run any more" in errors
 
 
 @pytest.mark.parametrize(
