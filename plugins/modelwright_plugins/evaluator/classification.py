@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from modelwright.errors import ModelwrightError, nearest
-from modelwright_plugins.evaluator import Evaluator, Score
+from modelwright_plugins.evaluator import Score
+from modelwright_plugins.evaluator._of_files import OfFiles
 
 if TYPE_CHECKING:
     from modelwright_plugins.evaluator.model import Model
@@ -27,7 +28,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification(Evaluator):
+class Classification(OfFiles):
     """A classifier of a model's states, learned from one TSV of GLUE's kind and judged on another.
 
     GLUE is Wang et al. 2019 (arXiv:1804.07461). A text stands after an end-of-document token, and before another one of a pair's second
@@ -63,17 +64,9 @@ class Classification(Evaluator):
         if not self.lr > 0:
             raise ValueError(f"lr is {self.lr}; it is above 0")
 
-    def fingerprint(self) -> str:
-        from modelwright_plugins.evaluator._records import fingerprint
-
-        return fingerprint(self.train, self.test)
-
-    def problems(self) -> list[str]:
-        try:
-            self.read()
-        except ModelwrightError as e:
-            return [str(e)]
-        return []
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.train, self.test
 
     def read(self, told: Callable[[str], None] = lambda line: None) -> tuple[list[Row], list[Row], list[str]]:
         """What to learn from, what to be judged on, and the classes' names, in order. ModelwrightError, with the line: what is wrong.

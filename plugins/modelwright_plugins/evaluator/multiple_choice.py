@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelwright.errors import ModelwrightError
-from modelwright_plugins.evaluator import Evaluator, Score
+from modelwright_plugins.evaluator import Score
+from modelwright_plugins.evaluator._of_files import OfFiles
 
 if TYPE_CHECKING:
     from modelwright_plugins.evaluator.model import Model
@@ -45,7 +45,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultipleChoice(Evaluator):
+class MultipleChoice(OfFiles):
     """The share of questions whose right choice a model finds likeliest, given the question (Brown et al. 2020, section 2.4).
 
     Each choice's log-probability is taken as it is (lm-evaluation-harness' `acc`), by its tokens, by its characters (its `acc_norm`),
@@ -67,17 +67,9 @@ class MultipleChoice(Evaluator):
         if self.questions is not None and self.questions < 1:
             raise ValueError(f"questions is {self.questions}; it is 1 or more, or null")
 
-    def fingerprint(self) -> str:
-        from modelwright_plugins.evaluator._records import fingerprint
-
-        return fingerprint(self.path)
-
-    def problems(self) -> list[str]:
-        try:
-            self.read()
-        except ModelwrightError as e:
-            return [str(e)]
-        return []
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
 
     def read(self) -> list[Question]:
         """ModelwrightError: the file can't be read, or a line of it, which is named."""

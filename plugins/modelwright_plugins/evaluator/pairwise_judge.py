@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.evaluator import Evaluator, Score
+from modelwright_plugins.evaluator import Score
+from modelwright_plugins.evaluator._of_files import OfFiles
 from modelwright_plugins.generator import Remote
 from modelwright_plugins.parts import built_parts
 
@@ -43,7 +44,7 @@ assistant B is better, and "[[C]]" for a tie.
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairwiseJudge(Evaluator):
+class PairwiseJudge(OfFiles):
     """Win rates and Elo of replies that a model compares, two at a time, in both orders (Zheng et al. 2023, arXiv:2306.05685).
 
     The judge is another model, on a server, or else the one that is evaluated. It is asked for [[A]], [[B]] or [[C]], a tie; the last
@@ -88,17 +89,9 @@ class PairwiseJudge(Evaluator):
     def of_weights(self) -> bool:
         return self.plays or not self.judge
 
-    def fingerprint(self) -> str:
-        from modelwright_plugins.evaluator._records import fingerprint
-
-        return fingerprint(*self.replies.values())
-
-    def problems(self) -> list[str]:
-        try:
-            self.read()
-        except ModelwrightError as e:
-            return [str(e)]
-        return []
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(self.replies.values())
 
     def read(self) -> dict[str, list[Replied]]:
         """Each player's replies to the prompts that all have. ModelwrightError: a file can't be read, or a line of it, which is named; or

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelwright.errors import ModelwrightError
-from modelwright_plugins.evaluator import Evaluator, Score
+from modelwright_plugins.evaluator import Score
+from modelwright_plugins.evaluator._of_files import OfFiles
 from modelwright_plugins.sandbox import Limits, NoSandbox
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PassAtK(Evaluator):
+class PassAtK(OfFiles):
     """The share of tasks that one of k programs solves (Chen et al. 2021, arXiv:2107.03374), as HumanEval has them.
 
     Of each task `samples` programs are drawn, and pass@k is estimated from how many of them pass, without bias (equation 1). Programs
@@ -98,18 +98,18 @@ class PassAtK(Evaluator):
     def goes_on(self) -> bool:
         return not self.chat
 
-    def fingerprint(self) -> str:
-        from modelwright_plugins.evaluator._records import fingerprint
-
-        return fingerprint(self.path)
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
 
     def problems(self) -> list[str]:
         from modelwright_plugins.sandbox import wrapping
 
+        if found := super().problems():
+            return found
         try:
-            self.read()
             wrapping()
-        except (ModelwrightError, NoSandbox) as e:
+        except NoSandbox as e:
             return [str(e)]
         return []
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.evaluator import Evaluator, Score
+from modelwright_plugins.evaluator import Score
+from modelwright_plugins.evaluator._of_files import OfFiles
 
 if TYPE_CHECKING:
     from modelwright_plugins.evaluator._questions import Question
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Questions(Evaluator):
+class Questions(OfFiles):
     """The share of questions that a model answers rightly: few-shot, by a chain of thought, by a majority of its replies.
 
     `shots` questions with their answers stand before each (Brown et al. 2020, arXiv:2005.14165); with `chain_of_thought` they show how
@@ -54,17 +55,9 @@ class Questions(Evaluator):
     def goes_on(self) -> bool:
         return not self.chat
 
-    def fingerprint(self) -> str:
-        from modelwright_plugins.evaluator._records import fingerprint
-
-        return fingerprint(self.path, *([self.shots_path] if self.shots_path else []))
-
-    def problems(self) -> list[str]:
-        try:
-            self.read()
-        except ModelwrightError as e:
-            return [str(e)]
-        return []
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path, *([self.shots_path] if self.shots_path else []))
 
     def read(self) -> tuple[list[Question], list[Question]]:
         """The shots, and the questions. ModelwrightError: a file can't be read, or a line of it, which is named; shots are too few, or
