@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.command.explain import composed
+from modelwright_plugins.explain import composed
 
 pytestmark = pytest.mark.usefixtures("toy")
 

@@ -12,8 +12,8 @@ from modelwright.cli import complain
 from modelwright.component import Command
 from modelwright.hooks import discover
 from modelwright.schema import RESERVED
-from modelwright_plugins.command.explain import composed
 from modelwright_plugins.command.run import only_overrides
+from modelwright_plugins.explain import composed
 from modelwright_plugins.pipeline import phases
 from modelwright_plugins.stage.examples_wanted import there, unwanted
 

@@ -19,8 +19,8 @@ from modelwright.errors import ModelwrightError, disk_error, nearest
 from modelwright.hooks import CONF
 from modelwright.run import MANIFEST, locked, read_manifest, start
 from modelwright_plugins.catalogue import recipes
-from modelwright_plugins.command.explain import blaming, explained
 from modelwright_plugins.command.farewell import after_failing, farewell, program, shown
+from modelwright_plugins.explain import blaming, explained
 from modelwright_plugins.pipeline import phases
 from modelwright_plugins.preemption import notice
 from modelwright_plugins.stage.examples_wanted import refuse

@@ -13,7 +13,7 @@ from modelwright import launch
 from modelwright.assemble import Bound, assemble, problems
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
-from modelwright_plugins.command.explain import blaming, explained
+from modelwright_plugins.explain import blaming, explained
 from modelwright_plugins.pipeline.phases import Phase, Pipeline
 from modelwright_plugins.stage.examples_wanted import There, there, unwanted
 

@@ -14,8 +14,8 @@ from modelwright import launch
 from modelwright.errors import ModelwrightError, Pruned, RankFailure, disk_error
 from modelwright.manifest import write_json
 from modelwright.run import MANIFEST, read_config, read_manifest, start
-from modelwright_plugins.command.explain import blaming
 from modelwright_plugins.command.farewell import farewell, headline
+from modelwright_plugins.explain import blaming
 from modelwright_plugins.stage.examples_wanted import refuse
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.command.explain import composed
+from modelwright_plugins.explain import composed
 from modelwright_plugins.progress import progress
 from modelwright_plugins.sweep.record import FLAGS, hydra_node
 

@@ -163,8 +163,8 @@ def phase_made(folder: Path, head: str = "tokens", **stages: list[str]) -> Path:
     """A phase's folder, as far as it is looked at before a model is loaded."""
     from modelwright.hooks import discover
     from modelwright_plugins.architecture.decoder import CausalDecoder
-    from modelwright_plugins.command.explain import composed
     from modelwright_plugins.engine.card import ModelCard
+    from modelwright_plugins.explain import composed
 
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(composed(["recipe=pretrain/quickstart"])))
@@ -198,12 +198,12 @@ def run_made(rank: int, where: Path) -> None:
     from modelwright.hooks import discover
     from modelwright_plugins.architecture.decoder import CausalDecoder
     from modelwright_plugins.attention.cores import Native
-    from modelwright_plugins.command.explain import composed
     from modelwright_plugins.conformance.ranks import joined
     from modelwright_plugins.engine import checkpoint
     from modelwright_plugins.engine.card import ModelCard
     from modelwright_plugins.engine.model import build, initialise
     from modelwright_plugins.engine.start import started
+    from modelwright_plugins.explain import composed
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.parallel.megatron import Megatron
     from modelwright_plugins.precision.floats import FP32

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.command.explain import composed
+from modelwright_plugins.explain import composed
 from modelwright_plugins.reward import judge
 
 PAGE = Path(__file__).parents[3] / "docs/rewards.md"
