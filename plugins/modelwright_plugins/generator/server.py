@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ class Server(Remote):
     """Replies of an OpenAI-compatible server (vLLM, SGLang, llama.cpp), by its own chat template.
 
     Several requests are made at a time, and again where one fails for the moment. A key is never part of a config: `api_key_env` names
-    the environment variable that holds it. Whether a server heeds a seed is the server's matter.
+    the environment variable that holds it, and it goes over https, or to this machine. Whether a server heeds a seed is the server's matter.
     """
 
     url: str  # as far as its version, for example http://localhost:8000/v1
@@ -45,6 +46,10 @@ class Server(Remote):
             known = False
         if not known:
             raise ValueError(f"url is {self.url!r}; it begins with http:// or https://, for example http://localhost:8000/v1")
+        if self.api_key_env is not None and parts.scheme == "http" and not _here(parts.hostname or ""):
+            raise ValueError(
+                f"url is {self.url}, where the key of {self.api_key_env} would be sent for all to read; it begins with https://"
+            )
         if not self.model:
             raise ValueError("model is empty; it is what the server calls it")
         for name, least in (("max_new_tokens", 1), ("concurrency", 1), ("retries", 0), ("temperature", 0), ("wait", 0)):
@@ -103,6 +108,14 @@ class Server(Remote):
         finally:
             endpoint.over.set()  # what is waiting to ask again does not
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _here(host: str) -> bool:
+    """Whether it is this machine by its name or address, so that nothing is sent over a network."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761, section 6.3
 
 
 def _drawn(post: Callable[[dict[str, Any]], list[Reply]], asked: dict[str, Any], n: int, seed: int) -> list[Reply]:

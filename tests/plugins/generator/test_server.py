@@ -258,3 +258,15 @@ def test_parameters():
     assert conform(plain(Server(**fine)), Server, "") == Server(**fine)
     with pytest.raises(ValueError, match="n is 0"):
         Server(**fine).replies([], 0, seed=1)
+
+
+def test_a_key_goes_over_no_network_in_plain_text():
+    keyed = {"model": "m", "api_key_env": "MY_KEY"}
+    for away in ("http://node7:8000/v1", "http://10.0.0.2/v1", "http://localhost.example.org/v1", "http://[2001:db8::1]:8000/v1"):
+        with pytest.raises(
+            ValueError, match=r"^url is http://.*, where the key of MY_KEY would be sent for all to read; it begins with https"
+        ):
+            Server(url=away, **keyed)
+        assert Server(url=away, model="m").api_key_env is None  # without a key there is nothing to lose
+    for safe in ("https://node7/v1", "http://localhost:8000/v1", "http://127.0.0.2/v1", "http://[::1]:8000/v1", "http://LocalHost/v1"):
+        assert Server(url=safe, **keyed).url == safe
