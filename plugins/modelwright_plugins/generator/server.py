@@ -21,7 +21,7 @@ class Server(Remote):
     """Replies of an OpenAI-compatible server (vLLM, SGLang, llama.cpp), by its own chat template.
 
     Several requests are made at a time, and again where one fails for the moment. A key is never part of a config: `api_key_env` names
-    the environment variable that holds it, and it goes over https, or to this machine. Whether a server heeds a seed is the server's matter.
+    the environment variable that holds it, and it goes over https or to this machine. Whether a server heeds a seed is its own matter.
     """
 
     url: str  # as far as its version, for example http://localhost:8000/v1
