@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from modelwright.component import Component
 
 if TYPE_CHECKING:
+    from modelwright.component import Parts
     from modelwright_plugins.evaluator.model import Model
 
 
@@ -56,6 +57,10 @@ class Evaluator(Component, ABC):
 
     def problems(self) -> list[str]:
         """Why it can't judge any model, one line each, before anything is trained: a file that is missing, say."""
+        return []
+
+    def misfits(self, parts: Parts) -> list[str]:
+        """Why it can't judge a model together with these, one line each: "parallel", "generator", and what else stage `evaluate` uses."""
         return []
 
     @abstractmethod

@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from modelwright_plugins.evaluator.model import Model
-    from modelwright_plugins.generator import Generator
+    from modelwright.component import Parts
 
 
-def alike(generator: Generator) -> bool:
-    """Its seed decides nothing."""
+def alike(parts: Parts, setting: str, count: int, *, once: str = "") -> list[str]:
+    """Why `count` replies to each prompt, asked for by `setting`, would be one and the same. `once`: what one reply is asked for by."""
     from modelwright_plugins.generator.beam import Beam
     from modelwright_plugins.generator.contrastive_search import ContrastiveSearch
+    from modelwright_plugins.parts import called
 
-    searches = isinstance(generator, Beam | ContrastiveSearch)
-    return searches or getattr(generator, "temperature", None) == 0 or getattr(generator, "top_k", None) == 1
-
-
-def tell_alike(model: Model, setting: str, count: int) -> None:
-    """Prints that `count` replies to each prompt, asked for by `setting`, are one."""
-    if model.first and count > 1 and alike(model.generator):
-        name = type(model.generator).__name__
-        print(
-            f"  {setting}={count}, but {name} as it is set draws the same each time: all of them are one (temperature above 0?)", flush=True
-        )
+    generator = parts["generator"]
+    if getattr(generator, "temperature", None) == 0:
+        cure = "generator.temperature above 0"
+    elif getattr(generator, "top_k", None) == 1:
+        cure = "generator.top_k above 1"
+    elif isinstance(generator, Beam | ContrastiveSearch):
+        cure = "generator=sampling"
+    else:
+        return []
+    said = f"{setting}={count}, but generator {called('generator', generator)} as it is set draws the same each time"
+    return [f"{said}; {once or f'{setting}=1'}, or {cure}"] if count > 1 else []

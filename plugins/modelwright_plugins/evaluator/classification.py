@@ -13,6 +13,7 @@ from modelwright_plugins.evaluator import Score
 from modelwright_plugins.evaluator._of_files import OfFiles
 
 if TYPE_CHECKING:
+    from modelwright.component import Parts
     from modelwright_plugins.evaluator.model import Model
 
 
@@ -67,6 +68,16 @@ class Classification(OfFiles):
     @property
     def files(self) -> tuple[Path, ...]:
         return self.train, self.test
+
+    def misfits(self, parts: Parts) -> list[str]:
+        from modelwright_plugins.parallel.available import available
+
+        layout = parts["parallel"]
+        data = layout.ranks(available()[0]) // (layout.tensor * layout.pipeline)  # context ranks share texts out, as data ranks do
+        if not self.tune or not self.batch % data:
+            return []
+        best = max(1, round(self.batch / data)) * data
+        return [f"batch={self.batch} texts can't be shared out to {data} data ranks; nearest that can: {best}"]
 
     def read(self, told: Callable[[str], None] = lambda line: None) -> tuple[list[Row], list[Row], list[str]]:
         """What to learn from, what to be judged on, and the classes' names, in order. ModelwrightError, with the line: what is wrong.

@@ -13,6 +13,7 @@ from modelwright_plugins.evaluator._of_files import OfFiles
 from modelwright_plugins.sandbox import Limits, NoSandbox
 
 if TYPE_CHECKING:
+    from modelwright.component import Parts
     from modelwright_plugins.evaluator.model import Model
     from modelwright_plugins.sandbox.examined import Verdict
 
@@ -113,6 +114,11 @@ class PassAtK(OfFiles):
             return [str(e)]
         return []
 
+    def misfits(self, parts: Parts) -> list[str]:
+        from modelwright_plugins.evaluator._alike import alike
+
+        return alike(parts, "samples", self.samples, once="samples=1 k=[1]")
+
     def read(self) -> list[Task]:
         """ModelwrightError: the file can't be read, or a line of it, which is named."""
         from modelwright_plugins.evaluator._records import records
@@ -121,12 +127,10 @@ class PassAtK(OfFiles):
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.engine.one_rank import on_one_rank
-        from modelwright_plugins.evaluator._alike import tell_alike
         from modelwright_plugins.evaluator._continued import continued
         from modelwright_plugins.evaluator._records import write
         from modelwright_plugins.evaluator.interval import share
 
-        tell_alike(model, "pass_at_k.samples", self.samples)
         tasks = self.read()
         every = [task for task in tasks for _ in range(self.samples)]
         if self.chat:

@@ -12,6 +12,7 @@ from modelwright_plugins.evaluator import Score
 from modelwright_plugins.evaluator._of_files import OfFiles
 
 if TYPE_CHECKING:
+    from modelwright.component import Parts
     from modelwright_plugins.evaluator._questions import Question
     from modelwright_plugins.evaluator.model import Model
 
@@ -59,6 +60,11 @@ class Questions(OfFiles):
     def files(self) -> tuple[Path, ...]:
         return (self.path, *([self.shots_path] if self.shots_path else []))
 
+    def misfits(self, parts: Parts) -> list[str]:
+        from modelwright_plugins.evaluator._alike import alike
+
+        return alike(parts, "votes", self.votes)
+
     def read(self) -> tuple[list[Question], list[Question]]:
         """The shots, and the questions. ModelwrightError: a file can't be read, or a line of it, which is named; shots are too few, or
         don't say how one comes to their answers."""
@@ -76,11 +82,9 @@ class Questions(OfFiles):
         return shots, every[own:]
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
-        from modelwright_plugins.evaluator._alike import tell_alike
         from modelwright_plugins.evaluator._questions import answered
         from modelwright_plugins.evaluator.interval import proportion, share
 
-        tell_alike(model, "questions.votes", self.votes)
         shots, questions = self.read()
         replies = self._replies(model, shots, [one for one in questions for _ in range(self.votes)])
         each = [replies[at : at + self.votes] for at in range(0, len(replies), self.votes)]

@@ -13,6 +13,7 @@ from modelwright_plugins.evaluator import Evaluator, Score
 from modelwright_plugins.parts import built_parts
 
 if TYPE_CHECKING:
+    from modelwright.component import Parts
     from modelwright_plugins.evaluator.model import Model
     from modelwright_plugins.reward import Reward
 
@@ -52,15 +53,18 @@ class Rewards(Evaluator):
     def fingerprint(self) -> str:
         return " ".join(f"{name} {told}" for name, reward in self._built.items() if (told := reward.fingerprint()))
 
+    def misfits(self, parts: Parts) -> list[str]:
+        from modelwright_plugins.evaluator._alike import alike
+
+        return alike(parts, "samples", self.samples)
+
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.engine.one_rank import on_one_rank
-        from modelwright_plugins.evaluator._alike import tell_alike
         from modelwright_plugins.evaluator._records import write
         from modelwright_plugins.evaluator.interval import mean, share
         from modelwright_plugins.reward import Asked
         from modelwright_plugins.reward.lacking import lacking
 
-        tell_alike(model, "rewards.samples", self.samples)
         examples = model.examples
         assert examples is not None
         if why := lacking(examples, self._built, self.prompts):

@@ -75,7 +75,7 @@ class Evaluate(Stage):
                 found.append(f"evaluator {name} reads the token shards that the model was pretrained on: evaluate.text=true gives them")
             if remote and evaluator.goes_on:
                 found.append(f"evaluator {name} has texts gone on with, and a server answers conversations; evaluator.{name}.chat=true")
-            found += [f"evaluator {name}: {line}" for line in evaluator.problems()]
+            found += [f"evaluator {name}: {line}" for line in [*evaluator.problems(), *evaluator.misfits(parts)]]
         return found
 
     def run(self, job: Job) -> Mapping[str, float] | None:

@@ -11,8 +11,6 @@ import pytest
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.evaluator._questions import Question, answered
 from modelwright_plugins.evaluator.questions import Questions
-from modelwright_plugins.generator.beam import Beam
-from modelwright_plugins.generator.contrastive_search import ContrastiveSearch
 from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.reward import Asked
 from modelwright_plugins.reward.exact_answer import ExactAnswer
@@ -138,20 +136,3 @@ def test_shots_that_are_none(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=why):
             Questions(path=file, **wrong)  # type: ignore[arg-type]
-
-
-def test_votes_that_can_not_differ_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model: Any = Saying("A: 5")
-    file = written(tmp_path, CARS)
-    for generator, same in (
-        (Sampling(temperature=0), True),
-        (Sampling(top_k=1), True),
-        (Beam(), True),
-        (ContrastiveSearch(), True),
-        (Sampling(), False),
-    ):
-        model.generator = generator
-        for votes in (1, 3):
-            scores(Questions(path=file, votes=votes), model, tmp_path)
-            said = capsys.readouterr().out
-            assert (f"questions.votes=3, but {type(generator).__name__} as it is set draws the same" in said) == (same and votes == 3)
