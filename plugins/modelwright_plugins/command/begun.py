@@ -11,9 +11,9 @@ from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright.manifest import reads
 from modelwright.run import MANIFEST, read_config, read_manifest
-from modelwright_plugins.command.farewell import program
 from modelwright_plugins.pipeline.phases import RECORD
 from modelwright_plugins.sweep import record
+from modelwright_plugins.terminal import program
 
 
 def begun_with(folder: Path) -> list[str]:

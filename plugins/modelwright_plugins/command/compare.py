@@ -12,9 +12,9 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError, disk_error, nearest
 from modelwright.manifest import write_text
 from modelwright.run import MANIFEST
-from modelwright_plugins.command.farewell import shown
 from modelwright_plugins.report.comparison import Comparison, Objective, compared, number, told
 from modelwright_plugins.report.runs import Swept, folders, read, swept
+from modelwright_plugins.terminal import shown
 
 PAGE = "compare.html"
 CELL = 40  # characters at most, in the printed table; the page has all

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.terminal import program, shown, tell
 
 PAGES = ("report.html", "quantization.html", "metrics.jsonl", "curation.html")  # a run's own, the one that says most first
 
 
-def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers that the stages of a run returned, as `stage.name`."""
-    results = ((stage, record.get("results", {})) for stage, record in manifest["stages"].items())
-    return {f"{stage}.{name}": value for stage, found in results for name, value in found.items() if isinstance(value, int | float)}
-
-
-def farewell(manifest: Mapping[str, Any], folder: Path | None) -> None:
-    """Print the numbers of a run and, unless it is a job of a sweep (None), where it is and what to try next."""
-    for name, value in headline(manifest).items():
-        print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
-    if folder is None:
-        return
+def farewell(manifest: Mapping[str, Any], folder: Path) -> None:
+    """Print the numbers of a run, where it is and what to try next."""
+    tell(manifest)
     page = next((p for name in PAGES if (p := folder / name).exists()), None)
     print(f"\nThe run is in {shown(folder)}" + (f"; open {shown(page)}" if page else ""))
     if manifest["next"]:
@@ -44,14 +34,3 @@ def after_failing(error: BaseException, folder: Path, words: Sequence[str]) -> l
         f"{program()} run {shlex.join(words)}   with another setting, or a mended file, begins again and takes over what stays the same",
         f"{resume}   goes on with the same settings, where they are not to blame",
     ]
-
-
-def program() -> str:
-    """How a person would type `modelwright` here: its path, when its environment is not the active one."""
-    own = Path(sys.executable).parent / "modelwright"
-    return "modelwright" if shutil.which("modelwright") or not own.exists() else str(shown(own))
-
-
-def shown(path: Path) -> Path:
-    """The path as a person would type it here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -34,9 +34,9 @@ class Plan(Command):
 def forecast(overrides: Sequence[str]) -> list[str]:
     """Print the stages, what each uses, takes and makes, and what it would cost; return the problems found."""
     if pipeline := phases.asked(overrides):
-        from modelwright_plugins.pipeline import commands
+        from modelwright_plugins.command import pipelines
 
-        return commands.plan(pipeline, phases.spelled(overrides), told)
+        return pipelines.plan(pipeline, phases.spelled(overrides), told)
     config = composed(overrides)
     bound = assemble(config, discover().registry)
     found = problems(bound, config) + unwanted(bound, there(config["from"]))[0]

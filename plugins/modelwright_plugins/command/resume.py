@@ -13,10 +13,11 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.run import resume
 from modelwright_plugins.command.begun import begun_with, changed
-from modelwright_plugins.command.farewell import farewell, program
+from modelwright_plugins.command.farewell import farewell
 from modelwright_plugins.pipeline.phases import RECORD as PIPELINE
 from modelwright_plugins.preemption import notice
 from modelwright_plugins.sweep import record
+from modelwright_plugins.terminal import program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,9 @@ class Resume(Command):
         if (folder / record.RECORD).exists():
             return _sweep(folder.absolute())
         if (folder / PIPELINE).exists():
-            from modelwright_plugins.pipeline import commands
+            from modelwright_plugins.command import pipelines
 
-            return commands.resume(folder)
+            return pipelines.resume(folder)
         launch.lead(lambda: _run(folder))
         return 0
 

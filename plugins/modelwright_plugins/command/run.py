@@ -19,12 +19,13 @@ from modelwright.errors import ModelwrightError, disk_error, nearest
 from modelwright.hooks import CONF
 from modelwright.run import MANIFEST, locked, read_manifest, start
 from modelwright_plugins.catalogue import recipes
-from modelwright_plugins.command.farewell import after_failing, farewell, program, shown
+from modelwright_plugins.command.farewell import after_failing, farewell
 from modelwright_plugins.explain import blaming, explained
 from modelwright_plugins.pipeline import phases
 from modelwright_plugins.preemption import notice
 from modelwright_plugins.stage.examples_wanted import refuse
 from modelwright_plugins.sweep import record
+from modelwright_plugins.terminal import program, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -52,10 +53,10 @@ class Run(Command):
         notice()
         only_overrides([word for word in arguments if not word.startswith("-")])
         if pipeline := phases.asked(arguments):
-            from modelwright_plugins.pipeline import commands
+            from modelwright_plugins.command import pipelines
 
             words, folder = _with_folder(phases.spelled(arguments))
-            return commands.run(pipeline, folder, words)
+            return pipelines.run(pipeline, folder, words)
         sweep = record.is_sweep(arguments)
         if sweep and launch.world():
             raise ModelwrightError("-m under torchrun or Slurm would sweep on every rank; let Modelwright start the ranks of each job")

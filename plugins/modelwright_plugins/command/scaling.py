@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError, nearest
-from modelwright_plugins.command.farewell import shown
 from modelwright_plugins.scaling.units import number, power, short
+from modelwright_plugins.terminal import shown
 
 if TYPE_CHECKING:
     from modelwright_plugins.scaling.observations import Observations

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelwright_plugins.command.farewell import headline, program, shown
 from modelwright_plugins.pipeline.page import PAGE
+from modelwright_plugins.terminal import headline, program, shown
 
 
 def table(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

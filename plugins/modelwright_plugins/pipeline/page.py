@@ -11,9 +11,9 @@ import modelwright
 from modelwright.manifest import write_text
 from modelwright.run import MANIFEST, read_manifest
 from modelwright_plugins.artifacts import Evaluation, HuggingFaceModel
-from modelwright_plugins.command.farewell import headline
 from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, cost, first_scores, judged, made_by, quantizations, speed, to_read
 from modelwright_plugins.report.template import GAP, duration, megabytes, short, template
+from modelwright_plugins.terminal import headline
 
 PAGE = "report.html"
 PAGES = {

@@ -14,9 +14,9 @@ from modelwright import launch
 from modelwright.errors import ModelwrightError, Pruned, RankFailure, disk_error
 from modelwright.manifest import write_json
 from modelwright.run import MANIFEST, read_config, read_manifest, start
-from modelwright_plugins.command.farewell import farewell, headline
 from modelwright_plugins.explain import blaming
 from modelwright_plugins.stage.examples_wanted import refuse
+from modelwright_plugins.terminal import headline, tell
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -44,7 +44,7 @@ def job(config: DictConfig) -> dict[str, Any]:
             else:
                 refuse(frozen)
                 manifest = launch.lead(lambda: start(frozen, folder, overrides))
-                farewell(manifest or {"stages": {}}, None)
+                tell(manifest or {"stages": {}})
         except (Exception, SystemExit) as e:  # a plugin that leaves the process ends its own job only
             if not isinstance(e, (ModelwrightError, Pruned, RankFailure)):
                 traceback.print_exc()

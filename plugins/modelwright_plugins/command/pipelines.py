@@ -9,11 +9,12 @@ from typing import Any
 from modelwright import launch
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.command.begun import begun_with, changed
-from modelwright_plugins.command.farewell import after_failing, program, shown
+from modelwright_plugins.command.farewell import after_failing
 from modelwright_plugins.pipeline.composing import coming, compose, troubles
 from modelwright_plugins.pipeline.farewell import farewell
 from modelwright_plugins.pipeline.phases import RECORD, Pipeline, shared
 from modelwright_plugins.pipeline.running import begin, go_on, read
+from modelwright_plugins.terminal import program, shown
 
 FLAGS = {"-m", "--multirun"}
 

@@ -1,0 +1,37 @@
+"""Commands, paths and a run's numbers, as they stand in a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def program() -> str:
+    """How a person would type `modelwright` here: its path, when its environment is not the active one."""
+    own = Path(sys.executable).parent / "modelwright"
+    return "modelwright" if shutil.which("modelwright") or not own.exists() else str(shown(own))
+
+
+def shown(path: Path) -> Path:
+    """The path as a person would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that the stages of a run returned, as `stage.name`."""
+    results = ((stage, record.get("results", {})) for stage, record in manifest["stages"].items())
+    return {f"{stage}.{name}": value for stage, found in results for name, value in found.items() if isinstance(value, int | float)}
+
+
+def tell(manifest: Mapping[str, Any]) -> None:
+    """Print the numbers of a run, a line each."""
+    for name, value in headline(manifest).items():
+        print(f"  {name}: {written(value)}")
+
+
+def written(value: Any) -> str:
+    """Four digits of what is no whole number."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
