@@ -75,10 +75,12 @@ class Drawing:
             self._begin(number)
         assert self.replies is not None and self.kept is not None
         prompts = rollouts.of_update(number, place)
-        chosen = self.kept.reshape(-1, rollouts.rows)[prompts].flatten()[rows]
+        update_rows = self.kept.reshape(-1, rollouts.rows)[prompts].flatten()
+        chosen = update_rows[rows]
         found = self.laid(chosen)
-        rollouts.said[0] = found["input_ids"].shape[1]
-        found |= {name: self._fitted(value[chosen], rollouts.said[0]) for name, value in self.prepared.items()}
+        newest = rollouts.newest
+        newest.positions, newest.tokens = found["input_ids"].shape[1], int((self.replies.lengths[update_rows] - 1).sum())
+        found |= {name: self._fitted(value[chosen], newest.positions) for name, value in self.prepared.items()}
         device = next(self.chunks[0].parameters()).device
         return [context.split(placed(each, device, causal=self.causal)) for each in split(found, size)]
 

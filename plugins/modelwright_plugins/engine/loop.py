@@ -23,6 +23,7 @@ from modelwright_plugins.engine.example_batches import ExampleBatches
 from modelwright_plugins.engine.optimizer import TrainingOptimizer
 from modelwright_plugins.engine.position import Position, Ramp
 from modelwright_plugins.engine.reference import Beside
+from modelwright_plugins.engine.rollouts import Rollouts
 from modelwright_plugins.objective.loss import Loss
 from modelwright_plugins.schedule import Schedule
 from modelwright_plugins.stability import Stability
@@ -44,7 +45,7 @@ class Trainer:
     optimizer: TrainingOptimizer
     objective: Loss
     schedule: Schedule
-    batches: Batches | ExampleBatches
+    batches: Batches | ExampleBatches | Rollouts
     ramp: Ramp  # sequences an update, or examples of `batches.rows` sequences, over all ranks
     micro_batch: int  # the same of a forward pass, on one rank
     steps: int
@@ -83,6 +84,8 @@ class Trainer:
                 if why := self.stability.spike(position.losses, loss, grad_norm):  # before anything is saved
                     raise Spike(why, step, position.drawn + size)
                 position.updated(size, loss, self.stability.window)
+                if isinstance(self.batches, Rollouts):
+                    position.tokens += self.batches.newest.tokens
                 now = self.read(position)
                 yield {
                     "step": step,
@@ -96,6 +99,8 @@ class Trainer:
 
     def read(self, position: Position) -> int:
         """Tokens trained on."""
+        if isinstance(self.batches, Rollouts):
+            return position.tokens
         found, covered = self.batches.tokens(position.drawn), 0
         for begin, end in sorted((each["first"], each["first"] + each["sequences"]) for each in position.skipped):
             if end > covered:  # a range that was gone back over twice is within the second one

@@ -34,6 +34,7 @@ class Position:
     drawn: int = 0  # sequences taken from the data: trained on, or skipped
     trained: int = 0  # sequences trained on
     losses: list[float] = field(default_factory=list)  # of the last updates, for finding spikes
+    tokens: int = 0  # of replies trained on, which `drawn` doesn't tell: how long they are is known when they are there
     skipped: list[dict[str, Any]] = field(default_factory=list)  # {"step", "back_to", "first", "sequences", "why"} of each range
 
     @classmethod

@@ -26,6 +26,14 @@ from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 Inputs = dict[str, Any]
 
 
+@dataclass
+class Newest:
+    """The update that was laid out last."""
+
+    positions: int = 0  # of each of its rows on this rank, with what only fills up
+    tokens: int = 0  # of all its rows on all data ranks, without
+
+
 @dataclass(frozen=True)
 class Rollouts:
     """Which rows each update has: a pure function of the seed, like batches of examples. An update has `global_batch` prompts."""
@@ -37,7 +45,7 @@ class Rollouts:
     aligner: OnPolicy
     global_batch: int
     multiple: int = 1  # a batch's positions are a multiple of it, or `length`
-    said: list[int] = field(default_factory=lambda: [0])  # positions of the rows of the newest micro-batches
+    newest: Newest = field(default_factory=Newest)  # what `drawing.Drawing` says of it
 
     @classmethod
     def of(
@@ -80,11 +88,7 @@ class Rollouts:
 
     def positions(self, batch: Mapping[str, torch.Tensor]) -> int:
         """Of the rows that the newest micro-batches have."""
-        return self.said[0]
-
-    def tokens(self, drawn: int) -> int:
-        """Positions of so many draws, if all replies are as long as they may be: what they will be nobody knows."""
-        return drawn * self.rows * self.length
+        return self.newest.positions
 
     def place(self, update: int) -> tuple[int, int]:
         """(round, which of its updates)"""

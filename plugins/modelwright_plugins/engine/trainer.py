@@ -13,6 +13,7 @@ from modelwright_plugins.engine.example_batches import ExampleBatches
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.position import Ramp
 from modelwright_plugins.engine.reference import Reference
+from modelwright_plugins.engine.rollouts import Rollouts
 from modelwright_plugins.stability.spikes import Finite
 
 HOW = ("parallel", "precision", "kernel", "attention")
@@ -25,7 +26,7 @@ def how(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def assembled(
     parts: Mapping[str, Any],
-    batches: Batches | ExampleBatches,
+    batches: Batches | ExampleBatches | Rollouts,
     *,
     global_batch: int | Ramp,
     micro_batch: int,

@@ -41,6 +41,12 @@ def replies(folder: Path, case: int, step: int = 1) -> list[str]:
     return (folder / f"out{case}" / "rollouts" / f"{step}.jsonl").read_text().splitlines()
 
 
+def tokens(folder: Path, case: int, step: int = 1) -> int:
+    """That a model reads of a round's replies with their prompts: all but the last of each."""
+    with np.load(folder / f"out{case}" / "rollouts" / f"{step}.npz") as found:
+        return int((found["lengths"] - 1).sum())
+
+
 def test_layouts(tmp_path: Path) -> None:
     """Two updates of a round, and one of the next, whose replies are drawn with other weights."""
     aligners = [GRPO(samples=3, beta=0.1, epochs=2), PPO(samples=2, epochs=2, target=1.0, horizon=20)]
@@ -50,6 +56,8 @@ def test_layouts(tmp_path: Path) -> None:
         one = found[first][0]
         assert one[0]["grad_norm"] > 0.01 and one[0]["entropy"] > 0.5
         assert one[1]["reward"] == one[0]["reward"] and one[2]["reward"] != one[1]["reward"]
+        assert [step["tokens"] for step in one[:2]] == [tokens(tmp_path, first), 2 * tokens(tmp_path, first)]
+        assert one[2]["tokens"] - one[1]["tokens"] == tokens(tmp_path, first, 3)
         for place in range(first + 1, first + len(LAYOUTS)):
             assert replies(tmp_path, place) == replies(tmp_path, first)
             assert replies(tmp_path, place, 3) == replies(tmp_path, first, 3)
@@ -97,6 +105,7 @@ def test_each_aligner_trains_also_with_an_adapter_and_other_micro_batches(tmp_pa
     for each in (rloo, raft):
         assert sum(step["reward"] for step in each[-3:]) > sum(step["reward"] for step in each[:3]) + 1
     same(one, other, 1e-5)
+    assert one[0]["tokens"] == tokens(tmp_path, 2) < on_policy.LENGTH * 3 * 4 and raft[0]["tokens"] < tokens(tmp_path, 1) / 2
     shown = [json.loads(line) for line in replies(tmp_path, 1)]
     assert raft[0]["reward"] == pytest.approx(sum(each["reward"] for each in shown) / len(shown), rel=1e-5)
     best = [max(each["reward"] for each in shown[n : n + 4]) for n in range(0, len(shown), 4)]

@@ -30,10 +30,10 @@ def test_without_a_ramp_it_is_full_from_the_start() -> None:
 
 
 def test_a_position_comes_back_as_it_was() -> None:
-    ramp, position = Ramp(8, 2, 2, 40), Position()
+    ramp, position = Ramp(8, 2, 2, 40), Position(tokens=11)
     for loss in (3.0, 2.5, 2.0):
         position.updated(ramp.size(position.trained), loss, window=2)
-    assert Position.after(3, ramp) == Position(3, position.drawn, position.trained)
+    assert Position.after(3, ramp) == Position(3, position.drawn, position.trained) and position.tokens == 11
     position.skip_to(position.drawn + 10, step=4, why="a spike")
     assert position.losses == [2.5, 2.0]
     assert position.drawn == position.trained + 10
