@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.evaluator import Score
@@ -22,10 +23,11 @@ class Questions(OfFiles):
     """The share of questions that a model answers rightly: few-shot, by a chain of thought, by a majority of its replies.
 
     `shots` questions with their answers stand before each (Brown et al. 2020, arXiv:2005.14165); with `chain_of_thought` they show how
-    one comes to them (Wei et al. 2022, arXiv:2201.11903), or without shots the model is told to think step by step (Kojima et al. 2022,
-    arXiv:2205.11916); of several replies the answer that most of them give counts (self-consistency, Wang et al. 2022,
-    arXiv:2203.11171). Answers are found and compared as `reward/exact_answer` does. accuracy: the answer is right; exact_match and f1:
-    of its words, as SQuAD does; answered: there is one; accuracy_of_one: of single replies, where there are votes.
+    one comes to them (Wei et al. 2022, arXiv:2201.11903), or without shots the model is told to think step by step, and then asked for
+    the answer behind its reasoning (Kojima et al. 2022, arXiv:2205.11916); of several replies the answer that most of them give counts
+    (self-consistency, Wang et al. 2022, arXiv:2203.11171). Answers are found and compared as `reward/exact_answer` does. accuracy: the
+    answer is right; exact_match and f1: of its words, as SQuAD does; answered: there is one; accuracy_of_one: of single replies, where
+    there are votes.
 
     A line of the file: {"question", "answer" (or "answers", any of which is right), "reasoning"?}, or GSM8K's {"question", "answer":
     "reasoning #### answer"}. `answers.jsonl` has all replies.
@@ -34,7 +36,7 @@ class Questions(OfFiles):
     path: Path  # JSON lines
     shots: int = 0  # questions with answers that stand before each
     shots_path: Path | None = None  # where these are, the first so many; null: the first of `path`, which are not asked then
-    chain_of_thought: bool = False  # shots show their reasoning; without shots, the model is told to think
+    chain_of_thought: bool = False  # shots show their reasoning; without shots, the model is told to think, and asked twice
     votes: int = 1  # replies drawn, a question (Wang et al.: 40); the generator is to draw different ones
     find: Literal["any", "hashes", "boxed", "phrase", "last_number", "whole"] = "any"  # where the answer is, as in reward/exact_answer
     template: str = "Q: {question}\nA:"  # of a text, which ends where the next question would begin
@@ -86,14 +88,15 @@ class Questions(OfFiles):
         from modelwright_plugins.evaluator.interval import proportion, share
 
         shots, questions = self.read()
-        replies = self._replies(model, shots, [one for one in questions for _ in range(self.votes)])
-        each = [replies[at : at + self.votes] for at in range(0, len(replies), self.votes)]
+        replies, thoughts = self._replies(model, shots, [one for one in questions for _ in range(self.votes)])
+        each, before = ([some[at : at + self.votes] for at in range(0, len(replies), self.votes)] for some in (replies, thoughts))
         found = [answered(one, said, self.find) for one, said in zip(questions, each, strict=True)]
         if model.first:
             with (out / "answers.jsonl").open("w", encoding="utf-8") as file:
-                for one, said, of in zip(questions, each, found, strict=True):
-                    line = {"question": one.text, "replies": said, "found": of.found, "voted": of.voted, "answers": one.answers}
-                    file.write(json.dumps(line | {"right": of.right}, ensure_ascii=False) + "\n")
+                for one, thought, said, of in zip(questions, before, each, found, strict=True):
+                    line = {"question": one.text, **({"reasoning": thought} if thought else {}), "replies": said}
+                    line |= {"found": of.found, "voted": of.voted, "answers": one.answers, "right": of.right}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
         scores = [
             proportion("accuracy", [of.right for of in found]),
             proportion("exact_match", [of.exact for of in found]),
@@ -105,18 +108,35 @@ class Questions(OfFiles):
             scores.append(proportion("accuracy_of_one", [right for _, right in rows], groups=[number for number, _ in rows]))
         return scores
 
-    def _replies(self, model: Model, shots: list[Question], questions: list[Question]) -> list[str]:
-        from modelwright_plugins.evaluator._continued import continued
-        from modelwright_plugins.evaluator._questions import THINK
+    def _replies(self, model: Model, shots: list[Question], questions: list[Question]) -> tuple[list[str], list[str]]:
+        """(what answers each question; what was thought before it, where that is asked for apart)."""
+        from modelwright_plugins.evaluator._questions import SO, THINK, concluded
 
         told = [(shot.text, shot.shown(self.find, self.chain_of_thought)) for shot in shots]
-        think = f" {THINK}" if self.chain_of_thought and not shots else ""
-        if self.chat:
-            before = [{"role": role, "content": said} for pair in told for role, said in zip(("user", "assistant"), pair, strict=True)]
-            return model.reply([[*before, {"role": "user", "content": one.text + think}] for one in questions])
-        begin = "".join(f"{self._asked(question)} {answer}\n\n" for question, answer in told)
-        above = self.template.partition("{question}")[0].strip()
-        return continued(model, [begin + self._asked(one.text) + think for one in questions], [f"\n{above}" if above else "\n\n"])
+        if not self.chain_of_thought or shots:
+            return self._said(model, [self._asked(one.text, told) for one in questions]), []
+        first = [self._asked(one.text, told, f" {THINK}") for one in questions]
+        thoughts = self._said(model, first)
+        said = self._said(model, [self._further(prompt, thought, SO) for prompt, thought in zip(first, thoughts, strict=True)])
+        each = zip(questions, thoughts, said, strict=True)
+        return [concluded(one, thought, reply, self.find) for one, thought, reply in each], thoughts
 
-    def _asked(self, question: str) -> str:
-        return self.template.replace("{question}", question)
+    def _asked(self, question: str, shots: Sequence[tuple[str, str]] = (), more: str = "") -> list[dict[str, str]] | str:
+        """Turns, or a text to go on with."""
+        if not self.chat:
+            before = "".join(f"{self._asked(question)} {answer}\n\n" for question, answer in shots)
+            return before + self.template.replace("{question}", question) + more
+        turns = [{"role": role, "content": said} for pair in shots for role, said in zip(("user", "assistant"), pair, strict=True)]
+        return [*turns, {"role": "user", "content": question + more}]
+
+    def _further(self, asked: Any, said: str, more: str) -> list[dict[str, str]] | str:
+        """What was asked, with what was said to it, and more."""
+        if not self.chat:
+            return f"{asked}{said.rstrip()} {more}"
+        return [*asked, {"role": "assistant", "content": said}, {"role": "user", "content": more}]
+
+    def _said(self, model: Model, asked: Any) -> list[str]:
+        from modelwright_plugins.evaluator._continued import continued
+
+        above = self.template.partition("{question}")[0].strip()
+        return model.reply(asked) if self.chat else continued(model, asked, [f"\n{above}" if above else "\n\n"])

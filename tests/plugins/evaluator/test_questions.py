@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.evaluator._questions import Question, answered
+from modelwright_plugins.evaluator._questions import Question, answered, concluded
 from modelwright_plugins.evaluator.questions import Questions
 from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.reward import Asked
@@ -26,10 +26,10 @@ class Saying:
     first = True
 
     def __init__(self, *said: str) -> None:
-        self.said, self.asked, self.generator = said, list[Any](), Sampling()
+        self.said, self.asked, self.generator, self.earlier = said, list[Any](), Sampling(), list[Any]()
 
     def complete(self, texts: list[str], generator: Any) -> list[str]:
-        self.asked, self.stop = list(texts), generator.stop
+        self.earlier, self.asked, self.stop = self.asked, list(texts), generator.stop
         return [self.said[number % len(self.said)] for number in range(len(texts))]
 
     def reply(self, conversations: list[Any]) -> list[str]:
@@ -56,10 +56,42 @@ def test_what_is_asked(tmp_path: Path) -> None:
     Questions(path=file, shots=1, shots_path=shots, questions=1, find="hashes").evaluate(model, tmp_path, seed=1)  # type: ignore[arg-type]
     assert model.asked == ["Q: 3 cars and 2 more?\nA: #### 5\n\nQ: 3 cars and 2 more?\nA:"]
     Questions(path=file, chain_of_thought=True, template="{question}").evaluate(model, tmp_path, seed=1)  # type: ignore[arg-type]
-    assert model.asked[1] == "16 eggs less 3? Let's think step by step." and model.stop == ["\n\n"]
+    assert model.earlier[1] == "16 eggs less 3? Let's think step by step." and model.stop == ["\n\n"]
     Questions(path=file, shots=1, chat=True).evaluate(model, tmp_path, seed=1)  # type: ignore[arg-type]
     before = [{"role": "user", "content": CARS["question"]}, {"role": "assistant", "content": "The answer is 5."}]
     assert model.asked[0] == [*before, {"role": "user", "content": EGGS["question"]}]
+
+
+def test_without_shots_a_chain_of_thought_is_asked_for_and_then_its_answer(tmp_path: Path) -> None:
+    """Kojima et al. 2022, figure 2: the second prompt is the first one, what was thought, and "Therefore, the answer is". Of what follows
+    the first number counts."""
+
+    class Thinking(Saying):
+        def complete(self, texts: list[str], generator: Any) -> list[str]:
+            said = super().complete(texts, generator)
+            return [" 13, so it is not 3.\nQ: more?" if "Therefore" in str(text) else each for text, each in zip(texts, said, strict=True)]
+
+    file, model = written(tmp_path, EGGS, CITY), Thinking(" 16 - 3 = 13, I think.\n", " It is large; 7.")
+    found = scores(Questions(path=file, chain_of_thought=True), model, tmp_path)
+    assert model.earlier == [f"Q: {one['question']}\nA: Let's think step by step." for one in (EGGS, CITY)]
+    assert model.asked == [
+        f"{model.earlier[0]} 16 - 3 = 13, I think. Therefore, the answer is",
+        f"{model.earlier[1]} It is large; 7. Therefore, the answer is",
+    ]
+    lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [line["reasoning"] for line in lines] == [[" 16 - 3 = 13, I think.\n"], [" It is large; 7."]]
+    assert [line["found"] for line in lines] == [["13"], ["13, so it is not 3"]] and found["accuracy"] == 0.5
+    Questions(path=file, chain_of_thought=True, chat=True, questions=1).evaluate(model, tmp_path, seed=1)  # type: ignore[arg-type]
+    ((first,), (second,)) = model.earlier, model.asked
+    assert first == [{"role": "user", "content": "16 eggs less 3? Let's think step by step."}]
+    assert second == [*first, {"role": "assistant", "content": model.said[0]}, {"role": "user", "content": "Therefore, the answer is"}]
+    for thought, said, find, kept in (
+        ("x", " #### 12", "any", "x\n #### 12"),
+        ("#### 13", " 12", "hashes", "#### 13\n 12"),
+        ("x", "3, no 13", "last_number", "3, no 13"),
+        ("x", "", "any", ""),
+    ):
+        assert concluded(Question.of(EGGS), thought, said, find) == kept  # type: ignore[arg-type]
 
 
 def test_a_majority_answers(tmp_path: Path) -> None:
