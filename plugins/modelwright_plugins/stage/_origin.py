@@ -78,7 +78,8 @@ def comes_from(runs: Iterable[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]
     """Whether the weights of the last of these runs (folder, manifest, config; newest first) began as those that import_model took in."""
     for _, manifest, config in runs:
         stages = manifest.get("stages", {})
-        if "train" in stages and not (config.get("train") or {}).get("init_from"):
+        train = config.get("train") or {}
+        if "train" in stages and not (train.get("init_from") or train.get("continued")):
             return False  # from random numbers: what was taken in was the tokenizer, at most
         if "import_model" in stages:
             return True

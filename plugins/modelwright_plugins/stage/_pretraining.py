@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.hugging_face import is_folder
-from modelwright_plugins.artifacts import Tokenizer, TokenShards
+from modelwright_plugins.artifacts import Checkpoint, Tokenizer, TokenShards
 from modelwright_plugins.engine import checkpoint
 from modelwright_plugins.engine.adapted import refuse_adapter
 from modelwright_plugins.engine.batches import Batches
@@ -17,6 +18,7 @@ from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.hugging_face_in import Incoming
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.position import Position
+from modelwright_plugins.engine.pretrained import TEMPLATE
 from modelwright_plugins.engine.trainer import assembled
 from modelwright_plugins.stage._training import Training
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
@@ -34,7 +36,7 @@ class Pretraining(Training):
         return self._gone_on_from(self.stage.resume_from) if self.stage.resume_from else Position()
 
     def _gone_on_from(self, folder: Path) -> Position:
-        step = self._newest("resume_from", folder)
+        step = self._newest(folder, f"train.resume_from={folder}")
         theirs = ModelCard.read(folder / "model.json", self.job.hooks.registry)
         for name in ("seed", "sequence_length"):  # they decide which sequences there are, and in which order
             if (found := getattr(theirs, name)) != (ours := getattr(self.card, name)):
@@ -49,13 +51,13 @@ class Pretraining(Training):
             )
         return self._loaded(step, folder)
 
-    def _newest(self, name: str, folder: Path) -> int:
-        """The newest whole step in the folder that setting `name` names, if it is of this model."""
+    def _newest(self, folder: Path, named: str) -> int:
+        """The newest whole step in a folder that the settings name so, if it is of this model."""
         refuse_adapter(folder)
         if why := self.card.difference(ModelCard.read(folder / "model.json", self.job.hooks.registry)):
-            raise ModelwrightError(f"train.{name}={folder}: {why}")
+            raise ModelwrightError(f"{named}: {why}")
         if (step := checkpoint.latest(folder)) is None:
-            raise ModelwrightError(f"train.{name}={folder} holds no whole checkpoint")
+            raise ModelwrightError(f"{named} holds no whole checkpoint")
         return step
 
     def _trainer(self, done: int) -> Trainer:
@@ -67,21 +69,26 @@ class Pretraining(Training):
         sizes = {"length": stage.sequence_length, "global_batch": stage.global_batch}
         batches = Batches.of(shards / "train", parts["objective"], vocabulary, **sizes, seed=job.seed)
 
+        before = job.take(Checkpoint).path if stage.continued else stage.init_from
+        named = f"train.continued=true goes on from {before}" if stage.continued else f"train.init_from={before}"
+
         def given(chunks: list[Any]) -> None:
-            assert stage.init_from is not None
-            if is_folder(stage.init_from):
-                theirs = Incoming.of(stage.init_from)
+            assert before is not None
+            if stage.init_from and is_folder(before):
+                theirs = Incoming.of(before)
                 if why := theirs.misfits(self.card, job.take(Tokenizer).path):
-                    raise ModelwrightError(f"train.init_from={stage.init_from}: {'; '.join(why)}")
+                    raise ModelwrightError(f"{named}: {'; '.join(why)}")
                 theirs.load(chunks, vocab_size=self.card.vocab_size)
             else:
-                checkpoint.load(stage.init_from, self._newest("init_from", stage.init_from), chunks, None)
+                checkpoint.load(before, self._newest(before, named), chunks, None)
 
         if self.first and isinstance(batches.texts, BlendTexts):
             for line in batches.texts.warnings(Position.after(stage.steps, stage.ramp()).trained, stage.sequence_length):
                 warnings.warn(line, stacklevel=2)
         if self.first and not done:
             self.card.write(self.folder / "model.json", job.hooks.registry)
+            if stage.continued and before and (before / TEMPLATE).is_file():
+                shutil.copyfile(before / TEMPLATE, self.folder / TEMPLATE)  # it was a chat model, and others talk to it as to one
         return assembled(
             parts,
             batches,
@@ -89,5 +96,5 @@ class Pretraining(Training):
             micro_batch=stage.micro_batch,
             steps=stage.steps,
             clip=stage.clip,
-            weights=given if stage.init_from and not done else None,
+            weights=given if before and not done else None,
         )

@@ -26,15 +26,17 @@ class Train(TrainingStage):
     )  # fmt: skip
     takes: ClassVar[tuple[type[Artifact], ...]] = (TokenShards, Tokenizer)
 
+    continued: bool = False  # first weights are those of the checkpoint that a stage before made, or else the run that `from` names
     init_from: Path | None = None  # a checkpoint or Hugging Face folder to take the first weights from, of the same architecture
     resume_from: Path | None = None  # another run's checkpoint folder to go on from, in any layout: optimizer and place in the data too
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.init_from is not None and self.resume_from is not None:
-            raise ValueError(
-                f"init_from is {self.init_from} and resume_from {self.resume_from}; one says where the first weights come from"
-            )
+        paths = [f"{name} is {path}" for name in ("init_from", "resume_from") if (path := getattr(self, name)) is not None]
+        if len(given := [*(["continued is true"] if self.continued else []), *paths]) > 1:
+            raise ValueError(f"{' and '.join(given)}; one says where the first weights come from")
+        if self.continued:  # what this one takes; a run looks at the instance
+            object.__setattr__(self, "takes", (*self.takes, Checkpoint))
 
     def fingerprint(self) -> str:
         """Which checkpoints `init_from` and `resume_from` hold."""

@@ -119,6 +119,7 @@ def test_weights_that_were_taken_in() -> None:
     assert comes_from([ran("align"), ran("import_model,prepare")])
     assert comes_from([ran("import_model,align"), ran("curate,train", **first)])
     assert comes_from([ran("curate,import_model,tokenize,train", **further)])
+    assert comes_from([ran("tokenize,train", train={"init_from": None, "continued": True}), ran("import_model")])
     assert not comes_from([ran("curate,import_model,tokenize,train", **first)])  # its tokenizer alone
     assert not comes_from([ran("align"), ran("train", **first), ran("import_model")])
     assert not comes_from([ran("train", **first)]) and not comes_from([])

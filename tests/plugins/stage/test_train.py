@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import torch.distributed.checkpoint
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.schedule.warmup import Linear
@@ -57,7 +59,7 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
     """The lines of metrics.jsonl after each job; a job may copy another's folder first, and be interrupted."""
     from modelwright.component import Job
     from modelwright_plugins.architecture.decoder import CausalDecoder
-    from modelwright_plugins.artifacts import Tokenizer, TokenShards
+    from modelwright_plugins.artifacts import Checkpoint, Tokenizer, TokenShards
     from modelwright_plugins.attention.cores import Native
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.objective.causal_lm import CausalLM
@@ -84,7 +86,7 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
         parts = {
             "architecture": CausalDecoder(layers=4, width=32, heads=4, kv_heads=2, qk_norm=True, dropout=job.get("dropout", 0.0)),
             "objective": CausalLM(),
-            "optimizer": {"muon": Muon(), "adamw": AdamW()}[job.get("optimizer", "muon")],
+            "optimizer": {"muon": Muon(), "adamw": AdamW(), "still": AdamW(lr=0.0)}[job.get("optimizer", "muon")],
             "schedule": Until(warmup=2, until=job.get("until")),
             "parallel": layout,
             "precision": {"fp32": FP32(), "bf16": BF16(), "fp16": scaled}[job.get("precision", "fp32")],
@@ -97,9 +99,12 @@ def run(rank: int, jobs: list[dict[str, Any]], data: str) -> list[Any]:
             keep_last=job.get("keep_last", 1), keep_every=job.get("keep_every"),
             init_from=Path(job["init_from"]) if "init_from" in job else None, asynchronous_checkpoints=job.get("asynchronous", False),
             resume_from=Path(job["resume_from"]) if "resume_from" in job else None,
+            continued="continued" in job,
         )  # fmt: skip
         hooks = Hooks()
-        inputs = {TokenShards: TokenShards(Path(data)), Tokenizer: Tokenizer(Path(data))}
+        inputs: dict[Any, Any] = {TokenShards: TokenShards(Path(data)), Tokenizer: Tokenizer(Path(data))}
+        if stage.continued:
+            inputs[Checkpoint] = Checkpoint(Path(job["continued"]))
         try:
             results = stage.run(Job(run=out, out=out, seed=job.get("seed", 5), parts=parts, inputs=inputs, hooks=hooks))  # type: ignore[arg-type]
         except Interrupted:
@@ -153,6 +158,51 @@ def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
     assert weights["lines"][0]["loss"] < straight["lines"][2]["loss"]
     assert "its seed is 5, not 6, so its place in the data is none here; seed=5" in shuffled
     assert "holds the state of another optimizer, " in stranger and "and not AdamW; to start from its weights alone" in stranger
+
+
+def test_goes_on_from_a_checkpoint_that_a_stage_before_made(tmp_path: Path) -> None:
+    """From its weights, with an optimizer and a place in the data of its own; resumed, from its own checkpoint."""
+    first, killed = str(tmp_path / "first"), str(tmp_path / "killed")
+    base = {"continued": first + "/checkpoint", "dropout": 0.1}
+    jobs: list[dict[str, Any]] = [
+        {"out": first, "dropout": 0.1, "steps": SAVED},
+        {**base, "out": str(tmp_path / "still"), "optimizer": "still", "steps": 1},
+        {**base, "out": str(tmp_path / "straight"), "steps": SAVED + 2},
+        {**base, "out": killed, "steps": SAVED + 2, "until": SAVED + 1},
+        {**base, "out": killed, "steps": SAVED + 2},
+    ]
+    ran = on_ranks(run, 1, tmp_path / "o", groups=len(jobs), jobs=jobs, data=str(shards(tmp_path / "shards")))[0]
+    before, same, after = (
+        {name: value for name, value in saved(tmp_path / run, step).items() if not name.startswith("optimizer.")}
+        for run, step in (("first", SAVED), ("still", 1), ("straight", SAVED + 2))
+    )
+    assert len(before) > 5 and all(torch.equal(before[name], same[name]) for name in before)
+    assert not any(torch.equal(before[name], after[name]) for name in before)
+    _, _, straight, _, resumed = ran
+    assert [line["step"] for line in straight["lines"]] == list(range(1, SAVED + 3)) and straight["lines"][0]["tokens"] == 8 * 32
+    assert straight["lines"][1]["lr"] == pytest.approx(0.02)  # warmed up anew
+    assert losses(resumed) == losses(straight)
+
+
+def saved(run: Path, step: int) -> dict[str, torch.Tensor]:
+    from modelwright_plugins.engine.safe_load import SafeReader
+
+    reader = SafeReader(run / f"checkpoint/step_{step:08d}")
+    told = reader.index.state_dict_metadata
+    found = {n: torch.empty(t.size, dtype=t.properties.dtype) for n, t in told.items() if hasattr(t, "size")}
+    torch.distributed.checkpoint.load(found, storage_reader=reader, no_dist=True)
+    return found
+
+
+def test_one_thing_says_where_first_weights_come_from() -> None:
+    from modelwright_plugins.artifacts import Checkpoint
+    from modelwright_plugins.stage.train import Train
+
+    assert Checkpoint in Train(continued=True).takes and Checkpoint not in Train().takes
+    with pytest.raises(ValueError, match="continued is true and init_from is a; one says where the first weights come from"):
+        Train(continued=True, init_from=Path("a"))
+    with pytest.raises(ValueError, match="init_from is a and resume_from is b; one says"):
+        Train(resume_from=Path("b"), init_from=Path("a"))
 
 
 @pytest.mark.slow
