@@ -20,12 +20,10 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.hugging_face import Family, Rows, Sizes, place, plain
 from modelwright_plugins.engine.hugging_face_out import Outgoing
 from modelwright_plugins.engine.quantized_files import QuantizedCard
-from modelwright_plugins.engine.quantized_formats import Format, Matrix, Spec, format_of
+from modelwright_plugins.engine.quantized_formats import MODELS, Format, Matrix, Spec, format_of
 from modelwright_plugins.engine.safetensors_folder import Tensor
 from modelwright_plugins.quantizer import Stored
 
-MODELS = ("llama", "mistral", "qwen2", "qwen3", "granite", "bloom")
-"""Whose linear layers are one `torch.nn.Linear` each, but for the head, in transformers and in the libraries that read these files."""
 HEAD = "lm_head"
 QKV, PROJ, FC1, FC2 = "self_attention.linear_qkv", "self_attention.linear_proj", "mlp.linear_fc1", "mlp.linear_fc2"
 NORMS = {"decoder.layers.input_layernorm": QKV, "decoder.layers.pre_mlp_layernorm": FC1}

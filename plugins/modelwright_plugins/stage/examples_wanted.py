@@ -1,4 +1,4 @@
-"""Which kinds of examples a run's stages want, beside the kind that it has: told before anything runs, where that can be told.
+"""Which kinds of examples and which models a run's stages want, beside those that it has: told before anything runs, where it can be told.
 
 A stage sees its own parts alone, so that this is asked of a run as a whole, and of the phases of a pipeline one after the other."""
 
@@ -15,9 +15,10 @@ from modelwright.component import Artifact
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright.run import MANIFEST
-from modelwright_plugins.artifacts import Documents, Examples
+from modelwright_plugins.artifacts import Checkpoint, Documents, Examples
 from modelwright_plugins.catalogue import nearest_run
 from modelwright_plugins.parts import called
+from modelwright_plugins.stage.models_wanted import Model, after, misfits
 from modelwright_plugins.stage.sample_pairs import SamplePairs
 from modelwright_plugins.terminal import shown
 
@@ -30,23 +31,27 @@ class Known:
     because: str  # "source arithmetic has conversation"
 
 
-There = Mapping[type[Artifact], Known]
+There = Mapping[type[Artifact], Any]  # Known of examples and documents, and of a checkpoint its Model
 
 
 def there(run: Any) -> There:
-    """Of an earlier run, None for none: the kind of its newest examples. ModelwrightError: there is no such run, with those near it."""
+    """Of an earlier run, None for none: the kind of its newest examples, and its newest model. ModelwrightError: there is no such run,
+    with those near it."""
     if run and not (Path(run) / MANIFEST).exists():
         raise ModelwrightError(
             f"from: {shown(Path(run))} is not the folder of a run (it has no {MANIFEST}){nearest_run(Path(run))}", "from"
         )
+    found = dict[type[Artifact], Any]()
     try:
         for out, artifacts in made(run):
-            if Examples.name in artifacts:
+            if Checkpoint.name in artifacts:
+                found.setdefault(Checkpoint, Model.saved(out / Checkpoint.name))
+            if Examples.name in artifacts and Examples not in found:
                 kind = json.loads((out / Examples.name / "examples.json").read_text(encoding="utf-8"))["kind"]
-                return {Examples: Known((kind,), f"{out / Examples.name} has {kind}")}
+                found[Examples] = Known((kind,), f"{out / Examples.name} has {kind}")
     except (ModelwrightError, OSError, ValueError, KeyError, TypeError):
         pass  # told by who takes them
-    return {}
+    return found
 
 
 def unwanted(bound: Sequence[Bound], before: There) -> tuple[list[str], There]:
@@ -55,6 +60,8 @@ def unwanted(bound: Sequence[Bound], before: There) -> tuple[list[str], There]:
     for b in bound:
         if Examples in b.stage.takes:
             found += [f"{b.name}: {line}" for line in _of_stage(b, known)]
+        found += [f"{b.name}: {line}" for line in misfits(b, known.get(Checkpoint))]
+        known[Checkpoint] = after(b, known.get(Checkpoint))
         if Documents in b.stage.makes:
             known.pop(Documents, None)
             if (has := _made(b)) is not None:
@@ -83,7 +90,7 @@ def _made(b: Bound) -> Known | None:
     return kind and Known((kind,), f"source {called('source', b.parts['source'])} has {kind}")
 
 
-def _of_stage(b: Bound, known: dict[type[Artifact], Known]) -> list[str]:
+def _of_stage(b: Bound, known: dict[type[Artifact], Any]) -> list[str]:
     has = known.get(Examples)
     if (aligner := b.parts.get("aligner")) is not None:
         wanted, name = aligner.examples, f"aligner {called('aligner', aligner)}"

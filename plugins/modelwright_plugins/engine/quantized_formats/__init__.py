@@ -23,6 +23,9 @@ from modelwright_plugins.quantizer import Quantizer, Stored
 
 Spec = tuple[tuple[int, ...], torch.dtype]
 
+MODELS = ("llama", "mistral", "qwen2", "qwen3", "granite", "bloom")
+"""Whose linear layers are one `torch.nn.Linear` each, but for the head, in transformers and in the libraries that read these files."""
+
 
 @dataclass(frozen=True)
 class Matrix:

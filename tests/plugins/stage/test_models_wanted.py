@@ -1,0 +1,99 @@
+"""A model that a stage can't go on from is named before anything runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwright.assemble import Bound
+from modelwright.hooks import discover
+from modelwright_plugins.adapter.lora import LoRA
+from modelwright_plugins.adapter.none import Whole
+from modelwright_plugins.aligner.sft import SFT
+from modelwright_plugins.architecture.decoder import CausalDecoder
+from modelwright_plugins.architecture.mamba import Mamba
+from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.quantizer.absmax import Absmax
+from modelwright_plugins.quantizer.awq import AWQ
+from modelwright_plugins.quantizer.fp8 import FP8
+from modelwright_plugins.stage.align import Align
+from modelwright_plugins.stage.examples_wanted import there, unwanted
+from modelwright_plugins.stage.export import Export
+from modelwright_plugins.stage.merge import Merge
+from modelwright_plugins.stage.quantize import Quantize
+from modelwright_plugins.stage.train import Train
+
+SMALL = CausalDecoder(layers=2, width=8, heads=2)
+GPT2 = CausalDecoder(layers=2, width=8, heads=2, norm="layer", activation="gelu_tanh", position="learned", bias=True)
+
+
+def bound(stage: Any, **parts: Any) -> Bound:
+    return Bound(type(stage).__name__.lower(), stage, parts, {}, {})
+
+
+def told(*stages: Bound, run: Path | None = None) -> list[str]:
+    return unwanted(stages, there(run))[0]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run with a checkpoint's cards, and none of its weights."""
+    ModelCard(SMALL, 50, 16, 0, 1).write(tmp_path / "train/checkpoint/model.json", discover().registry)
+    (tmp_path / "manifest.json").write_text(json.dumps({"from": None, "stages": {"train": {"artifacts": {"checkpoint": {}}}}}))
+    return tmp_path
+
+
+def test_training_goes_on_from_plain_weights_of_its_own_architecture(run: Path) -> None:
+    further = Train(continued=True)
+    assert told(bound(further, architecture=SMALL), run=run) == []
+    deeper = CausalDecoder(layers=3, width=8, heads=2, dropout=0.1)
+    folder = run / "train/checkpoint"
+    assert told(bound(further, architecture=deeper), run=run) == [
+        f"train: train.continued=true: {folder}: its architecture.layers is 2, not 3"
+    ]
+    assert told(bound(Train(), architecture=deeper), run=run) == []  # which begins with weights of its own
+    aligned = bound(Align(), adapter=LoRA(), aligner=SFT())
+    assert "stage align has an adapter; to train further on it, merge it" in told(aligned, bound(further, architecture=SMALL), run=run)[-1]
+    assert told(aligned, bound(Merge()), bound(further, architecture=SMALL), run=run)[1:] == []
+
+
+def test_what_is_quantized_goes_no_further(run: Path) -> None:
+    few = bound(Quantize(), quantizer=Absmax())
+    lines = told(few, bound(Train(continued=True), architecture=SMALL), run=run)
+    why = "stage quantize has a quantized model, which can't be trained further; train the one that it was made of"
+    assert lines == [f"train: train.continued=true: {why}"]
+    assert told(few, few, run=run) == ["quantize: stage quantize has a quantized model already; quantize the one that it was made of"]
+    card = {"quantizer": {"name": "absmax", "fields": {"bits": 4}}, "layers": {}, "files": {}}
+    (run / "train/checkpoint/quantizer.json").write_text(json.dumps(card))
+    assert f"{run}/train/checkpoint has a quantized model already" in told(few, run=run)[0]
+    (run / "train/checkpoint/quantizer.json").write_text("{")  # who reads it says what is wrong
+    assert told(few, run=run) == []
+
+
+@pytest.mark.parametrize(
+    ("architecture", "quantizer", "why"),
+    [
+        (SMALL, None, None),
+        (SMALL, Absmax(), None),
+        (SMALL, FP8(format="e5m2"), "compressed-tensors's files have no place for quantizer.format=e5m2"),
+        (SMALL, AWQ(bits=3), "awq's files have no place for quantizer.bits=3"),
+        (GPT2, None, None),
+        (GPT2, Absmax(), "quantized models are written for llama, mistral, qwen2, qwen3, granite, bloom, and not for gpt2"),
+        (Mamba(), None, "Hugging Face has no architecture that computes what this Mamba does"),
+    ],
+)
+def test_what_no_file_holds_is_not_exported(architecture: Any, quantizer: Any, why: str | None) -> None:
+    few = [bound(Quantize(), quantizer=quantizer)] if quantizer else []
+    lines = told(bound(Train(), architecture=architecture), *few, bound(Export()))
+    assert lines == [] if why is None else (len(lines) == 1 and why in lines[0] and lines[0].startswith("export: stage "))
+
+
+def test_an_adapter_is_merged_before_it_is_exported() -> None:
+    own = [bound(Train(), architecture=SMALL), bound(Align(), adapter=LoRA(), aligner=SFT())]
+    (line,) = (each for each in told(*own, bound(Export())) if each.startswith("export"))
+    assert "stage align has an adapter: stages=[merge,export] makes a model of it" in line
+    plain = bound(Align(), adapter=Whole(), aligner=SFT())
+    assert not any(each.startswith("export") for each in told(own[0], plain, bound(Export())))
