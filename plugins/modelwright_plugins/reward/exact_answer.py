@@ -33,20 +33,20 @@ class ExactAnswer(Reward):
                 raise ValueError(f"{name} is {value}; it is a finite number")
 
     def lacks(self, answer: str | None) -> str:
-        from modelwright_plugins.reward import _answers
+        from modelwright_plugins.reward import final_answer
 
-        return "" if _answers.plain(_answers.expected(answer or "")) else f"is {answer!r}, with nothing to compare with"
+        return "" if final_answer.plain(final_answer.expected(answer or "")) else f"is {answer!r}, with nothing to compare with"
 
     def scores(self, asked: Sequence[Asked]) -> list[Score]:
         return [self._score(each) for each in asked]
 
     def _score(self, asked: Asked) -> float:
-        from modelwright_plugins.reward import _answers
+        from modelwright_plugins.reward import final_answer
 
         if why := self.lacks(asked.answer):
             raise ValueError(f"reward exact_answer: the example of {str(list(asked.prompt))[:80]!r}: its answer {why}")
-        expected = _answers.expected(asked.answer or "")
-        found = _answers.found(asked.reply, self.find, number=_answers.value(expected) is not None)
+        expected = final_answer.expected(asked.answer or "")
+        found = final_answer.found(asked.reply, self.find, number=final_answer.value(expected) is not None)
         if found is None:
             return self.missing
-        return self.right if _answers.same(found, expected) else self.wrong
+        return self.right if final_answer.same(found, expected) else self.wrong

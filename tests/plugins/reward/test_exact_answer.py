@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from modelwright_plugins.reward import Asked
-from modelwright_plugins.reward._answers import boxed, numbers, plain, value
+from modelwright_plugins.reward.final_answer import boxed, numbers, plain, value
 from modelwright_plugins.reward.exact_answer import ExactAnswer
 
 GSM8K = Path("/work/shared/data/gsm8k/train.jsonl")
