@@ -33,6 +33,12 @@ class Round:
         """[rows] the reward of each reply, with that of its parts."""
         return self.rewards + self.steps.sum(-1)
 
+    @property
+    def divergence(self) -> torch.Tensor:
+        """[rows] nats that each reply is likelier under the weights that drew it than under the first: Schulman's k1, of whole replies."""
+        assert self.old is not None and self.first is not None
+        return (self.old - self.first).sum(-1)
+
 
 class OnPolicy(Aligner):
     """An aligner that is given prompts, and learns from rounds: `minibatches` batches of prompts get their replies, and are learned from

@@ -38,7 +38,12 @@ def a_row(each: torch.Tensor, inputs: Inputs) -> tuple[torch.Tensor, torch.Tenso
 
 
 def measured(output: torch.Tensor, inputs: Inputs) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """(sum, count) of what every loss of drawn tokens can tell: the entropy, as the tokens drawn show it, and the divergence."""
+    """(sum, count) of what losses of drawn tokens can tell: the entropy a token, which is that of the weights that are trained, as ratios
+    make good that others drew the tokens; the divergence a token from the first weights; and that a reply when it was drawn."""
     mask = inputs["loss_mask"]
-    found = {"entropy": ((output.float() * mask).sum(), mask.sum())}
-    return found | ({"kl": (divergence(output, inputs).sum(), mask.sum())} if "loss_first" in inputs else {})
+    found = {"entropy": ((log_ratio(output, inputs).exp() * output.float() * mask).sum(), mask.sum())}
+    if "loss_first" in inputs:
+        found["kl"] = (divergence(output, inputs).sum(), mask.sum())
+    if (replies := inputs.get("loss_kl_reply")) is not None:
+        found["kl_reply"] = (replies.sum(), torch.tensor(len(replies), device=replies.device))
+    return found

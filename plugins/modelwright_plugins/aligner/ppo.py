@@ -25,7 +25,9 @@ class PPO(OnPolicy):
     head: ClassVar = "both"
     samples: int = 1  # replies to each prompt
     beta: float = 0.05  # of the divergence from the first weights, at first; 0: none, and no second model in memory
-    target: float | None = None  # nats a reply that `beta` is adapted to; Ziegler et al. have 6 and more; null: `beta` is fixed
+    target: float | None = (
+        None  # nats a reply (`kl_reply`) that `beta` is adapted to; Ziegler et al. have 6 and more; null: `beta` is fixed
+    )
     horizon: int = 10_000  # replies over which `beta` may change by a fifth
     gamma: float = 1.0  # what a reward is worth a token earlier
     lam: float = 0.95  # of GAE: 1 is the whole return less the value, 0 one step of it
@@ -69,13 +71,13 @@ class PPO(OnPolicy):
     def follows(self, drawn: Round) -> float:
         if self.target is None or drawn.old is None or drawn.first is None:
             return drawn.coefficient
-        reached = float((drawn.old - drawn.first).sum(-1).mean())
+        reached = float(drawn.divergence.mean())
         error = min(max(reached / self.target - 1, -0.2), 0.2)
         return drawn.coefficient * (1 + error * len(drawn.rewards) / self.horizon)
 
     @property
     def measures(self) -> tuple[str, ...]:
-        return ("entropy", *(("kl", "beta") if self.compares else ()), "clipped", "policy_loss", "value_loss", "value_clipped")
+        return ("entropy", *(("kl", "kl_reply", "beta") if self.compares else ()), "clipped", "policy_loss", "value_loss", "value_clipped")
 
     def prepared(self, drawn: Round) -> dict[str, torch.Tensor]:
         import torch
@@ -96,7 +98,7 @@ class PPO(OnPolicy):
         found = {"loss_advantages": whitened(advantages, mask, shift=True), "loss_returns": returns, "loss_old_values": drawn.values}
         found["loss_beta"] = torch.full_like(drawn.rewards, drawn.coefficient)
         found |= {} if drawn.old is None else {"loss_old": drawn.old}
-        return found | ({} if drawn.first is None else {"loss_first": drawn.first})
+        return found | ({} if drawn.first is None else {"loss_first": drawn.first, "loss_kl_reply": drawn.divergence})
 
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         mask = inputs["loss_mask"]

@@ -37,7 +37,7 @@ class RAFT(OnPolicy):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        return ("entropy", "reward/kept")
+        return ("reward/kept",)
 
     def kept(self, drawn: Round) -> torch.Tensor:
         import torch
@@ -55,7 +55,5 @@ class RAFT(OnPolicy):
     def metrics(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         import torch
 
-        from modelwright_plugins.aligner._ratio import measured
-
         kept = inputs["loss_kept"]
-        return measured(output, inputs) | {"reward/kept": (kept.sum(), torch.tensor(len(kept), device=kept.device))}
+        return {"reward/kept": (kept.sum(), torch.tensor(len(kept), device=kept.device))}

@@ -33,16 +33,18 @@ class RLOO(Grouped):
     def remembers(self) -> bool:
         return self.updates > 1 or self.compares
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return (*super().measures, *(("kl_reply",) if self.compares else ()))
+
     def prepared(self, drawn: Round) -> dict[str, torch.Tensor]:
         from modelwright_plugins.aligner._advantages import left_out
 
-        rewards = drawn.whole
+        rewards, found = drawn.whole, {} if drawn.old is None else {"loss_old": drawn.old}
         if drawn.first is not None:
-            assert drawn.old is not None
-            rewards = rewards - self.beta * (drawn.old - drawn.first).sum(-1)
-        found = {"loss_advantages": left_out(rewards, drawn.samples)}
-        found |= {} if drawn.old is None else {"loss_old": drawn.old}
-        return found | ({} if drawn.first is None else {"loss_first": drawn.first})
+            rewards = rewards - self.beta * drawn.divergence
+            found |= {"loss_first": drawn.first, "loss_kl_reply": drawn.divergence}
+        return found | {"loss_advantages": left_out(rewards, drawn.samples)}
 
     def loss(self, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         import torch

@@ -176,6 +176,34 @@ def test_beta_follows_the_divergence(given: dict[str, torch.Tensor]) -> None:
     assert PPO(beta=0.5).follows(one) == 0.5
 
 
+def test_what_is_told_of_the_divergence_is_what_each_weighs(given: dict[str, torch.Tensor]) -> None:
+    """PPO and RLOO weigh nats a reply as it was drawn, which PPO's target is of too; GRPO nats a token as the weights are now."""
+    one = drawn(given)
+    assert one.old is not None and one.first is not None
+    each = [sum(float(one.old[row, t] - one.first[row, t]) for t in range(6) if one.mask[row, t]) for row in range(4)]
+    values, output = torch.zeros(4, 6), nats(given["logits"], given)
+    for aligner in (PPO(samples=2, beta=0.5), RLOO(samples=2, beta=0.5), GRPO(samples=2, beta=0.5)):
+        inputs = {**aligner.prepared(drawn(given, values)), "loss_mask": one.mask, "loss_values": values}
+        told = aligner.metrics(output, inputs)
+        assert {*told} == {*aligner.measures}
+        total, count = told["kl"]
+        token = [float(one.first[row, t] + output[row, t]) for row in range(4) for t in range(6) if one.mask[row, t]]
+        assert float(total / count) == pytest.approx(sum(math.exp(x) - x - 1 for x in token) / len(token), rel=1e-5)
+        if not isinstance(aligner, GRPO):
+            total, count = told["kl_reply"]
+            assert float(total / count) == pytest.approx(sum(each) / 4, rel=1e-5)
+    assert sum(each) > 0 and PPO(beta=0.5, target=sum(each) / 4).follows(drawn(given, coefficient=0.5)) == pytest.approx(0.5)  # it is there
+
+
+def test_the_entropy_is_that_of_the_weights_now_whichever_drew_the_tokens() -> None:
+    """Of each of seven tokens once, which weights drew that find all alike."""
+    likely = torch.randn(7, generator=torch.Generator().manual_seed(2)).log_softmax(-1)
+    inputs = {"loss_mask": torch.ones(7, 1), "loss_old": torch.full((7, 1), -math.log(7)), "loss_advantages": torch.ones(7)}
+    total, count = GRPO().metrics(-likely[:, None], {**inputs, "loss_rows": torch.ones(7)})["entropy"]
+    assert float(total / count) == pytest.approx(-float((likely.exp() * likely).sum()), rel=1e-5)
+    assert RAFT().measures == ("reward/kept",)  # what it learns is the best of many, and drawn as its generator likes
+
+
 def test_raft_keeps_the_best_and_learns_it(given: dict[str, torch.Tensor]) -> None:
     aligner = RAFT(samples=2)
     assert aligner.kept(drawn(given)).tolist() == [0, 3]
