@@ -47,8 +47,7 @@ class Drawing:
     generator: Generator
     scores: Scores
     tokenizer: Path
-    folder: Path  # where rounds are kept
-    identity: str  # what rounds that are kept must be of
+    folder: Path  # where rounds are kept: in the stage's own, so that they are of its settings and inputs
     causal: bool
     at_once: int  # replies drawn at a time on each rank
     micro_batch: int  # rows of a pass on each rank
@@ -135,13 +134,13 @@ class Drawing:
 
     def _loaded(self, number: int) -> tuple[Replies, float] | None:
         """What an earlier attempt of this stage has drawn, on every rank: one rank's file may not be on another's machine."""
-        return on_one_rank(lambda: Replies.load(self._file(number), self.identity) if number >= 0 else None)
+        return on_one_rank(lambda: Replies.load(self._file(number)) if number >= 0 else None)
 
     def _keep(self, number: int, coefficient: float) -> None:
         """The round, and what a resumed run may still ask for: its own, and the one before."""
         assert self.replies is not None
         self.folder.mkdir(exist_ok=True)
-        self.replies.save(self._file(number), self.identity, coefficient)
+        self.replies.save(self._file(number), coefficient)
         texts = [self._texts(row) for row in range(len(self.replies.lengths))]
         self._file(number).with_suffix(".jsonl").write_text(readable(self.replies, texts, self.rollouts.aligner.samples), encoding="utf-8")
         if self.needed is not None:

@@ -71,23 +71,21 @@ class Replies:
         steps = torch.zeros_like(target) if steps is None else steps
         return Round(samples, target, rewards, steps, finished, most, coefficient=coefficient, **more)
 
-    def save(self, file: Path, identity: str, coefficient: float) -> None:
+    def save(self, file: Path, coefficient: float) -> None:
         """Whole, or not at all."""
         arrays = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None and each.name != "named"}
         arrays |= {f"reward/{name}": value for name, value in self.named.items()}
         with (unfinished := file.with_name(f"{file.name}.part")).open("wb") as out:
-            np.savez(out, identity=np.frombuffer(identity.encode(), np.uint8), coefficient=np.float64(coefficient), **arrays)
+            np.savez(out, coefficient=np.float64(coefficient), **arrays)
             out.flush()
             os.fsync(out.fileno())
         unfinished.replace(file)
 
     @classmethod
-    def load(cls, file: Path, identity: str) -> tuple[Replies, float] | None:
-        """With the round's `coefficient`. None: there is no such file, or it is of something else, or damaged, which is told."""
+    def load(cls, file: Path) -> tuple[Replies, float] | None:
+        """With the round's `coefficient`. None: there is no such file, or it is damaged, which is told."""
         try:
             with np.load(file, allow_pickle=False) as found:
-                if found["identity"].tobytes().decode() != identity:
-                    return None
                 named = {name.removeprefix("reward/"): found[name] for name in found.files if name.startswith("reward/")}
                 there = {each.name: found[each.name] for each in fields(cls) if each.name in found.files}
                 return cls(**there, named=named), float(found["coefficient"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -66,7 +65,7 @@ class Alignment(Training):
         self.card = replace(base, sequence_length=max(base.sequence_length, stage.sequence_length), head=aligner.head, **read)
         self._refuse_longer(examples)
         batches = self._batches(examples, vocabulary, tokenizer)
-        known = self._known(examples) if aligner.needs_reference else None
+        known = self._known() if aligner.needs_reference else None
         refuse_adapter(self.first_weights.path)
         if (step := checkpoint.latest(self.first_weights.path)) is None:
             raise ModelwrightError(f"{self.first_weights.path} holds no whole checkpoint")
@@ -157,20 +156,13 @@ class Alignment(Training):
         aligner: Aligner = self.job.parts["aligner"]
         return aligner
 
-    def _identity(self, examples: StoredExamples) -> dict[str, Any]:
-        """What log-probabilities that are kept are of."""
-        about = json.loads((examples.folder / "examples.json").read_text(encoding="utf-8"))
-        aligner: Aligner = self.job.parts["aligner"]
-        told = {"seed": self.job.seed, "length": self.stage.sequence_length, "mismatched": aligner.mismatched, "about": about}
-        return {"weights": self.first_weights.weights(), "examples": [str(examples.folder), examples.part], **told}
-
-    def _known(self, examples: StoredExamples) -> NDArray[np.float32] | None:
-        """What an earlier attempt of this stage has computed, on every rank: one rank's file may not be on another's machine."""
+    def _known(self) -> NDArray[np.float32] | None:
+        """What an earlier attempt of this stage has computed, on every rank: one rank's file may not be on another's machine. It is of the
+        same settings and inputs: with others the stage's folder is emptied first."""
 
         def find() -> NDArray[np.float32] | None:
             try:
-                same = json.loads((self.job.out / "reference.json").read_text(encoding="utf-8")) == self._identity(examples)
-                return np.load(self.job.out / REFERENCE, allow_pickle=False) if same else None
+                return np.load(self.job.out / REFERENCE, allow_pickle=False)
             except (OSError, ValueError):
                 return None
 
@@ -188,7 +180,6 @@ class Alignment(Training):
             with (unfinished := self.job.out / f"{REFERENCE}.part").open("wb") as out:
                 np.save(out, found)
             unfinished.replace(self.job.out / REFERENCE)
-            (self.job.out / "reference.json").write_text(json.dumps(self._identity(batches.examples)), encoding="utf-8")
         return found
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.aligner._on_policy import OnPolicy
-from modelwright_plugins.artifacts import Examples, Tokenizer
+from modelwright_plugins.artifacts import Tokenizer
 from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine import checkpoint, model
 from modelwright_plugins.engine.adapted import load_base
@@ -75,7 +74,6 @@ class OnPolicyAlignment(Alignment):
             self.scores,
             job.take(Tokenizer).path,
             job.out / FOLDER,
-            self._drawn_of(rollouts.examples),
             trainer.causal,
             at_once=stage.rollout_batch,
             micro_batch=stage.micro_batch * rollouts.rows,
@@ -99,9 +97,3 @@ class OnPolicyAlignment(Alignment):
         load_base(self.first_weights.path, step, chunks, self.job.hooks.registry, self.base.head)
         self.job.parts["adapter"].apply(chunks, seed=self.job.seed)
         return [chunk.cuda().eval().requires_grad_(False) for chunk in chunks]
-
-    def _drawn_of(self, examples: StoredExamples) -> str:
-        """What rounds that are kept are of."""
-        parts = self.job.parts
-        told = [self.aligner, parts["generator"], parts["reward"], self.stage.global_batch, self.job.seed, self.stage.sequence_length]
-        return json.dumps({"of": repr(told), "weights": self.first_weights.weights(), "examples": str(self.job.take(Examples).path)})

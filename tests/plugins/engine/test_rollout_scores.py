@@ -62,16 +62,16 @@ def test_a_rewards_error_is_told_so_that_other_ranks_need_not_wait(monkeypatch: 
 def test_a_damaged_round_is_drawn_again_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = np.arange(2)
     round_ = Replies(numbers[:1], np.arange(6), numbers + 3, numbers, numbers > 0, numbers.astype(np.float32))
-    round_.save(file := tmp_path / "1.npz", "it", 0.5)
-    found = Replies.load(file, "it")
+    round_.save(file := tmp_path / "1.npz", 0.5)
+    found = Replies.load(file)
     assert found is not None and found[1] == 0.5 and found[0].tokens.tolist() == [*range(6)]
-    assert Replies.load(file, "another") is None and Replies.load(tmp_path / "2.npz", "it") is None
+    assert Replies.load(tmp_path / "2.npz") is None
     assert capsys.readouterr().out == ""
     whole = file.read_bytes()
     with file.open("wb") as out:
-        np.savez(out, identity=np.frombuffer(b"it", np.uint8), coefficient=np.float64(1))
+        np.savez(out, coefficient=np.float64(1))
     fewer = file.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"no zip", fewer):
         file.write_bytes(damaged)
-        assert Replies.load(file, "it") is None
+        assert Replies.load(file) is None
         assert "1.npz can't be read" in capsys.readouterr().out
