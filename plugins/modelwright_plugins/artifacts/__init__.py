@@ -99,7 +99,7 @@ class HuggingFaceModel(Artifact):
 
 class Quantization(Artifact):
     """A JSON file on a quantized model beside the one that it was made of: {"quantizer": {"name", "fields"}, "parameters": {"matrices",
-    "others"}, "bits": of a weight of its matrices, "bytes": {"matrices", "others", "before"} (what is not quantized counted as FP16),
+    "others"}, "bits": of a weight of its matrices, "bytes": {"matrices", "others", "before"} (of weights as they are saved),
     "held_out": {"rows", "original", "quantized", "kl", "agreement", "tokens"} (nats a token; null: it gives no likelihood), "layers":
     [{"name", "outputs", "inputs", "bytes", "bits", "weight_sqnr", "output_sqnr"}] (dB, or null), "scores": as an Evaluation's}."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from modelwright_plugins.artifacts import Checkpoint, Evaluation, Metrics, Quantization
 
+COST = ("bytes", "tokens_per_second")
 LONGEST = 20_000  # characters of a text on the page
 
 
@@ -95,10 +96,11 @@ def to_read(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> list[tu
 
 
 def cost(manifest: Mapping[str, Any]) -> Mapping[str, float]:
-    """Of the model that a phase judged, what stage evaluate returned: bytes of its weights, tokens_per_second that it wrote."""
-    stage = made_by(manifest, Evaluation.name)
-    results: Mapping[str, float] = manifest["stages"][stage].get("results", {}) if stage else {}
-    return results
+    """Of the model that a phase judged or quantized, what these stages returned, the last counting: bytes of its weights, as they are
+    saved, and tokens_per_second that it writes."""
+    judging = {Evaluation.name, Quantization.name}
+    stages = [record for record in manifest["stages"].values() if judging & {*record.get("artifacts", {})}]
+    return {name: value for record in stages for name, value in record.get("results", {}).items() if name in COST}
 
 
 def first_scores(rows: Sequence[Row]) -> list[Row]:

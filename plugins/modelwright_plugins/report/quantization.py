@@ -27,7 +27,7 @@ def page(found: Mapping[str, Any], recipe: str | None) -> str:
     whole = size["matrices"] + size["others"]
     numbers = [
         (f"{found['bits']:.2f}", "bits a weight of its matrices, scales and all"),
-        (share(whole / size["before"]), "of its bytes in FP16"),
+        (share(whole / size["before"]), "of its bytes before, each as it is saved"),
     ]
     if text:
         numbers.append((f"{text['kl']:.3g}", "nats from the original's next token, a token (KL)"))
@@ -36,7 +36,7 @@ def page(found: Mapping[str, Any], recipe: str | None) -> str:
         recipe=recipe or "a run without a recipe",
         name=found["quantizer"]["name"],
         settings=[*found["quantizer"]["fields"].items()],
-        headline=f"{megabytes(whole)}, where FP16 has {megabytes(size['before'])}.",
+        headline=f"{megabytes(whole)}, of {megabytes(size['before'])} before.",
         lead=_lead(found),
         numbers=numbers,
         figure=Markup(by_layer(found["layers"])),

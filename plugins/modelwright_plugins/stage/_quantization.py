@@ -14,16 +14,16 @@ from modelwright.component import Job
 from modelwright.registry import Registry
 from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.engine import quantization_error as error
+from modelwright_plugins.engine.adapted import AdapterCard
 from modelwright_plugins.engine.inference import read_model
 from modelwright_plugins.engine.quantized_files import QuantizedCard
+from modelwright_plugins.engine.weight_bytes import weight_bytes
 from modelwright_plugins.evaluator import Score
 from modelwright_plugins.evaluator.interval import bootstrap
 from modelwright_plugins.progress import progress
 
 if TYPE_CHECKING:
     from modelwright_plugins.stage.quantize import Quantize
-
-FLOAT = 16  # bits of a number that is not quantized, where sizes are compared
 
 
 def measured(stage: Quantize, job: Job, layout: Mapping[str, Any], device: torch.device, rows: torch.Tensor | None) -> dict[str, Any]:
@@ -35,12 +35,20 @@ def measured(stage: Quantize, job: Job, layout: Mapping[str, Any], device: torch
     if rows is not None:
         with progress("comparing", len(rows), "row") as bar:
             outputs, sums = error.of_text(original, quantized, rows, batch=stage.batch, bar=bar)
-    count = error.numbers(original)
-    return _told(out, registry, count, weights, outputs, sums)
+    base = AdapterCard.read(source, registry)
+    before, now = weight_bytes(source if base is None else base.base), weight_bytes(out)
+    return _told(out, registry, error.numbers(original), before, now, weights, outputs, sums)
 
 
 def _told(
-    out: Path, registry: Registry, count: int, weights: Mapping[str, float], outputs: Mapping[str, float], sums: torch.Tensor | None
+    out: Path,
+    registry: Registry,
+    count: int,
+    before: int,
+    now: int,
+    weights: Mapping[str, float],
+    outputs: Mapping[str, float],
+    sums: torch.Tensor | None,
 ) -> dict[str, Any]:
     card = QuantizedCard.read(out, registry)
     assert card is not None
@@ -51,7 +59,7 @@ def _told(
         layers.append(row | {"weight_sqnr": _finite(weights.get(name)), "output_sqnr": _finite(outputs.get(name))})
     matrices, size = sum(each["outputs"] * each["inputs"] for each in layers), sum(each["bytes"] for each in layers)
     bits = 8 * size / matrices
-    fixed = {"bits": bits, "bytes": size + (count - matrices) * FLOAT // 8}
+    fixed = {"bits": bits, "bytes": now}
     fixed |= {f"{what}_sqnr": found for what, each in (("weight", weights), ("output", outputs)) if (found := _mean(each)) is not None}
     scores = _scores(sums)
     better = {"bits": "lower", "bytes": "lower"}
@@ -60,7 +68,7 @@ def _told(
         "quantizer": card.name_and_fields(),
         "parameters": {"matrices": matrices, "others": count - matrices},
         "bits": bits,
-        "bytes": {"matrices": size, "others": (count - matrices) * FLOAT // 8, "before": count * FLOAT // 8},
+        "bytes": {"matrices": size, "others": now - size, "before": before},
         "held_out": None if sums is None else {"rows": len(sums), **_text(sums)},
         "layers": layers,
         "scores": [{"evaluator": "quantization", **asdict(score)} for score in scores],
@@ -110,7 +118,7 @@ def table(found: Mapping[str, Any]) -> list[str]:
     whole = size["matrices"] + size["others"]
     fields = " ".join(f"{key}={value}" for key, value in said["fields"].items())
     lines = [f"  {said['name']} {fields}: {found['bits']:.2f} bits a weight of {len(found['layers'])} matrices"]
-    lines.append(f"  {whole:,} bytes, where FP16 has {size['before']:,}: {whole / size['before']:.1%}")
+    lines.append(f"  {whole:,} bytes of weights, of {size['before']:,} before: {whole / size['before']:.1%}")
     if text := found["held_out"]:
         told = f"loss {text['original']:.4f} -> {text['quantized']:.4f} nats a token, KL {text['kl']:.3g} nats"
         lines.append(f"  on {int(text['tokens']):,} held-out tokens: {told}, the same token likeliest at {text['agreement']:.1%}")

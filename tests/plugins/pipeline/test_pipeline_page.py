@@ -77,7 +77,7 @@ def test_phases_are_told_as_far_as_they_came(page):
 
 def test_models_stand_side_by_side_with_what_they_cost(page):
     heads, base, sft, *_ = Tables(page).tables["Models"]
-    assert heads[:5] == ["Phase", "Weights", "Bits per byte", "Correctness", "Writes, tokens/s"]
+    assert heads[:5] == ["Phase", "Weights, as saved", "Bits per byte", "Correctness", "Writes, tokens/s"]
     assert base == [
         "base",
         "3.5\N{NO-BREAK SPACE}MB",

@@ -49,7 +49,8 @@ def quantized(run: Path, found: dict[str, Any]) -> None:
     (run / "quantize").mkdir()
     (run / "quantize" / "quantization.json").write_text(json.dumps(found))
     manifest = json.loads((run / "manifest.json").read_text())
-    manifest["stages"]["quantize"] = {"status": "finished", "artifacts": {"quantization.json": {"hash": "0", "bytes": 9}}}
+    made = {"quantization.json": {"hash": "0", "bytes": 9}}
+    manifest["stages"]["quantize"] = {"status": "finished", "artifacts": made, "results": {"bytes": 64_064, "kl": 0.1}}
     (run / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -62,6 +63,7 @@ def test_bits_are_drawn_against_loss_and_scores_stand_side_by_side(tmp_path):
     quantized(folder / "dpo", told("qat", 2.5, 1.27, 0.0001, original=1.26))
     write_page(folder, RECORD)
     html = (folder / "report.html").read_text()
+    assert "64.1\N{NO-BREAK SPACE}kB</td>" in html  # the weights that the last of its stages has left
     labels = re.findall(r'aria-label="(Bits a weight against [^"]*)"', html)
     assert labels[0].endswith("base 4.50 bits, loss 1.3; sft 4.75 bits, loss 1.26; dpo 2.50 bits, loss 1.27.")
     assert labels[1].endswith("base 4.50 bits, divergence 0.02; sft 4.75 bits, divergence 0.002.")  # dpo's is from another model

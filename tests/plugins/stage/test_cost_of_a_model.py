@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.distributed import checkpoint as torch_checkpoint
 
 from modelwright_plugins.engine import checkpoint
@@ -29,9 +30,9 @@ def test_bytes_of_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     step = checkpoint.step_folder(tmp_path, 3)
     torch_checkpoint.save(kept, storage_writer=torch_checkpoint.FileSystemWriter(step), no_dist=True)
     assert weight_bytes(tmp_path) == 15 * 2 + 7 * 4
-    for name, size in (("quantized-00001.safetensors", 11), ("quantized-00002.safetensors", 2), ("other.safetensors", 100)):
-        (tmp_path / name).write_bytes(b"x" * size)
-    assert weight_bytes(tmp_path) == 15 * 2 + 7 * 4 + 13
+    for name, size in (("quantized-00001", 11), ("quantized-00002", 2), ("other", 100)):
+        save_file({"a": torch.zeros(size, dtype=torch.uint8), "b": torch.zeros(3)}, tmp_path / f"{name}.safetensors")
+    assert weight_bytes(tmp_path) == 15 * 2 + 7 * 4 + 13 + 2 * 3 * 4
 
 
 def test_tokens_that_were_written_and_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:

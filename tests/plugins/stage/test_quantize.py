@@ -240,4 +240,7 @@ def test_what_is_written_is_the_same_from_any_layout_and_as_far_off_as_it_says(t
         assert whole[place].keys() == whole[0].keys() and all(torch.equal(value, whole[place][name]) for name, value in whole[0].items())
     told = json.loads((tmp_path / "out0" / "quantization.json").read_text())
     assert len(told["layers"]) == 16 and told["bytes"]["matrices"] == sum(value.nbytes for value in whole[0].values())
+    assert told["bytes"]["before"] == 4 * (told["parameters"]["matrices"] + told["parameters"]["others"])  # as FP32, which it is
+    assert told["bytes"]["others"] == 4 * told["parameters"]["others"]
+    assert found[0]["bytes"] == told["bytes"]["matrices"] + told["bytes"]["others"]
     assert "decoder.layers.3.mlp.linear_fc2" in (tmp_path / "out0" / "quantization.html").read_text().replace("\N{ZERO WIDTH SPACE}", "")
