@@ -46,6 +46,11 @@ def open_model(
         yield read_model(checkpoint.path, how, device, registry=discover().registry)
 
 
+def seed_of(seed: int, number: int) -> int:
+    """The seed of one of the prompts that are drawn for with `seed`: with another, none of them is drawn for as one is with this."""
+    return int(np.random.SeedSequence([seed, 4, number]).generate_state(1)[0])  # 4 sets these apart from those of rounds of replies
+
+
 def without_context(parallel: Parallel) -> Parallel:
     """The layout to ask a model in: an answer needs no sequence split, and ranks that share one answer as data ranks do."""
     return replace(parallel, context=1) if parallel.context > 1 else parallel  # type: ignore[call-arg]
@@ -138,7 +143,7 @@ class TrainedModel:
         stop: Stop | None = None,
         bar: Any = None,
     ) -> list[Generated]:
-        """What each prompt (token ids, at least one) goes on with; prompt i is drawn for with seed + i. Data ranks share the prompts out.
+        """What each prompt (token ids, at least one) goes on with, drawn for with its own `seed_of(seed, i)`. Data ranks share them out.
 
         A prompt is one text: end tokens inside of it begin nothing new. `max_new_tokens`: if not the generator's; `end`: tokens that end a
         reply, if not the end of a document; `stop`: whether a reply ends after these tokens of it; `bar`: is updated by prompts."""
@@ -159,7 +164,7 @@ class TrainedModel:
             generator,
             end=self.end_of_document if end is None else end,
             context=self.sequence_length,
-            seeds=[seed + number for number in mine],
+            seeds=[seed_of(seed, number) for number in mine],
             vocab_size=self.vocab_size,
             stop=stop,
             bar=bar,

@@ -19,7 +19,7 @@ from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Documents, Tokenizer
 from modelwright_plugins.artifacts.documents import read, split
-from modelwright_plugins.engine.inference import open_model, without_context
+from modelwright_plugins.engine.inference import open_model, seed_of, without_context
 from modelwright_plugins.engine.pretrained import template_of
 from modelwright_plugins.engine.rollout_scores import Scores, gathered
 from modelwright_plugins.evaluator.model import Model, Said
@@ -136,7 +136,7 @@ def sampled(stage: SamplePairs, job: Job) -> Mapping[str, float] | None:
         found = islice(points(job.take(Documents), left), stage.turns)
         while some := list(islice(found, ROUND)):
             mine = ready(model, some, left)
-            model.seed = job.seed + asked * stage.samples  # other random numbers for each
+            model.seed = seed_of(job.seed, asked)  # other random numbers for each
             every = [one for one in mine for _ in range(stage.samples)]
             drawn = model.answered([one.point.given for one in every], [one.prompt for one in every])
             each = [drawn[begin : begin + stage.samples] for begin in range(0, len(drawn), stage.samples)]
