@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,6 @@ class Model:
         self.turn_end = TurnEnd.of(self.chat)
         self.length, self.end = trained.sequence_length, trained.end_of_document
         self.first = trained.rank == 0  # writes what is written
-        self.generated, self.seconds = 0, 0.0  # tokens that it has generated itself so far, and how long that took
 
     def reply(self, conversations: Sequence[Sequence[Mapping[str, Any]]], generator: Generator | None = None) -> list[str]:
         """What the assistant says next in each conversation (messages, the last of them the user's), through the chat template."""
@@ -123,9 +121,7 @@ class Model:
             return []
         generator = generator or self.generator
         ending = ending or ReplyEnd(self.encoder, generator, self.turn_end)
-        began = time.perf_counter()
         found = self.trained.generate(prompts, generator, seed=self.seed, end=ending.tokens, stop=ending.stop)
-        self.generated, self.seconds = self.generated + sum(len(one.tokens) for one in found), self.seconds + time.perf_counter() - began
         return [
             Said(ending.said(one), [*prompt, *one.tokens], len(prompt), one.finished) for prompt, one in zip(prompts, found, strict=True)
         ]

@@ -94,7 +94,7 @@ class Questions(OfFiles):
         if model.first:
             with (out / "answers.jsonl").open("w", encoding="utf-8") as file:
                 for one, thought, said, of in zip(questions, before, each, found, strict=True):
-                    line = {"question": one.text, **({"reasoning": thought} if thought else {}), "replies": said}
+                    line: dict[str, Any] = {"question": one.text, **({"reasoning": thought} if thought else {}), "replies": said}
                     line |= {"found": of.found, "voted": of.voted, "answers": one.answers, "right": of.right}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
         scores = [

@@ -20,14 +20,15 @@ from modelwright_plugins.evaluator.likelihood import without_likelihood
 from modelwright_plugins.evaluator.model import Model
 from modelwright_plugins.report.over_training import by_score
 from modelwright_plugins.stage import _held_out_text as text
+from modelwright_plugins.stage._speed import tokens_per_second
 
 if TYPE_CHECKING:
     from modelwright_plugins.stage.evaluate import Evaluate
 
 
 def judged(stage: Evaluate, job: Job) -> tuple[dict[str, Any], dict[str, float]] | None:
-    """What evaluation.json holds, and what the model costs: bytes of its weights, tokens_per_second that it generated. On rank 0 alone,
-    though all ranks do the work."""
+    """What evaluation.json holds, and what the model costs: bytes of its weights, and the tokens_per_second that it writes (by
+    `_speed`, not of what was asked). On rank 0 alone, though all ranks do the work."""
     taken = job.take(Checkpoint)
     card = ModelCard.read(taken.path / "model.json", job.hooks.registry)
     where = {kind: job.parts[kind] for kind in ("parallel", "precision", "kernel", "attention")}
@@ -39,6 +40,7 @@ def judged(stage: Evaluate, job: Job) -> tuple[dict[str, Any], dict[str, float]]
         if not why:
             completed = model.complete(stage.prompts)
             samples = [{"prompt": prompt, "text": said} for prompt, said in zip(stage.prompts, completed, strict=True)]
+        cost = {"bytes": weight_bytes(taken.path), **({} if why else {"tokens_per_second": tokens_per_second(trained)})}
         scores = _scores(job, held, model, job.out)
         before = _earlier(stage, job, trained, model, told=held is not None) if stage.every else []
         if not model.first:
@@ -48,7 +50,6 @@ def judged(stage: Evaluate, job: Job) -> tuple[dict[str, Any], dict[str, float]]
     found = held.judged() if held else {}
     if before:
         before[-1]["scores"] = scores
-    cost = {"bytes": weight_bytes(taken.path), **({"tokens_per_second": model.generated / model.seconds} if model.generated else {})}
     return {**found, "samples": samples, "scores": scores, **({"checkpoints": before} if before else {})}, cost
 
 

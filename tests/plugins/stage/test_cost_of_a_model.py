@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,10 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch.distributed import checkpoint as torch_checkpoint
 
+from modelwright_plugins.conformance.judge import Chances
 from modelwright_plugins.engine import checkpoint
 from modelwright_plugins.engine.weight_bytes import weight_bytes
-from modelwright_plugins.evaluator.model import Model
 from modelwright_plugins.generator import Generated
+from modelwright_plugins.stage._speed import tokens_per_second
 
 
 def test_bytes_of_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,17 +35,22 @@ def test_bytes_of_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert weight_bytes(tmp_path) == 15 * 2 + 7 * 4 + 13 + 2 * 3 * 4
 
 
-def test_tokens_that_were_written_and_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of all that is asked, by the clock round the drawing alone."""
-    clock = iter([1.0, 3.0, 10.0, 10.5])
-    monkeypatch.setattr("modelwright_plugins.evaluator.model.time.perf_counter", lambda: next(clock))
+def test_every_model_writes_as_many_tokens_and_is_measured_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: 8 texts of 32 tokens go on by 32 each, once before the clock counts; 0.5 s is the fastest of three rounds."""
+    clock = iter([0.0, 9.0, 10.0, 12.0, 20.0, 20.5, 30.0, 31.0])
+    monkeypatch.setattr("modelwright_plugins.stage._speed.time.perf_counter", lambda: next(clock))
+    asked = list[Any]()
 
-    class Trained:
-        def generate(self, prompts: Any, generator: Any, **_: Any) -> list[Generated]:
-            return [Generated([7] * len(prompt), True, torch.zeros(len(prompt))) for prompt in prompts]
+    class Trained(Chances):
+        def generate(self, prompts: Any, generator: Any, *, seed: int, end: Any, **_: Any) -> list[Generated]:  # type: ignore[override]
+            found = super().generate(prompts, generator, seed=seed, end=end)
+            asked.append((prompts, [len(one.tokens) for one in found]))
+            return found
 
-    ending = SimpleNamespace(tokens=frozenset({0}), stop=None, said=lambda one: "x")
-    model: Any = SimpleNamespace(trained=Trained(), generator=object(), seed=0, generated=0, seconds=0.0)
-    for prompts in ([[1, 2], [1, 2, 3]], [[1]]):
-        Model.said(model, prompts, None, ending)  # type: ignore[arg-type]
-    assert (model.generated, model.seconds) == (6, 2.5)
+    model: Any = Trained(50, 0)
+    model.table[:, 0] = 99.0  # the end of a document is what it always says
+    assert tokens_per_second(model) == 8 * 32 / 0.5
+    assert len(asked) == 4 and all(sizes == [32] * 8 for _, sizes in asked)
+    assert all(prompts == asked[0][0] for prompts, _ in asked) and [len(prompt) for prompt in asked[0][0]] == [32] * 8
+    model.sequence_length, clock = 24, iter([0.0, 1.0] * 4)
+    assert tokens_per_second(model) == 8 * 12 and len(asked[-1][0][0]) == 12  # what it sees at once, and no more

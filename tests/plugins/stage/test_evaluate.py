@@ -88,13 +88,14 @@ class Trigram:
     def step(self, tokens: list[int], rows: list[int]) -> torch.Tensor:
         return self.start([[*self.texts[row], token] for row, token in zip(rows, tokens, strict=True)])
 
-    def generate(self, prompts: list[list[int]], generator: Any, *, seed: int, end: set[int], stop: Any) -> list[Any]:
+    def generate(self, prompts: list[list[int]], generator: Any, *, seed: int, end: Any, stop: Any = None) -> list[Any]:
         found: list[Any] = generator.generate(self, prompts, end=end, seeds=[seed + i for i in range(len(prompts))], stop=stop)
         return found
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.setattr("modelwright_plugins.stage._judged.tokens_per_second", lambda model: 9.5)  # a trigram takes seconds to write them
     shards, train, held = tmp_path / "shards", documents(60, 1), documents(4, 2)
     shards.mkdir()
     write_shard(shards / "train", train)
