@@ -35,7 +35,7 @@ class RLOO(Grouped):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        return (*super().measures, *(("kl_reply",) if self.compares else ()))
+        return ("entropy", *(("kl", "kl_reply") if self.compares else ()), "clipped")
 
     def prepared(self, drawn: Round) -> dict[str, torch.Tensor]:
         from modelwright_plugins.aligner._advantages import left_out
