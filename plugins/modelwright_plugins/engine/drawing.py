@@ -49,7 +49,7 @@ class Drawing:
     tokenizer: Path
     folder: Path  # where rounds are kept: in the stage's own, so that they are of its settings and inputs
     causal: bool
-    at_once: int  # replies drawn at a time on each rank
+    at_once: int  # replies drawn at a time on each rank, as `generate` has its `batch`
     micro_batch: int  # rows of a pass on each rank
     needed: Callable[[], int] | None = None  # the first update that a resumed run may begin with
 

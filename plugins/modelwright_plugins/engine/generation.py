@@ -40,8 +40,9 @@ def generate(
     `chunks`: this rank's Megatron modules, as they are or as training wraps them; they are in evaluation mode meanwhile. A prompt is one
     text: end tokens inside of it begin nothing new. `end`: tokens that end a reply; `context`: how many tokens the model sees at most, of
     longer texts the last ones; `seeds`: a number a prompt, which alone decides what is drawn for it; `stop`: whether a reply ends after
-    these tokens of it; `bar`: is updated by the prompts that are done; `batch`: prompts at a time; `own`: what is known of the
-    model, for a generator that asks a second one too. Data ranks may have other prompts, and other numbers of them.
+    these tokens of it; `bar`: is updated by the prompts that are done; `batch`: prompts at a time on each rank, which are its data rank's
+    own, or where experts or weights are shared out over data ranks too, the same on all of them, one data rank's after the other's; `own`:
+    what is known of the model, for a generator that asks a second one too. Data ranks may have other prompts, and other numbers of them.
 
     Raises ValueError for an empty prompt, or another number of seeds than of prompts.
     """

@@ -25,6 +25,8 @@ class Align(TrainingStage):
     A mixture of experts is aligned without its routers' balancing and z losses (`aux_loss`, `z_loss`), which are weighted for
     pretraining; the checkpoint's architecture keeps them. Where an aligner compares log-probabilities with those of the first weights,
     or of the weights that drew a reply, nothing is dropped out (`dropout`, of the architecture and the adapter): these are whole models'.
+    Each data rank draws its own replies, `rollout_batch` at a time; with experts or weights shared out over data ranks (`expert`,
+    `fully_sharded`) all of them draw all replies together, so many at a time: more data ranks are no faster there.
     """
 
     key: ClassVar[str] = "align"
@@ -38,7 +40,7 @@ class Align(TrainingStage):
     sequence_length: int = 1024  # tokens a row; rows that are longer are an error, and what is shorter is filled up
     global_batch: int = 32  # examples an update, over all ranks; sequences of examples where they are packed
     micro_batch: int = 4  # examples a forward pass, on one rank: memory and speed, not what is learned
-    rollout_batch: int = 64  # replies drawn at a time on each rank, where an aligner learns from such: memory and speed
+    rollout_batch: int = 64  # replies drawn at a time on a data rank, where an aligner learns from such: memory and speed
     pack: bool = True  # put several examples into one sequence where the aligner's loss allows it (SFT); they don't see each other
 
     def problems(self, parts: Parts) -> list[str]:
