@@ -10,17 +10,11 @@ import torch
 import torch.distributed as dist
 from megatron.core import parallel_state
 from megatron.core.tensor_parallel import ColumnParallelLinear, RowParallelLinear
-from megatron.core.tensor_parallel.mappings import (
-    copy_to_tensor_model_parallel_region,
-    gather_from_sequence_parallel_region,
-    gather_from_tensor_model_parallel_region,
-    reduce_from_tensor_model_parallel_region,
-    reduce_scatter_to_sequence_parallel_region,
-)
 from megatron.core.transformer.module import MegatronModule
 from megatron.core.transformer.utils import make_sharded_tensors_for_checkpoint
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.engine.parallel_linear import ParallelLinear
 from modelwright_plugins.engine.split import Split
 from modelwright_plugins.quantizer import Axes, Quantizer, Stored, alone
 
@@ -120,15 +114,12 @@ def largest_over(group: dist.ProcessGroup) -> Callable[[torch.Tensor], torch.Ten
     return alone if group.size() == 1 else largest
 
 
-class Quantized(torch.nn.Module):
+class Quantized(ParallelLinear):
     """A parallel linear layer whose matrix is kept quantized: this tensor rank's part. Its state is its bias."""
 
     def __init__(self, linear: Any, quantizer: Quantizer, stored: Stored) -> None:
-        super().__init__()
-        self.quantizer, self.names, self.column = quantizer, tuple(stored), isinstance(linear, ColumnParallelLinear)
-        self.tp_group, self.scattered, self.apart = linear.tp_group, linear.sequence_parallel, linear.explicit_expert_comm
-        self.gathers, self.skip_bias_add = self.column and linear.gather_output, linear.skip_bias_add
-        self.is_expert, self.bias, self.outputs = linear.is_expert, linear.bias, linear.weight.shape[0]
+        super().__init__(linear)
+        self.quantizer, self.names, self.outputs = quantizer, tuple(stored), linear.weight.shape[0]
         for name, value in stored.items():
             self.register_buffer(f"stored_{name}", value, persistent=False)
 
@@ -136,31 +127,10 @@ class Quantized(torch.nn.Module):
     def stored(self) -> Stored:
         return {name: getattr(self, f"stored_{name}") for name in self.names}
 
-    def forward(self, x: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As Megatron's layer: x [length, rows, inputs] -> [length, rows, outputs] and, if it is not added here, the bias."""
-        group, scattered = self.tp_group, self.scattered and not self.apart
-        if self.column:
-            if scattered:
-                x = gather_from_sequence_parallel_region(x, group=group)
-            elif not self.apart:
-                x = copy_to_tensor_model_parallel_region(x, group=group)
-            out = self._product(x, alone)
-        else:
-            out = self._product(x, largest_over(group))
-            if scattered:
-                out = reduce_scatter_to_sequence_parallel_region(out, group=group)
-            elif not self.apart:
-                out = reduce_from_tensor_model_parallel_region(out, group=group)
-        if self.bias is not None and not self.skip_bias_add:
-            out = out + self.bias
-        if self.gathers:
-            out = gather_from_tensor_model_parallel_region(out, group=group)
-        return out, self.bias if self.skip_bias_add else None
-
-    def _product(self, x: torch.Tensor, largest: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    def product(self, x: torch.Tensor) -> torch.Tensor:
         if not x.numel():  # an expert that no token came to, which has no largest input
             return x.new_zeros(*x.shape[:-1], self.outputs)
-        return self.quantizer.forward(x, self.stored, largest)
+        return self.quantizer.forward(x, self.stored, alone if self.column else largest_over(self.tp_group))
 
     def sharded_state_dict(self, prefix: str = "", sharded_offsets: Any = (), metadata: Any = None) -> dict[str, Any]:
         state: dict[str, Any] = make_sharded_tensors_for_checkpoint(

@@ -21,8 +21,9 @@ PAPER = [  # Dettmers et al. 2023, appendix E
 def quantised(rank: int) -> dict[str, Any]:
     import torch
 
-    from modelwright_plugins.adapter._nf4 import NF4, Frozen, levels
+    from modelwright_plugins.adapter._nf4 import NF4, Frozen
     from modelwright_plugins.engine.split import Split
+    from modelwright_plugins.quantizer._normal_float import levels
 
     weight = torch.randn(96, 128, generator=torch.Generator().manual_seed(0)) * 0.02
     packed = NF4(weight, Split(), 64)
