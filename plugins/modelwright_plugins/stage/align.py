@@ -71,10 +71,15 @@ class Align(TrainingStage):
         name = f"aligner {called('aligner', aligner)}"
         if not aligner.samples:
             return []
+        from modelwright_plugins.aligner._on_policy import OnPolicy
         from modelwright_plugins.generator import Remote
         from modelwright_plugins.generator.sampling import Sampling
         from modelwright_plugins.mixture.weights import Proportional
 
+        if not isinstance(aligner, OnPolicy):  # of a plugin
+            return [
+                f"{name} has samples={aligner.samples} replies to each prompt, and is no {OnPolicy.__module__}.OnPolicy, which learns so"
+            ]
         generator = parts["generator"]
         found: list[str] = generator.problems()
         if not parts["reward"]:

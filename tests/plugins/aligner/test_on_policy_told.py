@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from modelwright.compose import composed
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.aligner.grpo import GRPO
+from modelwright_plugins.aligner.sft import SFT
 from modelwright_plugins.artifacts.examples import ExamplesWriter, StoredExamples
 from modelwright_plugins.engine.rollouts import Rollouts
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
@@ -58,6 +60,22 @@ def test_a_plan_says_prompts_replies_and_rounds() -> None:
 )
 def test_what_is_wrong_is_told(words: list[str], said: str) -> None:
     assert [line for line in told(*words)[0] if said in line]
+
+
+def test_an_aligner_of_its_own_replies_is_an_on_policy_one() -> None:
+    """As `run` makes its rounds of what such a one has; a plugin's that says `samples` and is another is told before anything runs."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Sampled(SFT):
+        samples: int = 2
+
+    registry = discover().registry
+    bound = assemble(composed([*WORDS, *RIGHT, "aligner=grpo"]), registry)
+    (align,) = [each for each in bound if each.name == "align"]
+    found = align.stage.problems({**align.parts, "aligner": Sampled()})
+    assert [
+        line for line in found if "has samples=2 replies to each prompt, and is no modelwright_plugins.aligner._on_policy.OnPolicy" in line
+    ]
 
 
 def test_what_is_right_is_not_told() -> None:
