@@ -24,6 +24,7 @@ from modelwright_plugins.engine.pretrained import template_of
 from modelwright_plugins.engine.rollout_scores import Scores, gathered
 from modelwright_plugins.evaluator.model import Model, Said
 from modelwright_plugins.reward import Asked
+from modelwright_plugins.reward.lacking import unread
 from modelwright_plugins.source._turns import made, readable
 from modelwright_plugins.stage._prepare import Left, _example
 from modelwright_plugins.stage._shown import hidden, hides_tools
@@ -125,7 +126,10 @@ def answers(answer: str | None, turns: int) -> list[str | None]:
 def sampled(stage: SamplePairs, job: Job) -> Mapping[str, float] | None:
     """Writes the pairs; on rank 0, how many there are."""
     how = {kind: job.parts[kind] for kind in ("parallel", "precision", "kernel", "attention")} | {"seed": job.seed}
-    taken, tokenizer = job.take(Checkpoint), job.take(Tokenizer).path
+    taken, tokenizer, documents = job.take(Checkpoint), job.take(Tokenizer).path, job.take(Documents)
+    compared = [(one.id, one.answer) for one in islice(points(documents, Counter()), stage.turns)]
+    if why := unread(compared, job.parts["reward"], "turns"):
+        raise ModelwrightError(f"{documents.path}: {why}")
     pairs, asked, wrong, left = list[dict[str, Any]](), 0, 0, Counter[str]()
     with ExitStack() as stack:
         trained = stack.enter_context(open_model(taken, **how))
@@ -133,7 +137,7 @@ def sampled(stage: SamplePairs, job: Job) -> Mapping[str, float] | None:
         judged = {**how, "parallel": without_context(how["parallel"]), "tokenizer": tokenizer}  # as open_model has ranks joined
         scores = stack.enter_context(closing(Scores(job.parts["reward"], judged)))
         log = stack.enter_context((job.out / "replies.jsonl").open("w", encoding="utf-8")) if model.first else None
-        found = islice(points(job.take(Documents), left), stage.turns)
+        found = islice(points(documents, left), stage.turns)
         while some := list(islice(found, ROUND)):
             mine = ready(model, some, left)
             model.seed = seed_of(job.seed, asked)  # other random numbers for each
@@ -157,9 +161,7 @@ def sampled(stage: SamplePairs, job: Job) -> Mapping[str, float] | None:
             print(f"  left out {count:,}: {reason}", flush=True)
     if not asked:
         reasons = "; ".join(f"{count:,}: {reason}" for reason, count in left.most_common(3))
-        raise ModelwrightError(
-            f"{job.take(Documents).path}: no turn of a conversation is left to answer{f' ({reasons})' if reasons else ''}"
-        )
+        raise ModelwrightError(f"{documents.path}: no turn of a conversation is left to answer{f' ({reasons})' if reasons else ''}")
     if not pairs:
         raise ModelwrightError(
             f"{asked:,} turns were answered {stage.samples} times each, and no finished reply scores lower than the one there"

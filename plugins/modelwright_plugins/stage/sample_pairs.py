@@ -16,9 +16,10 @@ class SamplePairs(Stage):
 
     Of each of the assistant's turns in training documents the model draws `samples` replies (the generator says how), the rewards score
     them and the reply that stands there, and the first sample whose score is lower by `margin` is rejected against that one; an empty one,
-    or one that ran out of room, is passed over. Turns of weight 0, and what `prepare` leaves out, are not answered. An answer that is a
-    JSON list holds one for each of the assistant's turns. Such pairs are of what a model gets wrong by itself, and not of what
-    it would never say (Tajwar et al. 2024, arXiv:2404.14367). `replies.jsonl` has all samples and their scores.
+    or one that ran out of room, is passed over, and counts in the share of lower ones all the same. Turns of weight 0, and what `prepare`
+    leaves out, are not answered. An answer that is a JSON list holds one for each of the assistant's turns; one that a reward can't read is
+    told before anything is drawn. Such pairs are of what a model gets wrong by itself, and not of what it would never say (Tajwar et al.
+    2024, arXiv:2404.14367). `replies.jsonl` has all samples and their scores.
     """
 
     uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "attention", "generator", "reward")

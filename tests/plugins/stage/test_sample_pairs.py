@@ -22,6 +22,7 @@ from modelwright_plugins.generator import Generated
 from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.parallel.megatron import Megatron
 from modelwright_plugins.reward import Asked, Reward
+from modelwright_plugins.reward.exact_answer import ExactAnswer
 from modelwright_plugins.reward.order_reply import OrderReply
 from modelwright_plugins.source._turns import made, readable
 from modelwright_plugins.source.order_dialogues import OrderDialogues
@@ -260,6 +261,13 @@ def test_what_is_held_out_is_not_answered(sampled, monkeypatch):
     monkeypatch.setattr(_sample_pairs, "split", lambda _: {"held_out": [first.metadata["group"]]})
     documents, pairs, _, _ = sampled(lambda messages, _: "wrong", count=5)
     assert documents[0]["id"] == first.id and {pair["id"].partition("#")[0] for pair in pairs} == {one["id"] for one in documents[1:]}
+
+
+def test_answers_that_a_reward_cannot_read_are_told_before_anything_is_drawn(answered):
+    documents = [conversation("a", "2 + 2?", "4", answer="4"), conversation("b", "Tea?", "No.", "Milk?", "No.", answer='["", "5"]')]
+    with pytest.raises(ModelwrightError, match=r"given_run: reward it can't score replies to 1 of 3 turns: b#0: its answer is ''"):
+        answered(documents, lambda *_: pytest.fail("it is asked"), ExactAnswer())
+    answered(documents[:1], lambda *_: "No", ExactAnswer(), "first")
 
 
 def test_an_answer_for_all_turns_or_for_each():
