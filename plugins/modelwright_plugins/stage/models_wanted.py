@@ -55,7 +55,7 @@ def after(b: Bound, model: Model | None) -> Model | None:
         case Train():
             return Model(whose, b.parts["architecture"])
         case Align():
-            return Model(whose, known.architecture, adapter=b.parts["adapter"].adapts)
+            return Model(whose, known.architecture, adapter="adapter" in b.parts and b.parts["adapter"].adapts)
         case Merge():
             return Model(whose, known.architecture)
         case Quantize():
