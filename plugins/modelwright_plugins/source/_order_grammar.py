@@ -145,8 +145,13 @@ class _Writer:
         style = self.rng.randrange(STYLES)
         return Turn(" ".join(said), missing, dict(order), ask(missing, style) if missing else confirm(order, style))
 
-    def _phrase(self, purpose: str) -> str:
-        phrase = self.rng.choice(banks()[purpose].of(self.part == "phrasings"))
+    def _phrase(self, purpose: str, it: str = "") -> str:
+        """One of those that this part may have. A request of `it` may be, to the letter, a phrase of a size ("I will take" "a {size} one"
+        "please."), and of one that this part may not have: then it is another."""
+        held_out = self.part == "phrasings"
+        phrase = self.rng.choice(banks()[purpose].of(held_out))
+        while phrase.replace("{it}", it) in banks()["size"].of(not held_out):
+            phrase = self.rng.choice(banks()[purpose].of(held_out))
         self.phrases.append(f"{purpose}: {phrase}")
         return phrase
 
@@ -156,10 +161,11 @@ class _Writer:
         said, address = [], f"{first['address']}"
         if opening or "item" in wanted:
             shapes = (ITEM_AND_SIZE if "size" in wanted else ITEM) if "item" in wanted else SIZE if "size" in wanted else NOTHING
-            it = rng.choice(shapes).format(**first)
+            shape = rng.choice(shapes)
+            it = shape.format(**first)
             if within := "address" in wanted and rng.random() < 0.4:
                 it += rng.choice(TO_ADDRESS).format(address=address)
-            said.append(self._phrase("request").format(it=it))
+            said.append(self._phrase("request", shape).format(it=it))
         else:
             within = False
             if "size" in wanted:

@@ -98,6 +98,15 @@ def test_no_training_dialogue_has_a_phrase_that_is_held_out():
     assert phrasings and all(phrase in banks()[purpose].held_out for purpose, _, phrase in phrasings)
 
 
+def test_a_request_is_to_the_letter_no_phrase_of_a_size_that_another_part_has():
+    """ "I will take {it} please." of "a {size} one": dialogues in which it was."""
+    for part, numbers in (("train", (1142, 2681)), ("phrasings", range(400))):
+        others = [phrase.replace("{size}", size) for phrase in banks()["size"].of(part == "train") for size in SIZES]
+        for number in numbers:
+            sentences = re.split(r"(?<=[.?]) ", said(dialogue(part, number, 1)).replace("\n", " "))
+            assert not {*sentences} & {*others}, number
+
+
 def test_no_training_dialogue_has_a_pair_or_a_name_that_is_held_out():
     for part in ("train", "phrasings", "names"):
         assert not any(held_out_pair(*pair) for one in drawn(part) for turn in one.turns[-1:] for pair in known(turn.order)), part
