@@ -26,6 +26,12 @@ def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{stage}.{name}": value for stage, found in results for name, value in found.items() if isinstance(value, int | float)}
 
 
+def returned(manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[Any]]]:
+    """Each number that one of several runs returned, and what it is in each of them, in their order; None: it is not there."""
+    numbers = [headline(manifest) for manifest in manifests.values()]
+    return [(key, [found.get(key) for found in numbers]) for key in dict.fromkeys(key for found in numbers for key in found)]
+
+
 def tell(manifest: Mapping[str, Any]) -> None:
     """Print the numbers of a run, a line each."""
     for name, value in headline(manifest).items():

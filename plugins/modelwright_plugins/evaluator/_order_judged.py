@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from modelwright_plugins.source._order_grammar import Dialogue, Part, dialogue
-from modelwright_plugins.source._order_replies import read
+from modelwright_plugins.source._order_replies import read, right
 
 FIRST = 1_000_000_000  # numbers of dialogues from here on are judged with
 
@@ -71,10 +71,8 @@ def drawn(part: Part, count: int, draw: int) -> list[tuple[Part, int, Dialogue]]
 
 def verdict(asked: Asked, reply: str) -> Verdict:
     """Whether this reply was right."""
-    found = read(reply)
-    missing = frozenset(asked.missing)
-    exact = found.asks == missing if missing else dict(found.confirms) == asked.order
-    return Verdict(bool(found.asks), bool(found.confirms), exact, not found.asks <= missing)
+    found, exact = read(reply), right(reply, asked.missing, asked.order)
+    return Verdict(bool(found.asks), bool(found.confirms), exact, not found.asks <= frozenset(asked.missing))
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from modelwright_plugins.pipeline.page import PAGE
-from modelwright_plugins.terminal import headline, program, shown
+from modelwright_plugins.terminal import program, returned, shown, written
 
 
 def table(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """The lines of a table: a row a number (`stage.name`), a column a phase; `-` where a phase has none."""
-    numbers = {name: headline(manifest) for name, manifest in manifests.items()}
-    keys = list(dict.fromkeys(key for found in numbers.values() for key in found))
-    rows = [["", *numbers], *([key, *(_written(found.get(key)) for found in numbers.values())] for key in keys)]
+    rows = [["", *manifests]]
+    rows += [[key, *("-" if value is None else written(value) for value in values)] for key, values in returned(manifests)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         yield "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]).rstrip()
-
-
-def _written(value: Any) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def farewell(manifests: Mapping[str, Mapping[str, Any]], folder: Path, record: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from modelwright.run import MANIFEST, read_manifest
 from modelwright_plugins.artifacts import Evaluation, HuggingFaceModel
 from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, cost, first_scores, judged, made_by, quantizations, speed, to_read
 from modelwright_plugins.report.template import GAP, duration, megabytes, short, template
-from modelwright_plugins.terminal import headline
+from modelwright_plugins.terminal import returned
 
 PAGE = "report.html"
 PAGES = {
@@ -37,8 +37,6 @@ def _said(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     finished = [name for name, manifest in manifests.items() if manifest["status"] == "finished"]
     columns, rows = judged(folder, manifests)
     seconds = {name: sum(stage.get("seconds", 0) for stage in m["stages"].values()) for name, m in manifests.items()}
-    numbers = {name: headline(manifest) for name, manifest in manifests.items()}
-    keys = dict.fromkeys(key for found in numbers.values() for key in found)
     return {
         "recipe": record["recipe"],
         "headline": f"{len(names)} phases, one after another" if len(finished) == len(names) else f"{len(finished)} of {len(names)} phases",
@@ -53,8 +51,8 @@ def _said(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "told": [row.name.replace("_", " ").replace("/", ", ") for row in first_scores(rows)],
         "models": [_model(folder / name, name, manifest, columns, rows) for name, manifest in manifests.items() if _has_model(manifest)],
         "exported": _exported(manifests),
-        "returned": [(key, [_written(found.get(key)) for found in numbers.values()]) for key in keys],
-        "begun": list(numbers),
+        "returned": [(key, [_written(value) for value in values]) for key, values in returned(manifests)],
+        "begun": list(manifests),
         "facts": [("command", shlex.join(["modelwright", "run", *record["words"]])), ("folder", str(folder.absolute()))],
         "overrides": [(phase["name"], "\n".join(phase["overrides"])) for phase in record["phases"]],
         "modelwright": modelwright.__version__,
