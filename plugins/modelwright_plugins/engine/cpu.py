@@ -17,6 +17,8 @@ import torch
 import torch.distributed as dist
 from torch.utils._device import _device_constructors
 
+from modelwright_plugins.engine.light_import import uncompiled
+
 CPU = torch.device("cpu")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
@@ -33,6 +35,7 @@ def adapt() -> None:
     _streams()
     _collectives()
     _alone()
+    uncompiled(vars(torch.optim.Optimizer).values())
 
 
 def keep_memory() -> None:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch._refs
 import torch.distributed as dist
 
 from modelwright_plugins.architecture import Architecture
+from modelwright_plugins.engine.light_import import uncompiled
 from modelwright_plugins.engine.memory import Held, is_expert, memory
 from modelwright_plugins.engine.model import build
 from modelwright_plugins.engine.optimizer import role_of
@@ -99,6 +101,7 @@ def _pretended(ranks: int, rank: int) -> Iterator[None]:
 @contextmanager
 def _on_meta() -> Iterator[None]:
     """Megatron asks `torch.cuda.current_device()` where to put weights, and moves tied embeddings with `.cuda()`."""
+    uncompiled(vars(torch._refs).values())  # they compute on the meta device
     current, move = torch.cuda.current_device, torch.Tensor.cuda
     torch.cuda.current_device = lambda: torch.device("meta")  # type: ignore[assignment, return-value]
     torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]

@@ -6,12 +6,13 @@ would log to W&B. Where there is no CUDA both are left out while it is imported,
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 
@@ -54,3 +55,35 @@ def _without_compilers() -> Iterator[None]:
 
 def _as_it_is(function: Callable[..., Any] | None = None, **_: Any) -> Any:
     return _as_it_is if function is None else function
+
+
+def uncompiled(functions: Iterable[Any]) -> None:
+    """torch 2.13 imports TorchDynamo (0.7 s of a core) at the first call of what `torch._disable_dynamo` decorates, to tell it that it
+    must not compile that: the methods of optimizers, and operations on the meta device. For these `functions` it is not told."""
+    within = [function for function in functions if isinstance(function, FunctionType)]
+    seen: set[int] = set()
+    while within:
+        function = within.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        function.__dynamo_disable = function  # type: ignore[attr-defined]  # where the decorator looks for what it is to call
+        held = (cell.cell_contents for cell in function.__closure__ or () if cell != CellType())
+        within += [each for each in held if isinstance(each, FunctionType)]
+
+
+_before: list[tuple[int, int, int]] = []
+
+
+def collect_less() -> None:
+    """What torch and Megatron-Core make as they are imported stays: looking through it for garbage again and again was a fifth of
+    the time until a rank starts."""
+    _before.append(gc.get_threshold())
+    gc.set_threshold(50_000, 20, 20)
+
+
+def collect_again() -> None:
+    """From here on there are tensors, which garbage should not keep: as often as before, and not among what was imported."""
+    if _before:
+        gc.freeze()
+        gc.set_threshold(*_before.pop())
