@@ -9,6 +9,7 @@ longer match, drops it for its blank, and leaves both chunks' tokens apart. Such
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import Any, NamedTuple
 
 from datatrove.utils.word_tokenizers import SpaCyTokenizer
@@ -172,6 +173,18 @@ class Words(SpaCyTokenizer):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _shared, ()
+
+    @property
+    def tokenizer(self) -> Any:
+        """spaCy's pipeline, without torch: spaCy imports it for models that have weights, which is most of the time and memory that it
+        takes a worker to begin. A filter that has such models imports torch, or spaCy, itself: when its module is imported."""
+        if alone := not {"spacy", "torch"} & set(sys.modules):
+            sys.modules["torch"] = None  # type: ignore[assignment]  # importing it is an ImportError, which spaCy expects
+        try:
+            return super().tokenizer
+        finally:
+            if alone:
+                del sys.modules["torch"]
 
     @property
     def cut(self) -> Cutter:

@@ -1,6 +1,8 @@
 """Words that are cut chunk by chunk are spaCy's words of the whole text."""
 
 import re
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -121,3 +123,8 @@ def test_a_chunk_that_comes_again_is_not_cut_again(monkeypatch):
         text = f"{often} {number} " + " ".join(f"x{number}y{place}" for place in range(12))
         assert ours(text) == spacys(text)
     _text._tables.clear()
+
+
+def test_a_worker_that_cuts_words_does_not_import_torch_and_still_can():
+    asked = "import sys; from modelwright_plugins.filter._words import WORDS as w; w.count_sentences('a b'); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "False\n"
