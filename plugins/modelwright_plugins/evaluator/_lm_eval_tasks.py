@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from modelwright_plugins.evaluator.lm_eval import LMEval
 
 
+MOST = 256  # tokens of a reply, where a task does not say (lm_eval 0.4.13, models/huggingface.py)
+
+
 def manager(evaluator: LMEval) -> Any:
     """The harness' TaskManager of the folders that the evaluator names."""
     os.environ.setdefault("LMEVAL_LOG_LEVEL", "WARNING")
@@ -55,6 +58,14 @@ def loaded(evaluator: LMEval) -> dict[str, Any]:
             task.set_config(key="num_fewshot", value=0)
         task.set_fewshot_seed(seed=1234)
     return found
+
+
+def written(tasks: dict[str, Any]) -> dict[str, int]:
+    """Of each task that has replies drawn, how many tokens of one, at most."""
+    from lm_eval.models.utils import normalize_gen_kwargs
+
+    drawn = {name: task for name, task in tasks.items() if task.OUTPUT_TYPE == "generate_until"}
+    return {name: normalize_gen_kwargs(task.get_config("generation_kwargs") or {}, MOST)["max_gen_toks"] for name, task in drawn.items()}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.evaluator import Evaluator, Score
 
 if TYPE_CHECKING:
+    from modelwright.component import Parts
     from modelwright_plugins.evaluator.model import Model
 
 INSTALL = "pip install 'modelwright[lm-eval]'"
@@ -31,6 +33,7 @@ class LMEval(Evaluator):
     own_tasks: bool = False  # the harness' own tasks too; it reads all of their files first, and downloads the data of those asked
     shots: int | None = None  # examples before each question; null: as each task says. A task that says 0 keeps it
     limit: int | None = None  # the first so many documents of each task; null: all
+    chat_template: bool = False  # asked through the model's chat template, shots as turns before; false: as texts to go on with
     begin: bool = False  # each text begins with the end-of-document token, as in training; false: as the harness does, which leaves it out
 
     def __post_init__(self) -> None:
@@ -41,6 +44,8 @@ class LMEval(Evaluator):
         for name, least in (("shots", 0), ("limit", 1)):
             if (value := getattr(self, name)) is not None and value < least:
                 raise ValueError(f"{name} is {value}; it is {least} or more, or null")
+        if self.begin and self.chat_template:
+            raise ValueError("begin is true, and chat_template too; a conversation begins as its template says")
 
     def fingerprint(self) -> str:
         """Of all files beside the tasks, and of the data that they name elsewhere on this machine."""
@@ -65,14 +70,28 @@ class LMEval(Evaluator):
             return [f"the lm-evaluation-harness is not installed: {INSTALL}"]
         if self.include_path is not None and not self.include_path.expanduser().is_dir():
             return [f"include_path: there is no folder {self.include_path}"]
-        from modelwright_plugins.evaluator._lm_eval_tasks import loaded, seeded
+        return [self._known] if isinstance(self._known, str) else []
+
+    def overflows(self, length: int, parts: Parts) -> list[str]:
+        known = {} if self.problems() else self._known
+        assert not isinstance(known, str)
+        said = "generation_kwargs.max_gen_toks is"
+        return [
+            f"task {name}: {said} {most}, and the model sees {length} tokens; at most {length - 1}"
+            for name, most in known.items()
+            if most >= length
+        ]
+
+    @cached_property
+    def _known(self) -> dict[str, int] | str:
+        """Tokens of a reply to each task that has some drawn; or why there are no such tasks."""
+        from modelwright_plugins.evaluator._lm_eval_tasks import loaded, seeded, written
 
         try:
             with seeded():
-                loaded(self)
+                return written(loaded(self)["tasks"])
         except ModelwrightError as e:
-            return [str(e)]
-        return []
+            return str(e)
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator._lm_eval import judged

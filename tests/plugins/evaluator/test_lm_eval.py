@@ -19,6 +19,7 @@ LENGTH, VOCABULARY = 48, 260
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
 LAYOUTS: list[dict[str, int]] = [{}, {"tensor": 2}]
 TASKS = ["soup", "last", "text", "reply"]
+SPOKEN = ["cold", "reply"]  # asked through a chat template too: with a shot, which is two turns before, and for a reply
 DATA = "dataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}}}\ntest_split: test\n"
 CHOICE = "output_type: multiple_choice\ndoc_to_text: '{{question}}'\ndoc_to_choice: choices\ndoc_to_target: answer\nfewshot_split: test\n"
 MEAN = "aggregation: mean, higher_is_better: true"
@@ -52,6 +53,7 @@ def theirs(folder: Path) -> tuple[Any, Any]:
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     from modelwright_plugins.tokenizer.bpe import ByteLevelBPE
+    from modelwright_plugins.tokenizer.find_template import find_template
 
     folder.mkdir()
     ByteLevelBPE(vocab_size=VOCABULARY).train(iter(["x"]), folder)  # about a token a byte
@@ -69,6 +71,7 @@ def theirs(folder: Path) -> tuple[Any, Any]:
         others[letters] = False
         model.lm_head.weight[others] *= 0.01
     model.save_pretrained(folder / "model")
+    tokenizer.chat_template = find_template("chatml", folder)
     tokenizer.save_pretrained(folder / "model")
     return model, tokenizer
 
@@ -125,31 +128,35 @@ def ours(rank: int, where: Path, layouts: list[dict[str, int]]) -> list[Any]:
             out = where / f"out {number}"
             if asked.first:
                 out.mkdir()
-            scores = LMEval(tasks=TASKS, include_path=where / "tasks").evaluate(asked, out, seed=1)
-            found.append([astuple(score) for score in scores])
+            chat, plain = (
+                LMEval(tasks=SPOKEN, include_path=where / "tasks", chat_template=True),
+                LMEval(tasks=TASKS, include_path=where / "tasks"),
+            )
+            found.append([[astuple(score) for score in each.evaluate(asked, out, seed=1)] for each in (chat, plain)])
     return found
 
 
 @pytest.mark.slow
 def test_our_numbers_are_the_harness_own_of_hugging_faces_model(tmp_path: Path) -> None:
     from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
     llama, tokenizer = theirs(tmp_path / "their")
     folder = tasks(tmp_path / "tasks", lines(llama, tokenizer))
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    reference: Any = simple_evaluate(
-        model="hf", tasks=TASKS, task_manager=manager, bootstrap_iters=0, device="cpu",
-        model_args={"pretrained": str(tmp_path / "their" / "model"), "dtype": "float32"},
-    )  # fmt: skip
-    (plain, tensor), (_, other) = on_ranks(ours, 2, tmp_path / "ranks", groups=2, where=tmp_path, layouts=LAYOUTS)
+    their = HFLM(str(tmp_path / "their" / "model"), device="cpu", dtype="float32")
+    same: dict[str, Any] = {"model": their, "task_manager": manager, "bootstrap_iters": 0}
+    reference: Any = simple_evaluate(tasks=TASKS, **same)
+    asked: Any = simple_evaluate(tasks=SPOKEN, apply_chat_template=True, fewshot_as_multiturn=True, **same)
+    ((chat, plain), (tensor_chat, tensor)), (_, (other_chat, other)) = on_ranks(
+        ours, 2, tmp_path / "ranks", groups=2, where=tmp_path, layouts=LAYOUTS
+    )
+    spoken = {name: value for name, value, *_ in chat}
+    assert spoken == pytest.approx(_numbers(asked), rel=1e-5) and len(spoken) == 3
+    assert {name: value for name, value, *_ in tensor_chat} == pytest.approx(spoken, rel=1e-5) and other_chat == tensor_chat
     scores = {name: value for name, value, *_ in plain}
-    expected = {
-        f"{task}/{key.removesuffix(',none')}": value
-        for task, numbers in reference["results"].items()
-        for key, value in numbers.items()
-        if key.endswith(",none") and "_stderr" not in key
-    }
+    expected = _numbers(reference)
     assert set(scores) == set(expected) and len(expected) == 10  # 2 + 1 of choices, their mean, 2 + 3 of likelihoods, 1 of replies
     assert scores == pytest.approx(expected, rel=1e-5)
     assert expected["last/acc"] >= 0.5 and math.isfinite(expected["last/perplexity"])  # what greedy search would say is known to be
@@ -164,6 +171,16 @@ def test_our_numbers_are_the_harness_own_of_hugging_faces_model(tmp_path: Path) 
         mine = [line["resps"] for line in said if line["task"] == name]
         for one, two in zip(mine, reference["samples"][name], strict=True):
             assert _flat(one) == pytest.approx(_flat(two["resps"]), rel=1e-4, abs=1e-4)
+
+
+def _numbers(told: Any) -> dict[str, float]:
+    """TASK/METRIC of what the harness returned."""
+    return {
+        f"{task}/{key.removesuffix(',none')}": value
+        for task, numbers in told["results"].items()
+        for key, value in numbers.items()
+        if key.endswith(",none") and "_stderr" not in key
+    }
 
 
 def _flat(value: Any) -> list[float]:
@@ -186,7 +203,7 @@ def test_what_a_task_says_of_drawing_is_what_hf_makes_of_it(told: dict[str, Any]
 
     from lm_eval.api.instance import Instance
 
-    from modelwright_plugins.evaluator._lm_eval import Harnessed
+    from modelwright_plugins.evaluator._lm_eval_model import Harnessed
     from modelwright_plugins.generator.sampling import Sampling
 
     asked: list[Any] = []
@@ -203,6 +220,32 @@ def test_what_a_task_says_of_drawing_is_what_hf_makes_of_it(told: dict[str, Any]
         return
     assert Harnessed(model, begin=False).generate_until([request]) == ["x"]
     assert asked == [Sampling(**{"max_new_tokens": 8, "stop": ["."], "top_p": 1.0, **expected})]
+
+
+def test_a_conversation_has_the_tokens_of_the_template_and_ends_with_the_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lm_eval.api.instance import Instance
+
+    from modelwright_plugins.evaluator._lm_eval_model import Spoken
+
+    asked = judge("", tmp_path / "model", first=True)
+    spoken, turn = Spoken(asked), {"role": "user", "content": "Soup?"}
+    text = spoken.apply_chat_template([turn])
+    (expected,) = asked.prompts([{"messages": [turn]}])
+    assert text == "<|im_start|>user\nSoup?<|im_end|>\n<|im_start|>assistant\n" and spoken.tok_encode(text) == expected
+    assert spoken.apply_chat_template([turn, {"role": "assistant", "content": "It"}], add_generation_prompt=False) == f"{text}It"
+    with pytest.raises(ModelwrightError, match=r"a task's text has <\|im_end\|>, which is a special token"):
+        spoken.apply_chat_template([{"role": "user", "content": "x<|im_end|>"}])
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('none') }}{% endif %}{{ messages[0].content }}"
+    monkeypatch.setattr(asked.chat, "template", refusing)
+    assert spoken.apply_chat_template([{"role": "system", "content": "Be kind."}, turn]) == "Soup?"
+    table: Any = asked.trained.table  # type: ignore[attr-defined]
+    table[:, asked.chat.special["<|im_end|>"]] = 99.0  # which it always says
+    request = Instance("generate_until", {}, (text, {"until": ["."], "max_gen_toks": 8}), 0)
+    drawn: list[Any] = []
+    monkeypatch.setattr(asked, "said", lambda *how: drawn.extend(type(asked).said(asked, *how)) or drawn)
+    assert spoken.generate_until([request]) == [""] and len(drawn[0].tokens) == len(expected) + 1 and drawn[0].finished
+    with pytest.raises(ValueError, match="begin is true, and chat_template too"):
+        LMEval(tasks=["soup"], include_path=tmp_path, begin=True, chat_template=True)
 
 
 def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path) -> None:
