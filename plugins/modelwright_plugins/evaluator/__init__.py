@@ -63,6 +63,10 @@ class Evaluator(Component, ABC):
         """Why it can't judge a model together with these, one line each: "parallel", "generator", and what else stage `evaluate` uses."""
         return []
 
+    def overflows(self, length: int, parts: Parts) -> list[str]:
+        """Why a model that sees `length` tokens at once can't do what it asks, one line each; asked beforehand, where that is known."""
+        return []
+
     @abstractmethod
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         """The model's scores, each with a name of its own. Every rank calls it and asks the model the same; where `model.first`, it may

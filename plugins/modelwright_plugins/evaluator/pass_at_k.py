@@ -119,6 +119,11 @@ class PassAtK(OfFiles):
 
         return alike(parts, "samples", self.samples, once="samples=1 k=[1]")
 
+    def overflows(self, length: int, parts: Parts) -> list[str]:
+        from modelwright_plugins.evaluator._room import crowded
+
+        return crowded(parts, length)
+
     def read(self) -> list[Task]:
         """ModelwrightError: the file can't be read, or a line of it, which is named."""
         from modelwright_plugins.evaluator._records import records

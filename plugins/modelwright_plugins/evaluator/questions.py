@@ -67,6 +67,11 @@ class Questions(OfFiles):
 
         return alike(parts, "votes", self.votes)
 
+    def overflows(self, length: int, parts: Parts) -> list[str]:
+        from modelwright_plugins.evaluator._room import crowded
+
+        return crowded(parts, length)
+
     def read(self) -> tuple[list[Question], list[Question]]:
         """The shots, and the questions. ModelwrightError: a file can't be read, or a line of it, which is named; shots are too few, or
         don't say how one comes to their answers."""

@@ -20,6 +20,7 @@ from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.quantizer import Quantizer
 from modelwright_plugins.stage.align import Align
+from modelwright_plugins.stage.evaluate import Evaluate
 from modelwright_plugins.stage.export import Export
 from modelwright_plugins.stage.import_model import ImportModel
 from modelwright_plugins.stage.merge import Merge
@@ -37,13 +38,15 @@ class Model:
     architecture: Architecture | None = None  # None: not known
     quantizer: Quantizer | None = None  # None: its matrices are plain
     adapter: bool = False  # it holds an adapter, and not a whole model
+    length: int | None = None  # tokens that it sees at once; None: not known
 
     @classmethod
     def saved(cls, folder: Path) -> Model | None:
         """That of a checkpoint's folder; None: it can't be told, and who reads it says why."""
         try:
-            architecture = ModelCard.read(folder / "model.json", discover().registry).architecture
-            return cls(str(folder), architecture, _quantizer(folder / "quantizer.json"), (folder / "adapter.json").is_file())
+            card = ModelCard.read(folder / "model.json", discover().registry)
+            adapter = (folder / "adapter.json").is_file()
+            return cls(str(folder), card.architecture, _quantizer(folder / "quantizer.json"), adapter, card.sequence_length)
         except (ModelwrightError, OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -53,11 +56,12 @@ def after(b: Bound, model: Model | None) -> Model | None:
     whose, known = f"stage {b.name}", model or Model("")
     match b.stage:
         case Train():
-            return Model(whose, b.parts["architecture"])
+            return Model(whose, b.parts["architecture"], length=b.stage.sequence_length)
         case Align():
-            return Model(whose, known.architecture, adapter="adapter" in b.parts and b.parts["adapter"].adapts)
+            length = known.length and max(known.length, b.stage.sequence_length)
+            return Model(whose, known.architecture, adapter="adapter" in b.parts and b.parts["adapter"].adapts, length=length)
         case Merge():
-            return Model(whose, known.architecture)
+            return Model(whose, known.architecture, length=known.length)
         case Quantize():
             return replace(known, whose=whose, quantizer=b.parts["quantizer"], adapter=False)
         case ImportModel():
@@ -83,6 +87,9 @@ def misfits(b: Bound, model: Model | None) -> list[str]:
             return [f"{few} already; quantize the one that it was made of"]
         case Export():
             return _no_place(model)
+        case Evaluate() if model.length is not None:
+            every = b.parts["evaluator"].items()
+            return [f"evaluator {name}: {line}" for name, evaluator in every for line in evaluator.overflows(model.length, b.parts)]
     return []
 
 

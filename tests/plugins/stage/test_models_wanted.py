@@ -16,10 +16,16 @@ from modelwright_plugins.aligner.sft import SFT
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.architecture.mamba import Mamba
 from modelwright_plugins.engine.card import ModelCard
+from modelwright_plugins.evaluator.lm_eval import LMEval
+from modelwright_plugins.evaluator.pass_at_k import PassAtK
+from modelwright_plugins.evaluator.questions import Questions
+from modelwright_plugins.generator.sampling import Sampling
+from modelwright_plugins.generator.server import Server
 from modelwright_plugins.quantizer.absmax import Absmax
 from modelwright_plugins.quantizer.awq import AWQ
 from modelwright_plugins.quantizer.fp8 import FP8
 from modelwright_plugins.stage.align import Align
+from modelwright_plugins.stage.evaluate import Evaluate
 from modelwright_plugins.stage.examples_wanted import there, unwanted
 from modelwright_plugins.stage.export import Export
 from modelwright_plugins.stage.merge import Merge
@@ -97,3 +103,32 @@ def test_an_adapter_is_merged_before_it_is_exported() -> None:
     assert "stage align has an adapter: stages=[merge,export] makes a model of it" in line
     plain = bound(Align(), adapter=Whole(), aligner=SFT())
     assert not any(each.startswith("export") for each in told(own[0], plain, bound(Export())))
+
+
+def test_evaluators_whose_replies_leave_no_room_for_questions(run: Path, tmp_path: Path) -> None:
+    """The run's model sees 16 tokens; the harness' task says nothing of its replies' length, which then is 256."""
+    (tasks := tmp_path / "tasks").mkdir()
+    (tasks / "q.jsonl").write_text('{"question": "Soup?", "answer": "Yes"}\n')
+    yaml = f"task: q\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {tasks}/q.jsonl}}}}\ntest_split: test\n"
+    yaml += "output_type: generate_until\ndoc_to_text: '{{question}}'\ndoc_to_target: '{{answer}}'\nmetric_list:\n- metric: exact_match\n"
+    (tasks / "q.yaml").write_text(yaml)
+    judges = {"one": Questions(path=tasks / "q.jsonl"), "two": PassAtK(path=tasks / "q.jsonl")}
+    said = "generator.max_new_tokens=16 leave no room for what is asked, as the model sees 16 tokens; at most 15"
+    for generator, lines in (
+        (Sampling(max_new_tokens=16), [said, said]),
+        (Sampling(max_new_tokens=15), []),
+        (Server(url="http://x", model="x"), []),
+    ):
+        evaluate = bound(Evaluate(), evaluator=judges, generator=generator)
+        assert told(evaluate, run=run) == [f"evaluate: evaluator {name}: {line}" for name, line in zip(judges, lines, strict=False)]
+    few = {"generator": Sampling(max_new_tokens=16), "evaluator": {"one": judges["one"]}}
+    longer = [bound(Align(sequence_length=17), adapter=Whole(), aligner=SFT()), bound(Merge()), bound(Quantize(), quantizer=Absmax())]
+    assert told(*longer, bound(Evaluate(), **few), run=run) == []
+    assert told(bound(Evaluate(), **few)) == []  # nothing is known of the model
+    assert said in told(bound(Train(sequence_length=16), architecture=SMALL), bound(Evaluate(), **few))[0]
+    pytest.importorskip("lm_eval")
+    harness = {"generator": Sampling(), "evaluator": {"it": LMEval(tasks=["q"], include_path=tasks)}}
+    (line,) = told(bound(Evaluate(), **harness), run=run)
+    assert line.endswith("it: task q: generation_kwargs.max_gen_toks is 256, and the model sees 16 tokens; at most 15")
+    (tasks / "q.yaml").write_text(f"{yaml}generation_kwargs: {{max_new_tokens: 9}}\n")
+    assert told(bound(Evaluate(), **{**harness, "evaluator": {"it": LMEval(tasks=["q"], include_path=tasks)}}), run=run) == []
