@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from modelwright_plugins.scaling.sweep import ParameterCount
+
 pytestmark = pytest.mark.slow
 SMALL = ("source.max_bytes=3_000_000", "curate.min_bytes=0", "train.steps=12", "train.checkpoint_every=4", "evaluate.prompts=['def f(']")
 
@@ -53,6 +55,7 @@ def test_the_run_leaves_everything_that_was_promised(first):
     assert metrics[-1]["loss"] < metrics[0]["loss"] - 1.0
     evaluation = json.loads((first / "evaluation.json").read_text())
     assert 0 < evaluation["model"]["bits_per_byte"] < 8
+    assert evaluation["parameters"] == ParameterCount()(first / "train/checkpoint/model.json", embeddings=True)
     page = (first / "report.html").read_text()
     assert "gopher_quality_code" in page and "<svg" in page and "bits per byte" in page
 

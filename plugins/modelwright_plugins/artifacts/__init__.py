@@ -122,7 +122,7 @@ class Metrics(Artifact):
 
 
 class Evaluation(Artifact):
-    """A JSON file: {"model": {...}, "baselines": [...], "samples": [...]}; `stage/evaluate.py` says what is in each."""
+    """A JSON file: {"parameters", "model": {...}, "baselines": [...], "samples": [...]}; `stage/_judged.py` says what is in each."""
 
     name: ClassVar[str] = "evaluation.json"
     published: ClassVar[bool] = True

@@ -1,23 +1,33 @@
-"""How many bytes a checkpoint's weights are."""
+"""How much a checkpoint's weights are: numbers and bytes. From its indexes: nothing is loaded."""
 
 from __future__ import annotations
 
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from modelwright_plugins.engine import checkpoint
 from modelwright_plugins.engine.safe_load import SafeReader
 
 
+def weight_count(folder: Path) -> int:
+    """Numbers in the newest whole step in `folder`, without what its optimizer keeps and without quantized layers; of an adapter's
+    checkpoint the adapter's own. 0 where there is no whole step."""
+    return sum(prod(told.size) for told in _own(folder))
+
+
 def weight_bytes(folder: Path) -> int:
     """Of the newest whole step in `folder`, as numbers are saved (FP32, BF16 …), without what its optimizer keeps; of quantized layers
-    what is stored for them: codes, scales. Of an adapter's checkpoint the adapter's own. From its indexes: nothing is loaded. 0 where
-    there is no whole step."""
+    what is stored for them: codes, scales. Of an adapter's checkpoint the adapter's own. 0 where there is no whole step."""
+    return sum(map(_stored, folder.glob("quantized-*.safetensors"))) + sum(prod(t.size) * t.properties.dtype.itemsize for t in _own(folder))
+
+
+def _own(folder: Path) -> list[Any]:
+    """What the index tells of each of its tensors."""
     if (step := checkpoint.latest(folder)) is None:
-        return 0
+        return []
     index = SafeReader(checkpoint.step_folder(folder, step)).index.state_dict_metadata
-    own = [told for name, told in index.items() if not name.startswith("optimizer.") and hasattr(told, "size")]
-    return sum(map(_stored, folder.glob("quantized-*.safetensors"))) + sum(prod(told.size) * told.properties.dtype.itemsize for told in own)
+    return [told for name, told in index.items() if not name.startswith("optimizer.") and hasattr(told, "size")]
 
 
 def _stored(file: Path) -> int:

@@ -24,7 +24,6 @@ class Findings:
     funnel: Sequence[Mapping[str, Any]]
     shards: Mapping[str, Any]
     metrics: Sequence[Mapping[str, Any]]
-    parameters: int  # of the model
     evaluation: Mapping[str, Any]
     config: Mapping[str, Any]
     manifest: Mapping[str, Any]
@@ -105,7 +104,7 @@ def _numbers(found: Findings) -> list[tuple[str, str]]:
     speeds = sorted(row["tokens_per_second"] for row in found.metrics if row.get("tokens_per_second"))
     numbers = [
         *([(f"{model['perplexity']:,.1f}", "perplexity, a token")] if model else []),
-        (short(found.parameters), "parameters, all that are trained"),
+        *([(short(weights), "parameters, all that are trained")] if (weights := found.evaluation.get("parameters")) else []),
         (short(_trained(found)), f"tokens trained on, of {short(train['tokens'])} there are"),
         (megabytes(found.funnel[-1]["bytes_out"]), f"of text kept, of {megabytes(found.funnel[0]['bytes_out'])} read"),
     ]

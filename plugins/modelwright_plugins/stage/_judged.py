@@ -14,7 +14,7 @@ from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine import checkpoint, inference
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.pretrained import template_of
-from modelwright_plugins.engine.weight_bytes import weight_bytes
+from modelwright_plugins.engine.weight_bytes import weight_bytes, weight_count
 from modelwright_plugins.evaluator import Evaluator, Score
 from modelwright_plugins.evaluator.likelihood import without_likelihood
 from modelwright_plugins.evaluator.model import Model
@@ -50,6 +50,7 @@ def judged(stage: Evaluate, job: Job) -> tuple[dict[str, Any], dict[str, float]]
     found = held.judged() if held else {}
     if before:
         before[-1]["scores"] = scores
+    found["parameters"] = weight_count(taken.path)
     return {**found, "samples": samples, "scores": scores, **({"checkpoints": before} if before else {})}, cost
 
 

@@ -9,20 +9,19 @@ from typing import Any, ClassVar
 
 from modelwright.component import Artifact, Job, Stage
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.artifacts import Checkpoint, Documents, Evaluation, Metrics, Report, TokenShards
+from modelwright_plugins.artifacts import Documents, Evaluation, Metrics, Report, TokenShards
 
 
 @dataclass(frozen=True, kw_only=True)
 class WriteReport(Stage):
     """One HTML file about a run: data, training, evaluation, samples; it needs no network."""
 
-    takes: ClassVar[tuple[type[Artifact], ...]] = (Documents, TokenShards, Checkpoint, Metrics, Evaluation)
+    takes: ClassVar[tuple[type[Artifact], ...]] = (Documents, TokenShards, Metrics, Evaluation)
     makes: ClassVar[tuple[type[Artifact], ...]] = (Report,)
 
     def run(self, job: Job) -> None:
         from modelwright_plugins.artifacts.blend import Blend
         from modelwright_plugins.report.page import Findings, page
-        from modelwright_plugins.scaling.sweep import ParameterCount
 
         manifest = job.run / "manifest.json"
         metrics = job.take(Metrics).path
@@ -33,7 +32,6 @@ class WriteReport(Stage):
             funnel=_read(job.take(Documents).path / "funnel.json"),
             shards=_read(job.take(TokenShards).path / "shards.json"),
             metrics=steps,
-            parameters=ParameterCount()(job.take(Checkpoint).path / "model.json", embeddings=True),
             evaluation=_read(job.take(Evaluation).path),
             config=job.config,
             manifest=_read(manifest) if manifest.exists() else {},

@@ -51,6 +51,7 @@ def evaluation(model: float = 1.573) -> dict[str, Any]:
         "held_out": {"documents": 61, "tokens": int(size / 3.9), "bytes": size},
         "context": {"window": 128, "stride": 64, "how": "Held-out documents stand one after another; each token is predicted once."},
         "model": {"tokens_trained": 1_179_648, "tokens_seen": 1_179_777, **numbers(model)},
+        "parameters": 1_235_000,
         "baselines": rows,
         "beats": {"unigram", "bigram", "trigram"} <= set(beaten),
         "beaten": beaten,
@@ -104,7 +105,6 @@ def findings(**changed: Any) -> Findings:
             "end_of_document": 0,
         },
         "metrics": metrics(),
-        "parameters": 1_235_000,
         "evaluation": evaluation(),
         "config": {
             "recipe": "pretrain/quickstart",

@@ -124,7 +124,7 @@ def test_the_table_has_the_evaluations_numbers() -> None:
 
 
 def test_the_numbers_say_how_large_the_model_is() -> None:
-    said = re.sub(r"\s+", " ", " ".join(Reader(page(findings(parameters=1_234_567))).text))
+    said = re.sub(r"\s+", " ", " ".join(Reader(page(findings(evaluation={**evaluation(), "parameters": 1_234_567}))).text))
     assert "parameters, all that are trained 1.23 M 1.18 M" in said.replace("tokens trained on, of 2.5 M there are ", "")
 
 

@@ -12,7 +12,7 @@ from torch.distributed import checkpoint as torch_checkpoint
 
 from modelwright_plugins.conformance.judge import Chances
 from modelwright_plugins.engine import checkpoint
-from modelwright_plugins.engine.weight_bytes import weight_bytes
+from modelwright_plugins.engine.weight_bytes import weight_bytes, weight_count
 from modelwright_plugins.generator import Generated
 from modelwright_plugins.stage._speed import tokens_per_second
 
@@ -29,7 +29,7 @@ def test_bytes_of_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     }
     step = checkpoint.step_folder(tmp_path, 3)
     torch_checkpoint.save(kept, storage_writer=torch_checkpoint.FileSystemWriter(step), no_dist=True)
-    assert weight_bytes(tmp_path) == 15 * 2 + 7 * 4
+    assert weight_bytes(tmp_path) == 15 * 2 + 7 * 4 and weight_count(tmp_path) == 15 + 7
     for name, size in (("quantized-00001", 11), ("quantized-00002", 2), ("other", 100)):
         save_file({"a": torch.zeros(size, dtype=torch.uint8), "b": torch.zeros(3)}, tmp_path / f"{name}.safetensors")
     assert weight_bytes(tmp_path) == 15 * 2 + 7 * 4 + 13 + 2 * 3 * 4

@@ -286,7 +286,8 @@ def test_every_checkpoint_that_was_kept_is_scored(job: Job, monkeypatch: pytest.
     grams = {step: NGrams([everything[: 500 * step]], 3, VOCAB) for step in (1, 3, 7)}
     model: Any = Trigram(grams[7])
     model.chunks, model.opened = [], {}
-    monkeypatch.setattr(_judged, "weight_bytes", lambda folder: 0, raising=False)  # there is no checkpoint
+    for name in ("weight_bytes", "weight_count"):
+        monkeypatch.setattr(_judged, name, lambda folder: 0)  # there is no checkpoint
     shared = Shared()
     job = replace(job, parts=job.parts | {"evaluator": {"counted": Counted(), "shared": shared}})
     monkeypatch.setattr(checkpoint, "latest", lambda folder, below=9: max((step for step in grams if step < below), default=None))
@@ -411,7 +412,7 @@ def test_a_model_without_a_likelihood_is_not_asked_for_it(
 ) -> None:
     """It would be late to refuse it: it is trained."""
     ModelCard(architecture(), VOCAB, LENGTH, 0, SEED).write(job.run / "checkpoint" / "model.json", discover().registry)
-    assert evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch) == {"samples": [], "scores": []}
+    assert evaluated(job, Trigram(NGrams([np.arange(VOCAB)], 3, VOCAB)), monkeypatch) == {"parameters": 0, "samples": [], "scores": []}
     assert "gives no likelihood of text" in capsys.readouterr().out
 
 
