@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,19 @@ def program() -> str:
     """How a person would type `modelwright` here: its path, when its environment is not the active one."""
     own = Path(sys.executable).parent / "modelwright"
     return "modelwright" if shutil.which("modelwright") or not own.exists() else str(shown(own))
+
+
+def typed(*words: str | Path) -> str:
+    """A command of ours with these words, as a shell takes it: what has blanks or brackets is quoted."""
+    return shlex.join([program(), *map(str, words)])
+
+
+def tried(recipe: str, overrides: str) -> str:
+    """The command that runs a recipe with these of its `next` overrides, which stand as they would be typed."""
+    try:
+        return typed("run", f"recipe={recipe}", *shlex.split(overrides))
+    except ValueError:  # a quote that is not closed
+        return f"{program()} run recipe={recipe} {overrides}"
 
 
 def shown(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from modelwright.manifest import reads
 from modelwright.run import MANIFEST, read_config, read_manifest
 from modelwright_plugins.pipeline.phases import RECORD
 from modelwright_plugins.sweep import record
-from modelwright_plugins.terminal import program
+from modelwright_plugins.terminal import typed
 
 
 def begun_with(folder: Path) -> list[str]:
@@ -49,5 +48,5 @@ def changed(folder: Path, words: Sequence[str]) -> Iterator[str]:
         except (ModelwrightError, OSError):
             now = {}
         for place in (place for place in then if now.get(place) != then[place]):
-            again = f"{program()} run {shlex.join(words)}"
+            again = typed("run", *words)
             yield f"  what {place} reads has changed since stage {b.name} read it: this run goes on with what it was; anew: {again}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.terminal import program, shown, tell
+from modelwright_plugins.terminal import shown, tell, tried, typed
 
 PAGES = ("report.html", "quantization.html", "metrics.jsonl", "curation.html")  # a run's own, the one that says most first
 
@@ -21,16 +20,16 @@ def farewell(manifest: Mapping[str, Any], folder: Path) -> None:
     if manifest["next"]:
         print("Try next:")
     for overrides in manifest["next"]:
-        print(f"  {program()} run recipe={manifest['recipe']} {overrides}")
+        print(f"  {tried(manifest['recipe'], overrides)}")
 
 
 def after_failing(error: BaseException, folder: Path, words: Sequence[str]) -> list[str]:
     """How to go on with the run or the pipeline in `folder` that failed and was begun with `words`. Its settings are frozen: what was
     wrong with them, or with a file that a stage has read, is mended in another run."""
-    resume = f"{program()} resume {shown(folder)}"
+    resume = typed("resume", shown(folder))
     if not isinstance(error, ModelwrightError):
         return [f"{resume}   goes on from here, when what stopped it is mended"]
     return [
-        f"{program()} run {shlex.join(words)}   with another setting, or a mended file, begins again and takes over what stays the same",
+        f"{typed('run', *words)}   with another setting, or a mended file, begins again and takes over what stays the same",
         f"{resume}   goes on with the same settings, where they are not to blame",
     ]

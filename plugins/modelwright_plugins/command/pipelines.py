@@ -14,7 +14,7 @@ from modelwright_plugins.pipeline.composing import coming, compose, troubles
 from modelwright_plugins.pipeline.farewell import farewell
 from modelwright_plugins.pipeline.phases import RECORD, Pipeline, shared
 from modelwright_plugins.pipeline.running import begin, go_on, read
-from modelwright_plugins.terminal import program, shown
+from modelwright_plugins.terminal import shown, typed
 
 FLAGS = {"-m", "--multirun"}
 
@@ -60,7 +60,7 @@ def _led(folder: Path, work: Callable[[], dict[str, dict[str, Any]]]) -> int:
             farewell(work(), folder, read(folder))
         except BaseException as e:
             if (folder / RECORD).exists() and getattr(e, "key", None) != "run.dir":
-                stopped = [f"{program()} resume {shown(folder)}   goes on from the last checkpoint"]
+                stopped = [f"{typed('resume', shown(folder))}   goes on from the last checkpoint"]
                 lines = stopped if isinstance(e, KeyboardInterrupt) else after_failing(e, folder, read(folder)["words"])
                 print("", *lines, sep="\n", flush=True)
             raise

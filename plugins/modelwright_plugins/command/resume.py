@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from modelwright_plugins.command.farewell import farewell
 from modelwright_plugins.pipeline.phases import RECORD as PIPELINE
 from modelwright_plugins.preemption import notice
 from modelwright_plugins.sweep import record
-from modelwright_plugins.terminal import program
+from modelwright_plugins.terminal import typed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +54,8 @@ def _no_settings(folders: Sequence[str], settings: Sequence[str]) -> str:
     told = f"resume takes no settings ({' '.join(settings)}): those of a run are frozen"
     if len(folders) != 1 or not (words := begun_with(Path(folders[0]))):
         return f"{told}; modelwright resume runs/… goes on with them, and modelwright run … begins another run"
-    other = f"with others it is another run, which takes over what stays the same: {program()} run {shlex.join([*words, *settings])}"
-    return f"{told}; {program()} resume {folders[0]} goes on with them; {other}"
+    other = f"with others it is another run, which takes over what stays the same: {typed('run', *words, *settings)}"
+    return f"{told}; {typed('resume', folders[0])} goes on with them; {other}"
 
 
 def _sweep(folder: Path) -> int:

@@ -25,7 +25,7 @@ from modelwright_plugins.pipeline import phases
 from modelwright_plugins.preemption import notice
 from modelwright_plugins.stage.examples_wanted import refuse
 from modelwright_plugins.sweep import record
-from modelwright_plugins.terminal import program, shown
+from modelwright_plugins.terminal import shown, typed
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -98,13 +98,13 @@ def run_sweep(words: list[str], folder: Path) -> int:
             with watch.watched(folder, jobs_asked(words)) if elsewhere else contextlib.nullcontext():
                 _with_hydra(words if record.FLAGS & set(words) else ["-m", *words], job)
         except KeyboardInterrupt:
-            print(f"\n{program()} resume {shown(folder)}   goes on with the jobs that are not done", flush=True)
+            print(f"\n{typed('resume', shown(folder))}   goes on with the jobs that are not done", flush=True)
             raise
         except Exception as e:
             if isinstance(e, ModelwrightError) or disk_error(e) or not list(folder.glob(f"*/{MANIFEST}")):
                 raise
             complain(
-                [f"the launcher lost a job: {type(e).__name__}: {e}", f"{program()} resume {shown(folder)} goes on with what is not done"]
+                [f"the launcher lost a job: {type(e).__name__}: {e}", f"{typed('resume', shown(folder))} goes on with what is not done"]
             )
             lost = True
         finally:
@@ -186,7 +186,7 @@ def one_job(config: DictConfig) -> None:
         farewell(start(frozen, folder, overrides), folder)
     except BaseException as e:
         if isinstance(e, KeyboardInterrupt) and (folder / MANIFEST).exists():
-            print(f"\n{program()} resume {shown(folder)}   goes on from the last checkpoint", flush=True)
+            print(f"\n{typed('resume', shown(folder))}   goes on from the last checkpoint", flush=True)
         if not isinstance(e, Exception):
             raise
         _failure = e

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwright_plugins.pipeline.page import PAGE
-from modelwright_plugins.terminal import program, returned, shown, written
+from modelwright_plugins.terminal import returned, shown, tried, written
 
 
 def table(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -29,4 +29,4 @@ def farewell(manifests: Mapping[str, Mapping[str, Any]], folder: Path, record: M
     if record["next"]:
         print("Try next:")
     for overrides in record["next"]:
-        print(f"  {program()} run recipe={record['recipe']} {overrides}")
+        print(f"  {tried(record['recipe'], overrides)}")
