@@ -21,6 +21,7 @@ class Replied:
 
     messages: tuple[Mapping[str, Any], ...]
     reply: str
+    tools: tuple[Any, ...] = ()  # that who replies may call
 
     @classmethod
     def of(cls, record: Any) -> Replied:
@@ -34,7 +35,10 @@ class Replied:
             raise ValueError(f"content is {wrong[0]!r:.60}; expected a text, or null beside tool_calls")
         if not isinstance(reply := record.get("reply"), str):
             raise ValueError("no reply: expected a text as reply")
-        return cls(tuple(given), reply)
+        tools = record.get("tools")
+        if not isinstance(tools, list | None):
+            raise ValueError(f"tools is {tools!r:.60}; expected a list of tools")
+        return cls(tuple(given), reply, tuple(tools or ()))
 
     @property
     def key(self) -> str:

@@ -67,9 +67,18 @@ class Model:
         self.length, self.end = trained.sequence_length, trained.end_of_document
         self.first = trained.rank == 0  # writes what is written
 
-    def reply(self, conversations: Sequence[Sequence[Mapping[str, Any]]], generator: Generator | None = None) -> list[str]:
-        """What the assistant says next in each conversation (messages, the last of them the user's), through the chat template."""
-        prompts, asked = [], [{"messages": list(messages)} for messages in conversations]
+    def reply(
+        self,
+        conversations: Sequence[Sequence[Mapping[str, Any]]],
+        generator: Generator | None = None,
+        *,
+        tools: Sequence[Sequence[Any]] | None = None,
+    ) -> list[str]:
+        """What the assistant says next in each conversation (messages, the last of them the user's), through the chat template; `tools`:
+        those that it may call in each."""
+        may = tools or [()] * len(conversations)
+        asked = [{"messages": list(said), **({"tools": list(its)} if its else {})} for said, its in zip(conversations, may, strict=True)]
+        prompts = []
         for found in self.prompts(asked):
             if isinstance(found, ModelwrightError):
                 raise found

@@ -54,7 +54,7 @@ class PairwiseJudge(OfFiles):
     one. Intervals are of prompts. `comparisons.jsonl` has what the judge said, `replies.jsonl` what the model replied,
     where it plays.
 
-    A line of a file: {"prompt": text (or "messages": [{role, content}, …]), "reply"}, as `evaluator/reply` and others write
+    A line of a file: {"prompt": text (or "messages": [{role, content}, …]), "tools"?, "reply"}, as `evaluator/reply` and others write
     `replies.jsonl`. Prompts count that all files have, and of several replies to one the first.
     """
 
@@ -119,9 +119,11 @@ class PairwiseJudge(OfFiles):
         shown = next(iter(replied.values()))
         players = {name: [one.reply for one in own] for name, own in replied.items()}
         if self.plays:
-            players[MODEL] = model.reply([one.messages for one in shown])
+            tools = [next((one.tools for one in of_all if one.tools), ()) for of_all in zip(*replied.values(), strict=True)]
+            players[MODEL] = model.reply([one.messages for one in shown], tools=tools)
             if model.first:  # a judge may fail, and a file of replies is what another evaluation takes
-                lines = [{"messages": one.messages, "reply": reply} for one, reply in zip(shown, players[MODEL], strict=True)]
+                own = zip(shown, tools, players[MODEL], strict=True)
+                lines = [{"messages": one.messages, **({"tools": may} if may else {}), "reply": reply} for one, may, reply in own]
                 write(out / "replies.jsonl", lines)
 
         def ask(texts: list[str]) -> list[str]:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.conformance.judge import judge
 from modelwright_plugins.evaluator import pairwise_judge
+from modelwright_plugins.evaluator._verdicts import Replied
 from modelwright_plugins.evaluator.pairwise import Comparison, elo, win_rates
 from modelwright_plugins.evaluator.pairwise_judge import PairwiseJudge
 from modelwright_plugins.generator import Reply
@@ -26,9 +28,10 @@ class Judging:
     first = True
 
     def __init__(self, verdict: Any) -> None:
-        self.verdict, self.asked = verdict, list[str]()
+        self.verdict, self.asked, self.tools = verdict, list[str](), list[Any]()
 
-    def reply(self, conversations: list[Any]) -> list[str]:
+    def reply(self, conversations: list[Any], *, tools: Any = ()) -> list[str]:
+        self.tools += tools
         texts = [messages[-1]["content"] for messages in conversations]
         self.asked += texts
         return [self._said(text) for text in texts]
@@ -85,11 +88,11 @@ def test_positions_win_nothing(tmp_path: Path) -> None:
 
 
 def test_the_model_plays_and_a_server_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge, asked = Judging(longer), list[Any]()
+    judging, asked = Judging(longer), list[Any]()
 
     def said(self: Server, conversations: Any, *, seeds: Any) -> list[Reply]:
         asked.extend(zip(conversations, seeds, strict=True))
-        return [Reply(one, True) for one in judge.reply([each["messages"] for each in conversations])]
+        return [Reply(one, True) for one in judging.reply([each["messages"] for each in conversations])]
 
     monkeypatch.setattr(Server, "said", said)
     model = Judging(None)
@@ -103,14 +106,34 @@ def test_the_model_plays_and_a_server_judges(tmp_path: Path, monkeypatch: pytest
     assert found["elo/b"] > found["elo/model"] > found["elo/a"]
 
 
+def test_the_model_plays_with_the_tools_that_were_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of any of the files; prompts are the same with and without them. What the model is asked has them, and so has its own file."""
+    monkeypatch.setattr(Server, "said", lambda self, conversations, *, seeds: [Reply("[[C]]", True) for _ in conversations])
+    played, clock = files(tmp_path, a=["x"] * 6, b=["y"] * 6), {"type": "function", "function": {"name": "clock"}}
+    lines = played["b"].read_text().splitlines()
+    played["b"].write_text("\n".join([json.dumps(json.loads(lines[0]) | {"tools": [clock]}), *lines[1:]]))
+    model, server = Judging(None), {"url": "http://localhost:1/v1", "model": "x"}
+    scores(PairwiseJudge(replies=played, judge=server, plays=True), model, tmp_path)
+    assert model.tools == [(clock,), (), (), (), (), ()]
+    written = [json.loads(line) for line in (tmp_path / "replies.jsonl").read_text().splitlines()]
+    assert [line.get("tools") for line in written] == [[clock], None, None, None, None, None]
+    asked = judge("", tmp_path / "model", first=True)
+    given = list[Any]()
+    monkeypatch.setattr(asked, "answered", lambda conversations, prompts, generator: given.extend(conversations) or [])
+    asked.reply([[{"role": "user", "content": "When?"}]] * 2, tools=[[clock], []])
+    assert [one.get("tools") for one in given] == [[clock], None]
+    with pytest.raises(ValueError, match=r"tools is 'clock'; expected a list"):
+        Replied.of({"prompt": "x", "reply": "y", "tools": "clock"})
+
+
 def test_what_a_judge_said_is_kept_where_it_fails_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So are the model's replies, as a file that another evaluation takes. Where it does not fail, comparisons.jsonl has all of it."""
-    judge, fails = Judging(longer), [False, False, True]
+    judging, fails = Judging(longer), [False, False, True]
 
     def said(self: Server, conversations: Any, *, seeds: Any) -> list[Reply]:
         if fails and fails.pop(0):
             raise ModelwrightError("the server is gone")
-        return [Reply(one, True) for one in judge.reply([each["messages"] for each in conversations])]
+        return [Reply(one, True) for one in judging.reply([each["messages"] for each in conversations])]
 
     monkeypatch.setattr(Server, "said", said)
     monkeypatch.setattr(pairwise_judge, "AT_ONCE", 5)
@@ -119,7 +142,7 @@ def test_what_a_judge_said_is_kept_where_it_fails_then(tmp_path: Path, monkeypat
     with pytest.raises(ModelwrightError, match="gone"):
         component.evaluate(Judging(None), tmp_path, seed=1)  # type: ignore[arg-type]
     kept = [json.loads(line) for line in (tmp_path / "judge.jsonl").read_text().splitlines()]
-    assert len(kept) == 10 and [line["asked"] for line in kept] == judge.asked
+    assert len(kept) == 10 and [line["asked"] for line in kept] == judging.asked
     assert {line["said"] for line in kept} == {"[[B]]", "Not [[C]]. [[A]]"}
     again = PairwiseJudge(replies=files(tmp_path, a=["x"] * 6) | {"b": tmp_path / "replies.jsonl"}, judge=server)
     assert scores(again, Judging(None), tmp_path)["win_rate/b"] == 1 and not (tmp_path / "judge.jsonl").exists()
