@@ -16,7 +16,8 @@ from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright.manifest import plugins
 from modelwright_plugins.catalogue import presets
-from modelwright_plugins.command.plugin_package import Template, package_files
+from modelwright_plugins.command.plugin_package import package_files
+from modelwright_plugins.command.plugin_template import Template
 
 OPTIONS = ("--kind", "--into")
 NAME = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # of a distribution; the first is a letter, as in a module's name

@@ -14,7 +14,8 @@ import pytest
 
 from modelwright.cli import command
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.command.plugin_package import Template, regrouped
+from modelwright_plugins.command.plugin_package import regrouped
+from modelwright_plugins.command.plugin_template import Template
 
 KINDS = Template.kinds()
 SOME = ("filter",)  # quick, and with all that a plugin can have: a private module, a preset, its place in a list
