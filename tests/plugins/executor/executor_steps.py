@@ -105,7 +105,7 @@ def all_there(folder, tasks):
 
 
 def read_bar(logs):
-    from modelwright_plugins.executor._tasks import Meter
+    from modelwright_plugins.executor._meter import Meter
 
     return Meter(logs / "bytes").read()
 
