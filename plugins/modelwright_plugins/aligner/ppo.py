@@ -25,9 +25,7 @@ class PPO(OnPolicy):
     head: ClassVar = "both"
     samples: int = 1  # replies to each prompt
     beta: float = 0.05  # of the divergence from the first weights, at first; 0: none, and no second model in memory
-    target: float | None = (
-        None  # nats a reply (`kl_reply`) that `beta` is adapted to; Ziegler et al. have 6 and more; null: `beta` is fixed
-    )
+    target: float | None = None  # nats a reply (`kl_reply`) that `beta` is adapted to; Ziegler et al.: 6 and more; null: `beta` is fixed
     horizon: int = 10_000  # replies over which `beta` may change by a fifth
     gamma: float = 1.0  # what a reward is worth a token earlier
     lam: float = 0.95  # of GAE: 1 is the whole return less the value, 0 one step of it
