@@ -161,6 +161,30 @@ def test_finished_work_is_put_aside_and_never_deleted(tmp_path):
     assert len((aside / "picture.txt").read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_an_unfinished_stage_left_is_there_for_the_same_settings_and_inputs_alone(tmp_path, monkeypatch, edited):
+    """So a stage that is `resumable` need not ask whose the files in its folder are."""
+    from toy_plugin.stages import Draw, Picture
+
+    def run(self, job):
+        left = (job.out / "left").exists()
+        (job.out / "left").touch()
+        if fails.pop():
+            raise RuntimeError("no ink")
+        job.make(Picture).path.write_text("x")
+        return {"left": left}
+
+    fails = [False, True]
+    monkeypatch.setattr(Draw, "run", run)
+    monkeypatch.setattr(Draw, "resumable", True)
+    with pytest.raises(RuntimeError, match="no ink"):
+        drawn(tmp_path, "run")
+    if edited:
+        config = tmp_path / "run" / "config.yaml"
+        config.write_text(config.read_text().replace("lines: 2", "lines: 3"))
+    assert resume(tmp_path / "run")["stages"]["draw"]["results"] == {"left": not edited}
+
+
 def test_what_a_component_reads_decides_reuse_and_not_resume(tmp_path, monkeypatch):
     from toy_plugin.parts import Circle
 
