@@ -9,7 +9,7 @@ quickstart: .venv/.installed
 	$(BIN)/modelwright run recipe=pretrain/quickstart
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile # threads of two workers that wait for each other on the same cores took most of some tests' time
 
 fast: lint
 	$(BIN)/pytest -m "not slow"

@@ -63,6 +63,7 @@ class Semantic(Deduper):
     def first(self, signatures: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
         import numpy as np
         import xxhash
+        from threadpoolctl import threadpool_limits
 
         from modelwright_plugins.deduper._embedding import embedded, tf_idf
         from modelwright_plugins.deduper.normalized import equal_rows
@@ -73,9 +74,10 @@ class Semantic(Deduper):
         different = np.flatnonzero((first == np.arange(len(first))) & some)
         different = different[np.lexsort(hashes[different].T)]  # an order that does not depend on that of the documents
         if len(different):
-            vectors = embedded(tf_idf(signatures, different), self.dimensions, self.seed)
             chosen = np.arange(len(first), dtype=np.int64)
-            chosen[different] = different[self.kept(vectors)]
+            with threadpool_limits(1):  # a sum's last bits depend on how many cores share it
+                vectors = embedded(tf_idf(signatures, different), self.dimensions, self.seed)
+                chosen[different] = different[self.kept(vectors)]
             first = chosen[first]
         return first
 
