@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.hugging_face._told import TOKENS
 from modelwright_plugins.artifacts import Checkpoint, Tokenizer, TokenShards
 from modelwright_plugins.stage._origin import OPEN, Origin, comes_from, copy_licences
-from modelwright_plugins.terminal import headline
+from modelwright_plugins.terminal import headline, shown
 from modelwright_plugins.tokenizer.find_template import read_json
 
 if TYPE_CHECKING:
@@ -136,11 +135,6 @@ def said(found: QuantizedOutgoing) -> str:
     if left := found.left[1:]:
         text += f" {len(left)} are in plain numbers, as nothing before has a place for their inputs' divisors: {left[0]}, …"
     return text
-
-
-def shown(path: Path) -> Path:
-    """As a person would type it here."""
-    return Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path
 
 
 def model_card(job: Job, family: Family, card: ModelCard, parameters: int, lines: list[str], out: Path, *, trained: bool) -> None:

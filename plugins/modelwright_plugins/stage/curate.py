@@ -14,6 +14,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.manifest import write_json
 from modelwright_plugins.artifacts import CurationReport, Documents
 from modelwright_plugins.artifacts.split import held_out_groups
+from modelwright_plugins.terminal import shown
 
 if TYPE_CHECKING:
     from datatrove.pipeline.base import PipelineStep
@@ -96,7 +97,7 @@ class Curate(Stage):
         settings = [plain(job.parts["source"]), *(plain(part) for kind in ("filter", "deduper") for part in job.parts[kind].values())]
         path = job.make(CurationReport).path
         path.write_text(page(funnel, settings, job.config.get("recipe")), encoding="utf-8", errors="replace")
-        here = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        here = shown(path)
         print(f"  what each step dropped, and what each threshold does: {here}")
         return here
 

@@ -9,6 +9,7 @@ from modelwright.component import Artifact, Job, Stage
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, HuggingFaceModel, Tokenizer
 from modelwright_plugins.progress import progress
+from modelwright_plugins.terminal import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Export(Stage):
         parameters = found.numbers if quantized is None else quantized.numbers
         needs = [] if quantized is None else [f"# pip install {quantized.format.needs}"]
         _exported.model_card(job, family, card, parameters, needs + _exported.three_lines(".", family, chat), out, trained=step > 0)
-        lines = needs + _exported.three_lines(str(_exported.shown(job.run / HuggingFaceModel.name)), family, chat)
+        lines = needs + _exported.three_lines(str(shown(job.run / HuggingFaceModel.name)), family, chat)
         if quantized is not None:
             print(_exported.said(quantized))
         print("\n".join(["  It answers in transformers:", *(f"    {line}" for line in lines)]))
