@@ -111,7 +111,8 @@ def run(folder: Path, words: list[str]) -> float:
         *words,
     ]
     began = time.monotonic()
-    subprocess.run(command, check=True)
+    if subprocess.run(command).returncode:
+        raise SystemExit(f"the recipe did not come to its end, in {folder}")
     return (time.monotonic() - began) / 60
 
 
