@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import pytest
 
 from modelwright.assemble import assemble, problems
@@ -72,6 +75,11 @@ def planned(*overrides: str, kind: str | None = None) -> dict[str, dict[str, obj
     return {b.name: b.stage.forecast(b.parts) for b in bound if kind is None or kind in b.stage.uses}
 
 
+@functools.cache
+def alone(kind: str, preset: str) -> dict[str, Any]:
+    return composed(["recipe=pretrain/quickstart", picked(kind, preset)])
+
+
 def paired(kind: str, preset: str) -> list[str]:
     """What the quickstart needs beside it: an objective of the architecture's family, or the other way round, or the stage that uses it."""
     if kind in ("mixture", "curriculum"):
@@ -86,7 +94,7 @@ def paired(kind: str, preset: str) -> list[str]:
         return ["stages=[curate,train_tokenizer,tokenize,train,quantize]"]
     if kind not in ("architecture", "objective"):
         return []
-    own = REGISTRY.load(kind, composed(["recipe=pretrain/quickstart", picked(kind, preset)])[kind]["name"])
+    own = REGISTRY.load(kind, alone(kind, preset)[kind]["name"])
     if kind == "architecture":
         return [f"objective={FAMILIES[own.family]}", TRAINING] if own.family in FAMILIES else []
     return [f"architecture={own.architectures[0]}", TRAINING] if own.architectures[0] in FAMILIES else []
@@ -127,23 +135,38 @@ def test_a_recipe_plans_and_so_does_all_that_it_says_to_try(recipe):
         assert planned(f"recipe={recipe}", *plain)
 
 
+ALONE = [[(kind, name)] for kind, name in PRESETS if kind != "filter"]  # filters plan together: each has a key, which a problem names
+TOGETHER = [[each for each in PRESETS if each[0] == "filter"]]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "name"), PRESETS)
-def test_a_preset_plans_in_the_quickstart(kind, name):
-    words = ["recipe=pretrain/quickstart", picked(kind, name), *paired(kind, name), *REQUIRED.get(f"{kind}/{name}", [])]
+@pytest.mark.parametrize("some", ALONE + TOGETHER, ids=lambda some: "-".join(some[0]) if len(some) == 1 else some[0][0])
+def test_a_preset_plans_in_the_quickstart(some):
+    kind, names = some[0][0], [name for _, name in some]
+    one = picked(kind, names[0]) if len(names) == 1 else f"{kind}=[{','.join(names)}]"
+    given = [word for name in names for word in REQUIRED.get(f"{kind}/{name}", [])]
+    words = ["recipe=pretrain/quickstart", one, *paired(kind, names[0]), *given]
     if kind == "architecture":  # tests/plugins/architecture/test_presets.py builds and counts it
-        config = composed(words)
+        config = composed(words) if words[2:] else alone(kind, *names)
         assert problems(assemble(config, REGISTRY), config) == []
     else:
         assert planned(*words, kind=kind)
-    assert name not in REGISTRY.names(kind), "a preset may not bear a component's name: the first source wins"
+    assert not {*names} & {*REGISTRY.names(kind)}, "a preset may not bear a component's name: the first source wins"
 
 
-@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in COMPONENTS if not REGISTRY.kinds[kind].many])
 def test_a_component_composes_with_its_defaults(kind, name):
     config = composed(["recipe=pretrain/quickstart", picked(kind, name), *REQUIRED.get(f"{kind}/{name}", [])])
-    node = config[kind][name] if REGISTRY.kinds[kind].many else config[kind]
-    assert node["name"] == name
+    assert config[kind]["name"] == name
+
+
+@pytest.mark.parametrize("kind", [kind for kind in REGISTRY.picked if REGISTRY.kinds[kind].many])
+def test_components_of_which_many_are_picked_compose_with_their_defaults(kind):
+    """All at once: each has a key of its own, which an error names."""
+    names = [name for one, name in COMPONENTS if one == kind]
+    given = [word for name in names for word in REQUIRED.get(f"{kind}/{name}", [])]
+    config = composed(["recipe=pretrain/quickstart", f"{kind}=[{','.join(names)}]", *given])
+    assert [(key, node["name"]) for key, node in config[kind].items()] == [(name, name) for name in names]
 
 
 def test_every_kind_component_and_parameter_is_documented():
