@@ -86,7 +86,9 @@ class Server(Remote):
             key = os.environ.get(self.api_key_env, "").strip()
             if not key or not key.isascii() or not key.isprintable():
                 raise ServerError(f"{self.url}: the environment variable {self.api_key_env} holds no key (api_key_env names it)")
-        endpoint = Endpoint(f"{self.url.rstrip('/')}/chat/completions", key, retries=self.retries, wait=self.wait, timeout=self.timeout)
+        how: dict[str, Any] = {"retries": self.retries, "wait": self.wait, "timeout": self.timeout}
+        here = _here(urlsplit(self.url).hostname or "")
+        endpoint = Endpoint(f"{self.url.rstrip('/')}/chat/completions", key, here=here, **how)
         common: dict[str, Any] = {
             "model": self.model,
             "temperature": self.temperature,

@@ -226,6 +226,24 @@ def test_refusals_are_told_at_once_and_the_key_is_not(fake, monkeypatch):
             asking.replies([said("a")], seed=0)
 
 
+def test_a_proxy_is_not_asked_for_this_machine(fake, monkeypatch):
+    proxy = Fake()
+    for name in ("no_proxy", "NO_PROXY", "REQUEST_METHOD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+    monkeypatch.setenv("MY_KEY", KEY)
+    threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        assert server(fake, api_key_env="MY_KEY").replies([said("a")], seed=0)[0][0].startswith("a ")
+        assert fake.asked[-1][2] == f"Bearer {KEY}" and not proxy.asked
+        with pytest.raises(ServerError):  # the proxy is none that could
+            Server(url="http://models.invalid/v1", model="m", retries=0).replies([said("b")], seed=0)
+        assert len(proxy.asked) == 1
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+
+
 def test_the_first_refusal_ends_the_rest(fake):
     fake.pause, fake.faults = 0.05, [failing(400, b"bad")]
     with pytest.raises(ServerError, match="400"):
