@@ -11,10 +11,9 @@ from weakref import WeakKeyDictionary
 import torch
 from megatron.core.transformer.transformer_config import TransformerConfig
 
-from modelwright.assemble import made
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
-from modelwright_plugins.artifacts.examples import tokenizer_hash
+from modelwright_plugins.artifacts.tokens_of import hash_of
 from modelwright_plugins.attention.cores import SDPA
 from modelwright_plugins.engine import model
 from modelwright_plugins.engine.adapted import load
@@ -66,19 +65,10 @@ def other_tokens(folder: Path, card: ModelCard, asked: Path | None, theirs: Mode
         return f"token {card.end_of_document} ends its documents, and token {theirs.end_of_document} those of the model beside it"
     if card.special_tokens and theirs.special_tokens and card.special_tokens != theirs.special_tokens:
         return f"its special tokens are {card.special_tokens}, and those of the model beside it {theirs.special_tokens}"
-    hashes = [None if where is None else _tokenizer(where) for where in (folder, asked)]
+    hashes = [None if where is None else hash_of(where) for where in (folder, asked)]
     if None not in hashes and hashes[0] != hashes[1]:
         return f"its run has another tokenizer than that of {asked}, the model beside it"
     return None
-
-
-def _tokenizer(checkpoint: Path) -> str | None:
-    """Which tokenizer the run of a checkpoint has; None: the checkpoint stands in no run, or its run knows none."""
-    try:
-        places = [out / "tokenizer" for out, artifacts in made(checkpoint.absolute().parent.parent) if "tokenizer" in artifacts]
-        return tokenizer_hash(places[0]) if places else None
-    except (ModelwrightError, OSError):
-        return None
 
 
 def _layout(config: TransformerConfig) -> Megatron:

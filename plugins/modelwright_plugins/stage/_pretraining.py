@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.hugging_face import is_folder
 from modelwright_plugins.artifacts import Checkpoint, Tokenizer, TokenShards
+from modelwright_plugins.artifacts.tokens_of import refuse_other
 from modelwright_plugins.engine import checkpoint
 from modelwright_plugins.engine.adapted import refuse_adapter
 from modelwright_plugins.engine.batches import Batches
@@ -56,6 +57,7 @@ class Pretraining(Training):
         refuse_adapter(folder)
         if why := self.card.difference(ModelCard.read(folder / "model.json", self.job.hooks.registry)):
             raise ModelwrightError(f"{named}: {why}")
+        refuse_other(folder, self.job.take(Tokenizer).path, named)
         if (step := checkpoint.latest(folder)) is None:
             raise ModelwrightError(f"{named} holds no whole checkpoint")
         return step

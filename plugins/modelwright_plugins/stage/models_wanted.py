@@ -16,7 +16,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright.schema import conform
 from modelwright_plugins.architecture import Architecture
-from modelwright_plugins.artifacts import Checkpoint
+from modelwright_plugins.artifacts import Checkpoint, Tokenizer
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.quantizer import Quantizer
 from modelwright_plugins.stage.align import Align
@@ -39,6 +39,7 @@ class Model:
     quantizer: Quantizer | None = None  # None: its matrices are plain
     adapter: bool = False  # it holds an adapter, and not a whole model
     length: int | None = None  # tokens that it sees at once; None: not known
+    other_tokenizer: str = ""  # the stage that made a tokenizer after this model, whose tokens are therefore others
 
     @classmethod
     def saved(cls, folder: Path) -> Model | None:
@@ -59,14 +60,17 @@ def after(b: Bound, model: Model | None) -> Model | None:
             return Model(whose, b.parts["architecture"], length=b.stage.sequence_length)
         case Align():
             length = known.length and max(known.length, b.stage.sequence_length)
-            return Model(whose, known.architecture, adapter="adapter" in b.parts and b.parts["adapter"].adapts, length=length)
+            adapter = "adapter" in b.parts and b.parts["adapter"].adapts
+            return replace(known, whose=whose, quantizer=None, adapter=adapter, length=length)
         case Merge():
-            return Model(whose, known.architecture, length=known.length)
+            return replace(known, whose=whose, quantizer=None, adapter=False)
         case Quantize():
             return replace(known, whose=whose, quantizer=b.parts["quantizer"], adapter=False)
         case ImportModel():
             return Model(whose, _taken_in(b.stage.path))
-    return None if Checkpoint in b.stage.makes else model
+    if Checkpoint in b.stage.makes:
+        return None
+    return replace(model, other_tokenizer=b.name) if model and Tokenizer in b.stage.makes else model
 
 
 def misfits(b: Bound, model: Model | None) -> list[str]:
@@ -79,6 +83,8 @@ def misfits(b: Bound, model: Model | None) -> list[str]:
             named = "train.continued=true: "
             if model.adapter:
                 return [f"{named}{model.whose} has an adapter; to train further on it, merge it into its model first (the stage merge)"]
+            if made := model.other_tokenizer:
+                return [f"{named}{model.whose} knows other tokens than those of stage {made}; leave {made} out of stages"]
             why = few and f"{few}, which can't be trained further; train the one that it was made of"
             return [named + why] if why else [f"{named}{model.whose}: {why}" for why in _other(b.parts["architecture"], model)]
         case Align() if few:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from modelwright.assemble import Bound
+from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.adapter.lora import LoRA
 from modelwright_plugins.adapter.none import Whole
 from modelwright_plugins.aligner.sft import SFT
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.architecture.mamba import Mamba
+from modelwright_plugins.artifacts.tokens_of import refuse_other
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.evaluator.lm_eval import LMEval
 from modelwright_plugins.evaluator.pass_at_k import PassAtK
@@ -31,6 +33,7 @@ from modelwright_plugins.stage.export import Export
 from modelwright_plugins.stage.merge import Merge
 from modelwright_plugins.stage.quantize import Quantize
 from modelwright_plugins.stage.train import Train
+from modelwright_plugins.stage.train_tokenizer import TrainTokenizer
 
 SMALL = CausalDecoder(layers=2, width=8, heads=2)
 GPT2 = CausalDecoder(layers=2, width=8, heads=2, norm="layer", activation="gelu_tanh", position="learned", bias=True)
@@ -64,6 +67,27 @@ def test_training_goes_on_from_plain_weights_of_its_own_architecture(run: Path) 
     aligned = bound(Align(), adapter=LoRA(), aligner=SFT())
     assert "stage align has an adapter; to train further on it, merge it" in told(aligned, bound(further, architecture=SMALL), run=run)[-1]
     assert told(aligned, bound(Merge()), bound(further, architecture=SMALL), run=run)[1:] == []
+
+
+def test_a_model_is_trained_further_on_its_own_tokens(run: Path) -> None:
+    """A number of tokens says nothing: tokenizers that are trained here have 8,192, whatever they mean."""
+    first, further = bound(Train(), architecture=SMALL), bound(Train(continued=True), architecture=SMALL)
+    own, another = bound(TrainTokenizer()), bound(Merge())
+    why = "knows other tokens than those of stage traintokenizer; leave traintokenizer out of stages"
+    assert told(own, further, run=run) == [f"train: train.continued=true: {run}/train/checkpoint {why}"]
+    assert told(own, another, further, run=run) == [f"train: train.continued=true: stage merge {why}"]
+    assert told(own, first, further, run=run) == told(own, first, run=run) == told(another, further, run=run) == []
+    # and by their files, once it runs
+    checkpoint, stages = run / "train/checkpoint", {}
+    for name, made in (("before", "tokenizer"), ("train", "checkpoint"), ("later", "tokenizer")):
+        stages[name] = {"artifacts": {made: {}}}
+        (run / name / made).mkdir(parents=True, exist_ok=True)
+        (run / name / made / "tokenizer.json").write_text(name)
+    refuse_other(checkpoint, run / "later/tokenizer", "init_from=X")  # nobody knows which it had
+    (run / "manifest.json").write_text(json.dumps({"from": None, "stages": stages}))
+    refuse_other(checkpoint, run / "before/tokenizer", "init_from=X")
+    with pytest.raises(ModelwrightError, match=r"^init_from=X: it was trained with another tokenizer than .*later/tokenizer, so that its"):
+        refuse_other(checkpoint, run / "later/tokenizer", "init_from=X")
 
 
 def test_what_is_quantized_goes_no_further(run: Path) -> None:
