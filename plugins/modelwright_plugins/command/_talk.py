@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from modelwright_plugins.generator import Generated, Generator
 
 Draw = Callable[..., "Generated"]
-"""(prompt, end=…, stop=…, seed=…) -> what it goes on with; `stop` is asked after each token."""
+"""(prompt, turn=…, end=…, stop=…) -> what it goes on with; `turn` counts what was drawn before, `stop` is asked after each token."""
 
 
 def talk(checkpoint: Path, tokenizer: Path, generator: Generator, parts: Mapping[str, Any], *, seed: int) -> int:
@@ -31,6 +31,7 @@ def talk(checkpoint: Path, tokenizer: Path, generator: Generator, parts: Mapping
     from modelwright_plugins.engine.inference import open_model
     from modelwright_plugins.engine.pretrained import template_of
     from modelwright_plugins.evaluator.likelihood import without_likelihood
+    from modelwright_plugins.generator.seeds import seed_of
     from modelwright_plugins.kernel.local import Torch
     from modelwright_plugins.parallel.megatron import Megatron
     from modelwright_plugins.precision.floats import FP32
@@ -46,14 +47,14 @@ def talk(checkpoint: Path, tokenizer: Path, generator: Generator, parts: Mapping
     how: dict[str, Any] = {kind: parts.get(kind, default) for kind, default in defaults.items()}
     with open_model(Checkpoint(checkpoint), parallel=Megatron(), seed=seed, **how) as model:
 
-        def draw(prompt: Sequence[int], **ends: Any) -> Generated:
-            (found,) = model.generate([prompt], generator, **ends)
+        def draw(prompt: Sequence[int], *, turn: int, **ends: Any) -> Generated:
+            (found,) = model.generate([prompt], generator, seed=seed_of(seed, turn), **ends)
             return found
 
         with uninterrupted():
             ending = ReplyEnd(encoder, generator, None if chat is None else TurnEnd.of(chat))
         most = generator.max_new_tokens
-        Talk(draw, chat, ending, context=model.sequence_length, most=most, seed=seed).go(_lines())
+        Talk(draw, chat, ending, context=model.sequence_length, most=most).go(_lines())
     return 0
 
 
@@ -100,7 +101,7 @@ class Talk:
     ending: ReplyEnd
     context: int
     most: int
-    seed: int = 0
+    drawn: int = 0  # turns that were, also before /reset
     out: Any = field(default_factory=lambda: sys.stdout)
     turns: list[dict[str, str]] = field(default_factory=list)
     system: str = ""
@@ -137,12 +138,12 @@ class Talk:
         said = Streamed(self.ending, self.out)
         stop = said.stop if isinstance(self.ending.generator, TokenByToken) else self.ending.stop  # others have several texts at a time
         try:
-            found = self.draw(prompt, end=self.ending.tokens, stop=stop, seed=self.seed)
+            found = self.draw(prompt, end=self.ending.tokens, stop=stop, turn=self.drawn)
             said.show(self.ending.said(found), last=True)
         except KeyboardInterrupt:
             pass  # what was said until then is the turn
         print(file=self.out, flush=True)
-        self.seed += 1
+        self.drawn += 1
         if self.chat is not None:
             self.turns = [*begun, {"role": "assistant", "content": said.shown}]
 

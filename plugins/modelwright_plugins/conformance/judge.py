@@ -15,6 +15,7 @@ from modelwright_plugins.artifacts.shard_writer import ShardWriter
 from modelwright_plugins.evaluator.model import Model
 from modelwright_plugins.generator import Generated, Generator, Stop
 from modelwright_plugins.generator.sampling import Sampling
+from modelwright_plugins.generator.seeds import seed_of
 from modelwright_plugins.tokenizer.bpe import ByteLevelBPE
 from modelwright_plugins.tokenizer.chat_tokens import ChatEncoder
 from modelwright_plugins.tokenizer.encoder import Encoder
@@ -77,7 +78,7 @@ class Chances:
         **_: Any,
     ) -> list[Generated]:
         ends = {self.end_of_document} if end is None else end
-        return generator.generate(self, prompts, end=ends, seeds=[seed + number for number in range(len(prompts))], stop=stop)
+        return generator.generate(self, prompts, end=ends, seeds=[seed_of(seed, number) for number in range(len(prompts))], stop=stop)
 
 
 def judge(kind: str, folder: Path, *, first: bool, shards: bool = False) -> Model:

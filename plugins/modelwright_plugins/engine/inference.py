@@ -25,6 +25,7 @@ from modelwright_plugins.engine.pretrained import seen_of
 from modelwright_plugins.engine.start import started
 from modelwright_plugins.evaluator.likelihood import without_likelihood
 from modelwright_plugins.generator import Generated, Generator, Stop
+from modelwright_plugins.generator.seeds import seed_of
 from modelwright_plugins.kernel import Kernel
 from modelwright_plugins.objective.visible import documents, seen
 from modelwright_plugins.parallel import Parallel
@@ -44,11 +45,6 @@ def open_model(
     how = {"parallel": parallel, "precision": precision, "kernel": kernel, "attention": attention}
     with started(parallel, seed=seed) as device:
         yield read_model(checkpoint.path, how, device, registry=discover().registry)
-
-
-def seed_of(seed: int, number: int) -> int:
-    """The seed of one of the prompts that are drawn for with `seed`: with another, none of them is drawn for as one is with this."""
-    return int(np.random.SeedSequence([seed, 4, number]).generate_state(1)[0])  # 4 sets these apart from those of rounds of replies
 
 
 def without_context(parallel: Parallel) -> Parallel:

@@ -92,6 +92,7 @@ class Model:
         """What follows each {"messages", "tools"?}, which `prompts` are as tokens; a server's reply, where the generator asks one."""
         from modelwright_plugins.engine.remote_replies import replied
         from modelwright_plugins.generator import Remote
+        from modelwright_plugins.generator.seeds import seed_of
 
         if not isinstance(generator := generator or self.generator, Remote):
             return self.said(prompts, generator)
@@ -101,7 +102,7 @@ class Model:
         share = -(-len(prompts) // ranks)
         mine = range(len(prompts))[rank * share : (rank + 1) * share]
         ending = ReplyEnd(self.encoder, generator, self.turn_end)
-        seeds = [self.seed + number for number in mine]
+        seeds = [seed_of(self.seed, number) for number in mine]
         told = replied(generator, [conversations[number] for number in mine], chat=self.chat, ending=ending, seeds=seeds)
         found = [one for each in told for one in each]
         return [

@@ -19,10 +19,11 @@ from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Documents, Tokenizer
 from modelwright_plugins.artifacts.documents import read, split
-from modelwright_plugins.engine.inference import open_model, seed_of, without_context
+from modelwright_plugins.engine.inference import open_model, without_context
 from modelwright_plugins.engine.pretrained import template_of
 from modelwright_plugins.engine.rollout_scores import Scores, gathered
 from modelwright_plugins.evaluator.model import Model, Said
+from modelwright_plugins.generator.seeds import seed_of
 from modelwright_plugins.reward import Asked
 from modelwright_plugins.reward.lacking import unread
 from modelwright_plugins.source._turns import made, readable

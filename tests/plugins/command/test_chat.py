@@ -34,17 +34,17 @@ class Model:
     def __init__(self, folder: Path, template: str | None, *, context: int = 999, stop: list[str] | None = None) -> None:
         ByteLevelBPE(vocab_size=259, special_tokens=SPECIAL).train(iter(["x"]), folder)
         chat = ChatEncoder(folder, find_template(template or "plain", folder))
-        self.encoder, self.says, self.asked, self.seeds = chat.encoder, list[str](), list[str](), list[int]()
+        self.encoder, self.says, self.asked, self.drawn = chat.encoder, list[str](), list[str](), list[int]()
         self.pieces = chat._pieces
         ending = ReplyEnd(chat.encoder, Sampling(stop=stop or []), TurnEnd.of(chat) if template else None)
         self.out = Out()
         self.talk = Talk(self.draw, chat if template else None, ending, context=context, most=99, out=self.out)
 
-    def draw(self, prompt: Sequence[int], *, end: Any, stop: Any, seed: int) -> Generated:
+    def draw(self, prompt: Sequence[int], *, end: Any, stop: Any, turn: int) -> Generated:
         import torch
 
         self.asked.append(self.encoder.hugging_face.decode(list(prompt), skip_special_tokens=False))
-        self.seeds.append(seed)
+        self.drawn.append(turn)
         said: list[int] = []
         for token in self.pieces.encode(self.says.pop(0), add_special_tokens=False).ids:
             said.append(token)
@@ -83,7 +83,7 @@ def test_turns_and_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert model.asked[2] == system + before + ask
     assert model.asked[3] == before + reply.format("Half a re^C") + user.format("And?") + ask
     assert model.asked[4] == user.format("New") + ask
-    assert model.seeds == [0, 1, 2, 3, 4]
+    assert model.drawn == [0, 1, 2, 3, 4]
     assert "/what is no command" in capsys.readouterr().err
 
 

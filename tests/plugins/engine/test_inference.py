@@ -98,13 +98,6 @@ def count(layout: dict[str, Any]) -> int:
     return layout.get("tensor", 1) * layout.get("pipeline", 1) * layout.get("data", 1) * layout.get("context", 1)
 
 
-def test_seeds_of_prompts_are_no_other_seeds() -> None:
-    from modelwright_plugins.engine.inference import seed_of
-
-    seeds = [seed_of(seed, number) for seed in range(4) for number in range(600)]
-    assert len({*seeds}) == len(seeds) and seeds[7] == seed_of(0, 7)
-
-
 def test_a_model_that_predicts_no_next_token_says_so() -> None:
     import torch
 
