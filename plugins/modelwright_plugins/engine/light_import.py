@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import CellType, FunctionType, ModuleType
@@ -17,17 +17,18 @@ from typing import Any
 
 
 class LightImport(MetaPathFinder):
-    """Stands at the head of sys.meta_path until Megatron-Core is imported, whoever imports it first."""
+    """Stands at the head of sys.meta_path until torch and Megatron-Core are imported, whoever imports them first."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != "megatron.core":
+        if name not in ("torch", "megatron.core"):
             return None
-        sys.meta_path.remove(self)
+        if name == "megatron.core":
+            sys.meta_path.remove(self)
         if (spec := PathFinder.find_spec(name, path, target)) is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def lightly(module: ModuleType) -> None:
-                with _without_compilers():
+                with _seldom_collected(), _without_compilers() if name == "megatron.core" else nullcontext():
                     execute(module)
 
             spec.loader.exec_module = lightly  # type: ignore[method-assign]
@@ -72,18 +73,14 @@ def uncompiled(functions: Iterable[Any]) -> None:
         within += [each for each in held if isinstance(each, FunctionType)]
 
 
-_before: list[tuple[int, int, int]] = []
-
-
-def collect_less() -> None:
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
     """What torch and Megatron-Core make as they are imported stays: looking through it for garbage again and again was a fifth of
-    the time until a rank starts."""
-    _before.append(gc.get_threshold())
+    the time until a rank starts. Nor is it looked through later."""
+    before = gc.get_threshold()
     gc.set_threshold(50_000, 20, 20)
-
-
-def collect_again() -> None:
-    """From here on there are tensors, which garbage should not keep: as often as before, and not among what was imported."""
-    if _before:
+    try:
+        yield
+    finally:
         gc.freeze()
-        gc.set_threshold(*_before.pop())
+        gc.set_threshold(*before)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from modelwright_plugins.engine import absent, light_import
+from modelwright_plugins.engine import absent
 from modelwright_plugins.parallel import Parallel
 
 
@@ -24,7 +24,6 @@ def started(layout: Parallel, *, seed: int) -> Iterator[torch.device]:
     if dist.is_initialized():
         raise RuntimeError("this process already belongs to a torch process group")
     device = find_device()
-    light_import.collect_again()
     alone: dict[str, Any] = {} if "RANK" in os.environ else {"store": dist.HashStore(), "rank": 0, "world_size": 1}
     dist.init_process_group("gloo" if device.type == "cpu" else "nccl", device_id=device if device.type == "cuda" else None, **alone)
     try:

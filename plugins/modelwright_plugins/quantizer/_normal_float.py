@@ -3,6 +3,8 @@ scales."""
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 
@@ -11,14 +13,15 @@ LARGEST = 448.0  # of float8_e4m3fn
 TAIL = 0.9677083  # where the outermost quantile is taken: the mean of 1 - 1/(2·15) and 1 - 1/(2·16)
 
 
-def levels() -> torch.Tensor:
+@functools.cache  # QLoRA asks at every pass through every matrix
+def levels(device: torch.device) -> torch.Tensor:
     """The 16 numbers, in order: quantiles of the normal distribution, 8 of the positive half and 7 of the negative, and 0."""
 
     def half(count: int) -> torch.Tensor:
-        return torch.special.ndtri(torch.linspace(TAIL, 0.5, count + 1, dtype=torch.float64)[:-1])
+        return torch.special.ndtri(torch.linspace(TAIL, 0.5, count + 1, dtype=torch.float64, device="cpu")[:-1])
 
-    found = torch.cat([-half(7), torch.zeros(1, dtype=torch.float64), half(8).flip(0)])
-    return (found / found.max()).float()
+    found = torch.cat([-half(7), torch.zeros(1, dtype=torch.float64, device="cpu"), half(8).flip(0)])
+    return (found / found.max()).float().to(device)
 
 
 def coded(blocks: torch.Tensor, table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

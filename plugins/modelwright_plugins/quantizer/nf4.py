@@ -36,7 +36,7 @@ class NF4(Quantizer):
 
         rows, columns = weight.shape
         self.check_shape(rows, columns)
-        codes, largest = coded(weight.reshape(rows, -1, self.block), levels().to(weight.device))
+        codes, largest = coded(weight.reshape(rows, -1, self.block), levels(weight.device))
         if not self.double:
             return {"codes": packed(codes), "scales": largest}
         scales, outer, mean = small(largest)
@@ -53,8 +53,7 @@ class NF4(Quantizer):
             rows, blocks = scales.shape
             group = stored["group"] if "group" in stored else group_of(rows, blocks, scales.device)
             scales = large(scales, stored["outer"], stored["mean"], group)
-        table = levels().to(codes.device)
-        return (table[codes.int()].view(*scales.shape, -1) * scales[..., None]).view_as(codes)
+        return (levels(codes.device)[codes.int()].view(*scales.shape, -1) * scales[..., None]).view_as(codes)
 
     def axes(self) -> Mapping[str, Axes]:
         return {**super().axes(), "group": ("outputs", "inputs")}

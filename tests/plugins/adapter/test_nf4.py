@@ -36,7 +36,7 @@ def quantised(rank: int) -> dict[str, Any]:
     codes = torch.stack([packed.codes >> 4, packed.codes & 15], -1).flatten(1)
     far = {"out": (out - plain).abs().max().item(), "gradient": (x.grad - given.grad).abs().max().item()}
     return {
-        "levels": levels().tolist(),
+        "levels": levels(torch.device("cpu")).tolist(),
         "weight": weight.tolist(),
         "made": packed.weight().tolist(),
         "codes": codes.tolist(),

@@ -14,12 +14,11 @@ threshold = gc.get_threshold()
 compile_ = torch.compile
 import modelwright_plugins.engine.trainer
 import megatron.core.jit
-seldom = gc.get_threshold() > threshold
+as_before = gc.get_threshold() == threshold and gc.get_freeze_count() > 100_000
 from modelwright_plugins.engine.forecast import _on_meta
 from modelwright_plugins.engine.start import started
 from modelwright_plugins.parallel.megatron import Megatron
 with started(Megatron(), seed=1):
-    seldom = seldom and gc.get_threshold() == threshold
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(2))])
     optimizer.zero_grad()
     optimizer.load_state_dict(optimizer.state_dict())
@@ -28,7 +27,7 @@ with _on_meta():
 before = sorted(name for name in ("torch._dynamo", "torch._inductor.compile_fx", "wandb") if name in sys.modules)
 import wandb
 left = [finder for finder in sys.meta_path if "Light" in type(finder).__name__]
-print(json.dumps([before, torch.compile is compile_, wandb.__name__, megatron.core.jit.jit_fuser(len) is len, left, seldom]))
+print(json.dumps([before, torch.compile is compile_, wandb.__name__, megatron.core.jit.jit_fuser(len) is len, left, as_before]))
 """
 
 

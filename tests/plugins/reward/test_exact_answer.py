@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from modelwright_plugins.reward import Asked
-from modelwright_plugins.reward.final_answer import boxed, numbers, plain, value
 from modelwright_plugins.reward.exact_answer import ExactAnswer
+from modelwright_plugins.reward.final_answer import boxed, numbers, plain, value
 
 GSM8K = Path("/work/shared/data/gsm8k/train.jsonl")
 

@@ -81,7 +81,7 @@ class BitsAndBytes(Format):
             codes, most = _with_outliers(stored)
             return {"weight": codes, "SCB": most, "weight_format": torch.zeros((), dtype=torch.uint8)}
         told = {"quant_type": "nf4", "blocksize": quantizer.block, "dtype": _name(matrix.dtype), "shape": [matrix.outputs, matrix.inputs]}
-        found = {"weight": stored["codes"].reshape(-1, 1), "weight.quant_map": levels()}
+        found = {"weight": stored["codes"].reshape(-1, 1), "weight.quant_map": levels(torch.device("cpu"))}
         scales = stored["scales"]
         if quantizer.double and _nests(matrix, scales.shape[1]):
             first = stored["group"].flatten()[::GROUP]
