@@ -17,7 +17,7 @@ def small(words: list[str]) -> list[str]:
     given = {word.partition("=")[0]: word.partition("=")[2] for word in words}
     recipe, added = given.get("recipe", ""), ["evaluate.prompts=[]"]
     if "source" not in given and not recipe.endswith(".yaml") and not recipe.startswith("curate/"):
-        added += ["source.max_bytes=3_000_000", "curate.min_bytes=0"]
+        added += ["source.max_bytes=1_500_000", "curate.min_bytes=0"]
     if recipe.startswith("scaling/"):
         given = {"architecture": "ladder_xs,ladder_s,ladder_m", "train.steps": "1,1,1"} | given
         added += [f"architecture={given['architecture']}"]
