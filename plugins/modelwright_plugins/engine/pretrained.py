@@ -63,6 +63,11 @@ def carry_on(base: Path, card: ModelCard, folder: Path, *, template: str | None 
             known = Pretrained(seen_of(card, progress), int(progress["trained"]) * card.sequence_length)
     if known is not None:
         known.write(folder)
+    carry_template(base, folder, template)
+
+
+def carry_template(base: Path, folder: Path, template: str | None = None) -> None:
+    """Put this chat template into the checkpoint folder `folder`, or else that of `base`, where it has one."""
     if template is not None:
         (folder / TEMPLATE).write_text(template, encoding="utf-8")
     elif (base / TEMPLATE).is_file():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.hugging_face_in import Incoming
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.position import Position
-from modelwright_plugins.engine.pretrained import TEMPLATE
+from modelwright_plugins.engine.pretrained import carry_template
 from modelwright_plugins.engine.trainer import assembled
 from modelwright_plugins.stage._training import Training
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
@@ -89,8 +88,8 @@ class Pretraining(Training):
                 warnings.warn(line, stacklevel=2)
         if self.first and not done:
             self.card.write(self.folder / "model.json", job.hooks.registry)
-            if stage.continued and before and (before / TEMPLATE).is_file():
-                shutil.copyfile(before / TEMPLATE, self.folder / TEMPLATE)  # it was a chat model, and others talk to it as to one
+            if before and not is_folder(before):
+                carry_template(before, self.folder)  # others talk to it as to what it was
         return assembled(
             parts,
             batches,

@@ -163,6 +163,9 @@ def test_trains_resumes_and_starts_from_weights(tmp_path: Path) -> None:
 def test_goes_on_from_a_checkpoint_that_a_stage_before_made(tmp_path: Path) -> None:
     """From its weights, with an optimizer and a place in the data of its own; resumed, from its own checkpoint."""
     first, killed = str(tmp_path / "first"), str(tmp_path / "killed")
+    template = "checkpoint/chat_template.jinja"
+    (tmp_path / "first/checkpoint").mkdir(parents=True)
+    (tmp_path / "first" / template).write_text("{{ messages }}")  # it is a chat model
     base = {"continued": first + "/checkpoint", "dropout": 0.1}
     jobs: list[dict[str, Any]] = [
         {"out": first, "dropout": 0.1, "steps": SAVED},
@@ -170,6 +173,7 @@ def test_goes_on_from_a_checkpoint_that_a_stage_before_made(tmp_path: Path) -> N
         {**base, "out": str(tmp_path / "straight"), "steps": SAVED + 2},
         {**base, "out": killed, "steps": SAVED + 2, "until": SAVED + 1},
         {**base, "out": killed, "steps": SAVED + 2},
+        {"init_from": first + "/checkpoint", "out": str(tmp_path / "by_path"), "steps": 1},
     ]
     ran = on_ranks(run, 1, tmp_path / "o", groups=len(jobs), jobs=jobs, data=str(shards(tmp_path / "shards")))[0]
     before, same, after = (
@@ -178,10 +182,11 @@ def test_goes_on_from_a_checkpoint_that_a_stage_before_made(tmp_path: Path) -> N
     )
     assert len(before) > 5 and all(torch.equal(before[name], same[name]) for name in before)
     assert not any(torch.equal(before[name], after[name]) for name in before)
-    _, _, straight, _, resumed = ran
+    _, _, straight, _, resumed, _ = ran
     assert [line["step"] for line in straight["lines"]] == list(range(1, SAVED + 3)) and straight["lines"][0]["tokens"] == 8 * 32
     assert straight["lines"][1]["lr"] == pytest.approx(0.02)  # warmed up anew
     assert losses(resumed) == losses(straight)
+    assert all((tmp_path / name / template).read_text() == "{{ messages }}" for name in ("straight", "by_path"))
 
 
 def saved(run: Path, step: int) -> dict[str, torch.Tensor]:
