@@ -15,6 +15,7 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine import remote_replies
 from modelwright_plugins.evaluator.model import Model
 from modelwright_plugins.generator import Remote, Reply
+from modelwright_plugins.generator.seeds import seed_of
 from modelwright_plugins.tokenizer.bpe import ByteLevelBPE
 from modelwright_plugins.tokenizer.find_template import find_template
 
@@ -25,7 +26,10 @@ class Repeating(Remote):
 
     def said(self, conversations: Sequence[Mapping[str, Any]], *, seeds: Sequence[int]) -> list[Reply]:
         each = zip(conversations, seeds, strict=True)
-        return [Reply(f"{one['messages'][-1]['content']} {seed} {one.get('tools', '')}".strip(), seed != 11) for one, seed in each]
+        return [
+            Reply(f"{one['messages'][-1]['content']} {seed} {one.get('tools', '')}".strip(), one["messages"][-1]["content"] != "b")
+            for one, seed in each
+        ]
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
@@ -49,7 +53,8 @@ def test_a_server_answers_in_the_place_of_the_model(tmp_path: Path, monkeypatch:
                     model.answered(asked, prompts)
                 continue
             found = model.answered(asked, prompts)
-            assert [each.text for each in found] == ["a 10", "b 11", "c 12 []"] and [each.finished for each in found] == [True, False, True]
+            assert [each.text for each in found] == [f"a {seed_of(10, 0)}", f"b {seed_of(10, 1)}", f"c {seed_of(10, 2)} []"]
+            assert [each.finished for each in found] == [True, False, True]
             for each, prompt in zip(found, prompts, strict=True):
                 assert each.tokens[: each.begin] == prompt
                 assert (each.tokens[-1] == model.chat.special["<|im_end|>"]) is each.finished
