@@ -6,13 +6,15 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from modelwright_plugins.engine import checkpoint
+from modelwright_plugins.engine import adapted, checkpoint, quantized_files
 from modelwright_plugins.engine.safe_load import SafeReader
 
 
-def weight_count(folder: Path) -> int:
-    """Numbers in the newest whole step in `folder`, without what its optimizer keeps and without quantized layers; of an adapter's
-    checkpoint the adapter's own. 0 where there is no whole step."""
+def weight_count(folder: Path) -> int | None:
+    """Numbers in the newest whole step in `folder`, without what its optimizer keeps. None: they aren't all of the model's (quantized
+    layers and an adapter's base are elsewhere). 0 where there is no whole step."""
+    if (folder / quantized_files.FILE).is_file() or (folder / adapted.FILE).is_file():
+        return None
     return sum(prod(told.size) for told in _own(folder))
 
 

@@ -50,7 +50,8 @@ def judged(stage: Evaluate, job: Job) -> tuple[dict[str, Any], dict[str, float]]
     found = held.judged() if held else {}
     if before:
         before[-1]["scores"] = scores
-    found["parameters"] = weight_count(taken.path)
+    if (numbers := weight_count(taken.path)) is not None:
+        found["parameters"] = numbers
     return {**found, "samples": samples, "scores": scores, **({"checkpoints": before} if before else {})}, cost
 
 

@@ -33,6 +33,10 @@ def test_bytes_of_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for name, size in (("quantized-00001", 11), ("quantized-00002", 2), ("other", 100)):
         save_file({"a": torch.zeros(size, dtype=torch.uint8), "b": torch.zeros(3)}, tmp_path / f"{name}.safetensors")
     assert weight_bytes(tmp_path) == 15 * 2 + 7 * 4 + 13 + 2 * 3 * 4
+    for card in ("quantizer.json", "adapter.json"):  # most of the model's numbers are elsewhere
+        (tmp_path / card).touch()
+        assert weight_count(tmp_path) is None
+        (tmp_path / card).unlink()
 
 
 def test_every_model_writes_as_many_tokens_and_is_measured_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
