@@ -70,6 +70,8 @@ def _asked(arguments: list[str]) -> tuple[Path, dict[str, Any]]:
             options[option[2:].replace("-", "_")] = OPTIONS[option](value)
         except ValueError:
             raise ModelwrightError(f"{option} is {value!r}; it is a number") from None
+    if (seed := options.get("seed", 0)) < 0:
+        raise ModelwrightError(f"--seed is {seed}; it is 0 or more")
     if len(folders) != 1:
         raise ModelwrightError("chat with which run? modelwright chat RUN")
     return folders[0], options

@@ -149,6 +149,7 @@ def test_what_is_asked_wrongly_is_told() -> None:
         (["r", "--temp", "1"], "--temperature"),
         (["r", "--seed"], "needs a value"),
         (["r", "--seed=x"], "number"),
+        (["r", "--seed=-1"], "^--seed is -1; it is 0 or more$"),
     ]:
         with pytest.raises(ModelwrightError, match=told):
             _asked(words)
