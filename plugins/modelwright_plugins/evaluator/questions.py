@@ -30,7 +30,8 @@ class Questions(OfFiles):
     there are votes.
 
     A line of the file: {"question", "answer" (or "answers", any of which is right), "reasoning"?}, or GSM8K's {"question", "answer":
-    "reasoning #### answer"}. `answers.jsonl` has all replies.
+    "reasoning #### answer"}. `answers.jsonl` has all replies, and what was `concluded` from them
+    where the answer is asked for apart.
     """
 
     path: Path  # JSON lines
@@ -89,18 +90,22 @@ class Questions(OfFiles):
         return shots, every[own:]
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
-        from modelwright_plugins.evaluator._questions import answered
+        from modelwright_plugins.evaluator._questions import answered, concluded
         from modelwright_plugins.evaluator.interval import proportion, share
 
         shots, questions = self.read()
-        replies, thoughts = self._replies(model, shots, [one for one in questions for _ in range(self.votes)])
-        each, before = ([some[at : at + self.votes] for at in range(0, len(replies), self.votes)] for some in (replies, thoughts))
-        found = [answered(one, said, self.find) for one, said in zip(questions, each, strict=True)]
+        asked = [one for one in questions for _ in range(self.votes)]
+        replies, thoughts = self._replies(model, shots, asked)
+        told = {"reasoning": thoughts, "replies": replies}
+        if thoughts:
+            each = zip(asked, thoughts, replies, strict=True)
+            told["concluded"] = [concluded(one, thought, said, self.find) for one, thought, said in each]
+        rows = [{name: said[at : at + self.votes] for name, said in told.items() if said} for at in range(0, len(asked), self.votes)]
+        found = [answered(one, row.get("concluded", row["replies"]), self.find) for one, row in zip(questions, rows, strict=True)]
         if model.first:
             with (out / "answers.jsonl").open("w", encoding="utf-8") as file:
-                for one, thought, said, of in zip(questions, before, each, found, strict=True):
-                    line: dict[str, Any] = {"question": one.text, **({"reasoning": thought} if thought else {}), "replies": said}
-                    line |= {"found": of.found, "voted": of.voted, "answers": one.answers, "right": of.right}
+                for one, row, of in zip(questions, rows, found, strict=True):
+                    line = {"question": one.text, **row, "found": of.found, "voted": of.voted, "answers": one.answers, "right": of.right}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
         scores = [
             proportion("accuracy", [of.right for of in found]),
@@ -109,22 +114,26 @@ class Questions(OfFiles):
             proportion("answered", [of.voted is not None for of in found]),
         ]
         if self.votes > 1:
-            rows = [(number, right) for number, of in enumerate(found) for right in of.each]
-            scores.append(proportion("accuracy_of_one", [right for _, right in rows], groups=[number for number, _ in rows]))
+            every = [(number, right) for number, of in enumerate(found) for right in of.each]
+            scores.append(proportion("accuracy_of_one", [right for _, right in every], groups=[number for number, _ in every]))
         return scores
 
     def _replies(self, model: Model, shots: list[Question], questions: list[Question]) -> tuple[list[str], list[str]]:
-        """(what answers each question; what was thought before it, where that is asked for apart)."""
-        from modelwright_plugins.evaluator._questions import SO, THINK, concluded
+        """(what is said to each question; what was thought before it, where that is asked for apart)."""
+        from modelwright_plugins.evaluator._questions import SO, THINK
+        from modelwright_plugins.generator.seeds import seed_of
 
         told = [(shot.text, shot.shown(self.find, self.chain_of_thought)) for shot in shots]
         if not self.chain_of_thought or shots:
             return self._said(model, [self._asked(one.text, told) for one in questions]), []
         first = [self._asked(one.text, told, f" {THINK}") for one in questions]
         thoughts = self._said(model, first)
-        said = self._said(model, [self._further(prompt, thought, SO) for prompt, thought in zip(first, thoughts, strict=True)])
-        each = zip(questions, thoughts, said, strict=True)
-        return [concluded(one, thought, reply, self.find) for one, thought, reply in each], thoughts
+        second = [self._further(prompt, thought, SO) for prompt, thought in zip(first, thoughts, strict=True)]
+        seed, model.seed = model.seed, seed_of(model.seed, len(first))  # an answer has other random numbers than the thought before it
+        try:
+            return self._said(model, second), thoughts
+        finally:
+            model.seed = seed
 
     def _asked(self, question: str, shots: Sequence[tuple[str, str]] = (), more: str = "") -> list[dict[str, str]] | str:
         """Turns, or a text to go on with."""

@@ -23,13 +23,15 @@ CITY = {"question": "Capital of France?", "answers": ["Paris", "the city of Pari
 class Saying:
     """A model that says what is written here, in turn."""
 
-    first = True
+    first, seed = True, 1
 
     def __init__(self, *said: str) -> None:
         self.said, self.asked, self.generator, self.earlier = said, list[Any](), Sampling(), list[Any]()
+        self.seeds = list[int]()
 
     def complete(self, texts: list[str], generator: Any) -> list[str]:
         self.earlier, self.asked, self.stop = self.asked, list(texts), generator.stop
+        self.seeds.append(self.seed)
         return [self.said[number % len(self.said)] for number in range(len(texts))]
 
     def reply(self, conversations: list[Any]) -> list[str]:
@@ -78,7 +80,10 @@ def test_without_shots_a_chain_of_thought_is_asked_for_and_then_its_answer(tmp_p
         f"{model.earlier[0]} 16 - 3 = 13, I think. Therefore, the answer is",
         f"{model.earlier[1]} It is large; 7. Therefore, the answer is",
     ]
+    assert model.seeds[0] == model.seed == 1 != model.seeds[1]
     lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [line["replies"] for line in lines] == [[" 13, so it is not 3."]] * 2
+    assert [line["concluded"][0] for line in lines] == ["Therefore, the answer is 13.", "Therefore, the answer is 13, so it is not 3."]
     assert [line["reasoning"] for line in lines] == [[" 16 - 3 = 13, I think.\n"], [" It is large; 7."]]
     assert [line["found"] for line in lines] == [["13"], ["13, so it is not 3"]] and found["accuracy"] == 0.5
     Questions(path=file, chain_of_thought=True, chat=True, questions=1).evaluate(model, tmp_path, seed=1)  # type: ignore[arg-type]
