@@ -50,6 +50,11 @@ class Evaluator(Component, ABC):
         return False
 
     @property
+    def draws(self) -> bool:
+        """It has the generator draw texts, after prompts that a model is to see with them."""
+        return False
+
+    @property
     def of_weights(self) -> bool:
         """What it says depends on the model's weights. One that says the same of any model is asked once, also where several checkpoints
         of a training are judged."""
@@ -65,7 +70,12 @@ class Evaluator(Component, ABC):
 
     def overflows(self, length: int, parts: Parts) -> list[str]:
         """Why a model that sees `length` tokens at once can't do what it asks, one line each; asked beforehand, where that is known."""
-        return []
+        from modelwright_plugins.generator import Remote
+
+        most = parts["generator"].max_new_tokens if self.draws and not isinstance(parts["generator"], Remote) else 0
+        if most < length:
+            return []
+        return [f"generator.max_new_tokens={most} leave no room for what is asked, as the model sees {length} tokens; at most {length - 1}"]
 
     @abstractmethod
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:

@@ -34,6 +34,10 @@ class OrderDialogues(Evaluator):
         if self.dialogues < 1:
             raise ValueError(f"dialogues is {self.dialogues}; it is 1 or more")
 
+    @property
+    def draws(self) -> bool:
+        return True
+
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator import text_metrics
         from modelwright_plugins.evaluator._order_judged import drawn, every_turn, hits, judged

@@ -87,6 +87,10 @@ class PairwiseJudge(OfFiles):
 
     @property
     def of_weights(self) -> bool:
+        return self.draws
+
+    @property
+    def draws(self) -> bool:
         return self.plays or not self.judge
 
     @property

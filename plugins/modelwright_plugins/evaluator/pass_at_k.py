@@ -96,6 +96,10 @@ class PassAtK(OfFiles):
         return Limits(seconds=self.seconds, memory_mb=self.memory_mb)
 
     @property
+    def draws(self) -> bool:
+        return True
+
+    @property
     def goes_on(self) -> bool:
         return not self.chat
 
@@ -118,11 +122,6 @@ class PassAtK(OfFiles):
         from modelwright_plugins.evaluator._alike import alike
 
         return alike(parts, "samples", self.samples, once="samples=1 k=[1]")
-
-    def overflows(self, length: int, parts: Parts) -> list[str]:
-        from modelwright_plugins.evaluator._room import crowded
-
-        return crowded(parts, length)
 
     def read(self) -> list[Task]:
         """ModelwrightError: the file can't be read, or a line of it, which is named."""

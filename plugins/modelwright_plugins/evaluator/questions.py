@@ -56,6 +56,10 @@ class Questions(OfFiles):
             raise ValueError(f"shots_path is {self.shots_path}, and shots is 0; it is how many of them stand before each question")
 
     @property
+    def draws(self) -> bool:
+        return True
+
+    @property
     def goes_on(self) -> bool:
         return not self.chat
 
@@ -67,11 +71,6 @@ class Questions(OfFiles):
         from modelwright_plugins.evaluator._alike import alike
 
         return alike(parts, "votes", self.votes)
-
-    def overflows(self, length: int, parts: Parts) -> list[str]:
-        from modelwright_plugins.evaluator._room import crowded
-
-        return crowded(parts, length)
 
     def read(self) -> tuple[list[Question], list[Question]]:
         """The shots, and the questions. ModelwrightError: a file can't be read, or a line of it, which is named; shots are too few, or

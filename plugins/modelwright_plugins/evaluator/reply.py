@@ -36,6 +36,10 @@ class Reply(Evaluator):
         if unknown := [name for name in self.metrics if name not in METRICS]:
             raise ValueError(f"metrics is {self.metrics}; there is no {unknown[0]}{nearest(unknown[0], METRICS)}")
 
+    @property
+    def draws(self) -> bool:
+        return True
+
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         import json
 

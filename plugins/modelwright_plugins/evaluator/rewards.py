@@ -53,6 +53,10 @@ class Rewards(Evaluator):
     def fingerprint(self) -> str:
         return " ".join(f"{name} {told}" for name, reward in self._built.items() if (told := reward.fingerprint()))
 
+    @property
+    def draws(self) -> bool:
+        return True
+
     def misfits(self, parts: Parts) -> list[str]:
         from modelwright_plugins.evaluator._alike import alike
 

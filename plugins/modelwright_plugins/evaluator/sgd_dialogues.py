@@ -52,6 +52,10 @@ class SGDDialogues(Evaluator):
             return [str(e)]
         return []
 
+    @property
+    def draws(self) -> bool:
+        return True
+
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator import text_metrics
         from modelwright_plugins.evaluator._sgd_judged import judged, scores, turns, write

@@ -19,8 +19,10 @@ from modelwright_plugins.architecture.mamba import Mamba
 from modelwright_plugins.artifacts.tokens_of import refuse_other
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.evaluator.lm_eval import LMEval
+from modelwright_plugins.evaluator.pairwise_judge import PairwiseJudge
 from modelwright_plugins.evaluator.pass_at_k import PassAtK
 from modelwright_plugins.evaluator.questions import Questions
+from modelwright_plugins.evaluator.reply import Reply
 from modelwright_plugins.generator.sampling import Sampling
 from modelwright_plugins.generator.server import Server
 from modelwright_plugins.quantizer.absmax import Absmax
@@ -136,15 +138,17 @@ def test_evaluators_whose_replies_leave_no_room_for_questions(run: Path, tmp_pat
     yaml = f"task: q\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {tasks}/q.jsonl}}}}\ntest_split: test\n"
     yaml += "output_type: generate_until\ndoc_to_text: '{{question}}'\ndoc_to_target: '{{answer}}'\nmetric_list:\n- metric: exact_match\n"
     (tasks / "q.yaml").write_text(yaml)
-    judges = {"one": Questions(path=tasks / "q.jsonl"), "two": PassAtK(path=tasks / "q.jsonl")}
+    judges = {"one": Questions(path=tasks / "q.jsonl"), "two": PassAtK(path=tasks / "q.jsonl"), "three": Reply()}
     said = "generator.max_new_tokens=16 leave no room for what is asked, as the model sees 16 tokens; at most 15"
     for generator, lines in (
-        (Sampling(max_new_tokens=16), [said, said]),
+        (Sampling(max_new_tokens=16), [said] * 3),
         (Sampling(max_new_tokens=15), []),
         (Server(url="http://x", model="x"), []),
     ):
         evaluate = bound(Evaluate(), evaluator=judges, generator=generator)
         assert told(evaluate, run=run) == [f"evaluate: evaluator {name}: {line}" for name, line in zip(judges, lines, strict=False)]
+    other = {"judge": PairwiseJudge(replies={"a": tasks, "b": tasks}, judge={"name": "server", "url": "http://x", "model": "x"})}
+    assert told(bound(Evaluate(), evaluator=other, generator=Sampling(max_new_tokens=16)), run=run) == []  # none of its own replies
     few = {"generator": Sampling(max_new_tokens=16), "evaluator": {"one": judges["one"]}}
     longer = [bound(Align(sequence_length=17), adapter=Whole(), aligner=SFT()), bound(Merge()), bound(Quantize(), quantizer=Absmax())]
     assert told(*longer, bound(Evaluate(), **few), run=run) == []
