@@ -177,7 +177,8 @@ class Words(SpaCyTokenizer):
     @property
     def tokenizer(self) -> Any:
         """spaCy's pipeline, without torch: spaCy imports it for models that have weights, which is most of the time and memory that it
-        takes a worker to begin. A filter that has such models imports torch, or spaCy, itself: when its module is imported."""
+        takes a worker to begin. thinc asks for torch once in a process, so a filter with such models has it imported before any words are
+        cut: by the module of its datatrove filter (`_shouting.py` in docs/writing-a-component.md), which workers import to unpickle it."""
         if alone := not {"spacy", "torch"} & set(sys.modules):
             sys.modules["torch"] = None  # type: ignore[assignment]  # importing it is an ImportError, which spaCy expects
         try:
