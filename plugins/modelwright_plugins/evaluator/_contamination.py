@@ -16,7 +16,7 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine.texts import stored_lengths, stored_tokens
 from modelwright_plugins.evaluator import Score
 from modelwright_plugins.evaluator.interval import proportion, share
-from modelwright_plugins.filter._evaluation import Evaluation, numbered, words
+from modelwright_plugins.filter._evaluation import Evaluation, words
 
 if TYPE_CHECKING:
     from modelwright_plugins.evaluator.contamination import Contamination
@@ -46,7 +46,7 @@ def judged(evaluator: Contamination, model: Model, out: Path) -> list[Score]:
     """Every rank reads its share of the documents, and knows all in the end."""
     if model.shards is None:
         raise ModelwrightError("there are no token shards to look for it in; evaluate.text=true gives them")
-    lines = [(file, line, texts) for file in evaluator.files() for line, texts in numbered(file, evaluator.keys)]
+    lines = evaluator.read()
     try:  # each line is a set of its own, whose name is its place
         sets = Evaluation({str(place): [texts] for place, (*_, texts) in enumerate(lines)}, evaluator.ngram, evaluator.min_words)
     except ValueError as error:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from modelwright_plugins.evaluator import Evaluator, Score
+from modelwright_plugins.evaluator import Score
+from modelwright_plugins.evaluator._of_files import OfFiles
 from modelwright_plugins.filter.decontamination import Decontamination
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contamination(Evaluator):
+class Contamination(OfFiles):
     """Which examples of evaluation sets stand in the training shards, by n-grams of words.
 
     The training documents are decoded and read as the filter `decontamination` reads texts (Brown et al. 2020, arXiv:2005.14165, appendix
@@ -45,16 +46,18 @@ class Contamination(Evaluator):
         fields: dict[str, Any] = {name: getattr(self, name) for name in ("paths", "keys", "ngram", "min_words", "min_overlap")}
         return Decontamination(**fields)
 
-    def fingerprint(self) -> str:
-        from modelwright_plugins.evaluator._records import fingerprint
-
-        return fingerprint(*self.files())
-
-    def files(self) -> list[Path]:
+    @property
+    def files(self) -> tuple[Path, ...]:
         """The evaluation sets, in order."""
         from modelwright_plugins.filter.decontamination import evaluation_files
 
-        return evaluation_files([path.expanduser() for path in self.paths])
+        return tuple(evaluation_files([path.expanduser() for path in self.paths]))
+
+    def read(self) -> list[tuple[Path, int, list[str]]]:
+        """Each line of them: its file, its number there, and its strings."""
+        from modelwright_plugins.filter._evaluation import numbered
+
+        return [(file, line, texts) for file in self.files for line, texts in numbered(file, self.keys)]
 
     def problems(self) -> list[str]:
         return self.like.problems()
