@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from modelwright.component import Parts
 
 
-def alike(parts: Parts, setting: str, count: int, *, once: str = "") -> list[str]:
-    """Why `count` replies to each prompt, asked for by `setting`, would be one and the same. `once`: what one reply is asked for by."""
+def alike(parts: Parts, setting: str, count: int, *, more: str = "") -> list[str]:
+    """Why `count` replies to each prompt, asked for by `setting`, would be one and the same. `more`: what is to be set with it, for one."""
     from modelwright_plugins.generator.beam import Beam
     from modelwright_plugins.generator.contrastive_search import ContrastiveSearch
     from modelwright_plugins.parts import called
@@ -24,4 +24,4 @@ def alike(parts: Parts, setting: str, count: int, *, once: str = "") -> list[str
     else:
         return []
     said = f"{setting}={count}, but generator {called('generator', generator)} as it is set draws the same each time"
-    return [f"{said}; {once or f'{setting}=1'}, or {cure}"] if count > 1 else []
+    return [f"{said}; {setting}=1{more}, or {cure}"] if count > 1 else []

@@ -70,6 +70,7 @@ class Classification(OfFiles):
         return self.train, self.test
 
     def misfits(self, parts: Parts) -> list[str]:
+        from modelwright_plugins.evaluator._key import key
         from modelwright_plugins.parallel.available import available
 
         layout = parts["parallel"]
@@ -77,7 +78,7 @@ class Classification(OfFiles):
         if not self.tune or not self.batch % data:
             return []
         best = max(1, round(self.batch / data)) * data
-        return [f"batch={self.batch} texts can't be shared out to {data} data ranks; nearest that can: {best}"]
+        return [f"{key(parts, self)}.batch={self.batch} texts can't be shared out to {data} data ranks; nearest that can: {best}"]
 
     def read(self, told: Callable[[str], None] = lambda line: None) -> tuple[list[Row], list[Row], list[str]]:
         """What to learn from, what to be judged on, and the classes' names, in order. ModelwrightError, with the line: what is wrong.

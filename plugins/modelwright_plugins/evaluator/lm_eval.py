@@ -75,9 +75,9 @@ class LMEval(Evaluator):
     def overflows(self, length: int, parts: Parts) -> list[str]:
         known = {} if self.problems() else self._known
         assert not isinstance(known, str)
-        said = "generation_kwargs.max_gen_toks is"
+        cure = f"at most {length - 1}: max_gen_toks in the generation_kwargs of the task's file"
         return [
-            f"task {name}: {said} {most}, and the model sees {length} tokens; at most {length - 1}"
+            f"task {name}: a reply may have {most} tokens, and the model sees {length}; {cure}"
             for name, most in known.items()
             if most >= length
         ]

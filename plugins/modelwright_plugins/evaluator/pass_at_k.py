@@ -120,8 +120,10 @@ class PassAtK(OfFiles):
 
     def misfits(self, parts: Parts) -> list[str]:
         from modelwright_plugins.evaluator._alike import alike
+        from modelwright_plugins.evaluator._key import key
 
-        return alike(parts, "samples", self.samples, once="samples=1 k=[1]")
+        own = key(parts, self)
+        return alike(parts, f"{own}.samples", self.samples, more=f" {own}.k=[1]")
 
     def read(self) -> list[Task]:
         """ModelwrightError: the file can't be read, or a line of it, which is named."""

@@ -69,8 +69,9 @@ class Questions(OfFiles):
 
     def misfits(self, parts: Parts) -> list[str]:
         from modelwright_plugins.evaluator._alike import alike
+        from modelwright_plugins.evaluator._key import key
 
-        return alike(parts, "votes", self.votes)
+        return alike(parts, f"{key(parts, self)}.votes", self.votes)
 
     def read(self) -> tuple[list[Question], list[Question]]:
         """The shots, and the questions. ModelwrightError: a file can't be read, or a line of it, which is named; shots are too few, or

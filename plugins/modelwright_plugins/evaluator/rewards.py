@@ -59,8 +59,9 @@ class Rewards(Evaluator):
 
     def misfits(self, parts: Parts) -> list[str]:
         from modelwright_plugins.evaluator._alike import alike
+        from modelwright_plugins.evaluator._key import key
 
-        return alike(parts, "samples", self.samples)
+        return alike(parts, f"{key(parts, self)}.samples", self.samples)
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.engine.one_rank import on_one_rank

@@ -88,10 +88,12 @@ def test_several_replies_that_can_not_differ(generator: Generator, said: str | N
     here = Path(__file__).parent
     for evaluator, setting, once in (
         (Questions(path=here / "sums.jsonl", votes=3), "votes=3", "votes=1"),
-        (PassAtK(path=here / "functions.jsonl"), "samples=10", "samples=1 k=[1]"),
+        (PassAtK(path=here / "functions.jsonl"), "samples=10", "samples=1 evaluator.it.k=[1]"),
         (Rewards(rewards={"length": {}}, samples=2), "samples=2", "samples=1"),
     ):
-        assert told(evaluator, generator) == ([f"evaluator it: {setting}, but {said.format(once)}"] if said else [])
+        assert told(evaluator, generator) == (
+            [f"evaluator it: evaluator.it.{setting}, but {said.format(f'evaluator.it.{once}')}"] if said else []
+        )
     for alone in (Questions(path=here / "sums.jsonl"), PassAtK(path=here / "functions.jsonl", samples=1, k=[1])):
         assert told(alone, generator) == []
 
@@ -105,5 +107,7 @@ def test_a_batch_that_data_ranks_can_not_share(tmp_path: Path) -> None:
         ({"data": 2, "pipeline": 4}, 30, None),
     ):
         tuned = Classification(train=file, test=file, tune=True, batch=batch)
-        assert told(tuned, layout=layout) == ([f"evaluator it: batch={batch} texts can't be shared out to {best}"] if best else [])
+        assert told(tuned, layout=layout) == (
+            [f"evaluator it: evaluator.it.batch={batch} texts can't be shared out to {best}"] if best else []
+        )
         assert told(Classification(train=file, test=file, batch=batch), layout=layout) == []
