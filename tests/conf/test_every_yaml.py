@@ -11,8 +11,8 @@ from modelwright.assemble import assemble, problems
 from modelwright.compose import composed
 from modelwright.hooks import discover
 from modelwright_plugins.catalogue import presets, recipes
-from modelwright_plugins.command.source import summary
 from modelwright_plugins.pipeline.phases import is_pipeline
+from modelwright_plugins.source_code import summary
 
 REGISTRY = discover().registry
 PRESETS = [(kind, name) for kind in REGISTRY.picked for name in presets(kind)]
@@ -170,7 +170,7 @@ def test_components_of_which_many_are_picked_compose_with_their_defaults(kind):
 
 
 def test_every_kind_component_and_parameter_is_documented():
-    from modelwright_plugins.command.show import parameters
+    from modelwright_plugins.parameters import parameters
 
     for kind in REGISTRY.kinds.values():
         assert summary(kind)[0] != "(", kind

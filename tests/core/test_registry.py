@@ -4,7 +4,7 @@ import pytest
 
 from modelwright.errors import ModelwrightError
 from modelwright.registry import Registry
-from modelwright_plugins.command.source import summary
+from modelwright_plugins.source_code import summary
 
 
 def test_a_duplicate_names_both_owners():

@@ -17,8 +17,8 @@ from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright.run import CONFIG
 from modelwright_plugins.command._override_words import folders, named, overrides, paths
-from modelwright_plugins.command.source import file
 from modelwright_plugins.pipeline.phases import RECORD as PIPELINE
+from modelwright_plugins.source_code import file
 from modelwright_plugins.sweep.record import RECORD
 
 SCRIPTS = {

@@ -14,7 +14,7 @@ from modelwright.registry import Kind
 from modelwright_plugins.command.list import about
 from modelwright_plugins.command.markdown import code, docstring, fence, prose
 from modelwright_plugins.command.public import MODULES, Item, Public, api, component, hooks, interface_classes, klass
-from modelwright_plugins.command.source import summary
+from modelwright_plugins.source_code import summary
 
 
 @dataclass(frozen=True, kw_only=True)

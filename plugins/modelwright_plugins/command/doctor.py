@@ -13,7 +13,7 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright.manifest import plugins, versions
-from modelwright_plugins.command.source import summary
+from modelwright_plugins.source_code import summary
 
 OPTIONAL = {
     "transformer_engine": "FP8 and fused kernels on NVIDIA GPUs (kernel=transformer_engine): in its folder, pip install -e '.[gpu]'",

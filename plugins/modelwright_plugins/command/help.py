@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from modelwright.component import Command
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
-from modelwright_plugins.command.source import summary
+from modelwright_plugins.source_code import summary
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from modelwright.component import Command
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright_plugins.catalogue import presets, recipes
-from modelwright_plugins.command.source import summary
 from modelwright_plugins.pipeline.phases import is_pipeline
+from modelwright_plugins.source_code import summary
 
 
 @dataclass(frozen=True, kw_only=True)

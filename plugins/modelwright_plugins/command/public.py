@@ -22,8 +22,8 @@ from modelwright.hooks import Specification, discover
 from modelwright.registry import Kind
 from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.list import about
-from modelwright_plugins.command.show import parameters
-from modelwright_plugins.command.source import attributes, signature
+from modelwright_plugins.parameters import parameters
+from modelwright_plugins.source_code import attributes, signature
 
 MODULES = (modelwright.api, modelwright.testing, modelwright_plugins.artifacts)
 OURS = {"core", "builtin"}

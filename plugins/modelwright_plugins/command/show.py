@@ -7,15 +7,16 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 
-from modelwright.component import Command, Component, Stage
+from modelwright.component import Command, Stage
 from modelwright.errors import ModelwrightError, nearest
 from modelwright.hooks import discover
 from modelwright_plugins.catalogue import presets, recipes
 from modelwright_plugins.command.list import listing
-from modelwright_plugins.command.source import attributes, file
+from modelwright_plugins.parameters import parameters
 from modelwright_plugins.pipeline.phases import is_pipeline, read
+from modelwright_plugins.source_code import file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,23 +92,3 @@ def _component_page(kind: str, name: str) -> Iterator[str]:
         own += [n for n, text in texts.items() if n not in own and re.search(rf"(?<![\w/]){known}@_here_", text)]
     own = sorted(own[1:])
     yield f"presets: {', '.join(own) or '-'}"
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One field of a component, for people."""
-
-    name: str
-    type: str
-    default: str
-    doc: str
-
-
-def parameters(cls: type[Component]) -> Iterator[Parameter]:
-    """The fields in order, each documented where it is written: in the class itself or, if there is nothing, in those it extends."""
-    for f in fields(cls):
-        written = [attributes(c)[f.name] for c in cls.__mro__ if f.name in attributes(c)]
-        default = f.default_factory() if f.default_factory is not MISSING else f.default
-        annotation = written[0].annotation if written else str(f.type)
-        doc = next((w.doc for w in written if w.doc), "")
-        yield Parameter(f.name, annotation, "(required)" if default is MISSING else repr(default), doc)

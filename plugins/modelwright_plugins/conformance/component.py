@@ -14,9 +14,9 @@ from typing import Any
 from modelwright.component import Component
 from modelwright.schema import conform, plain
 from modelwright.testing import Conformance
-from modelwright_plugins.command.show import parameters
 from modelwright_plugins.conformance.process import elsewhere, heavy_modules
 from modelwright_plugins.conformance.promise import hold, promised
+from modelwright_plugins.parameters import parameters
 
 FIRST_LINE = 120  # characters, for `modelwright list`
 

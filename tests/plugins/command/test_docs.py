@@ -17,8 +17,8 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.command.docs import Docs, pages
 from modelwright_plugins.command.markdown import docstring, prose
 from modelwright_plugins.command.public import Public, klass
-from modelwright_plugins.command.show import parameters
-from modelwright_plugins.command.source import Attribute, attributes, signature
+from modelwright_plugins.parameters import parameters
+from modelwright_plugins.source_code import Attribute, attributes, signature
 
 TOY = Path(__file__).parents[2] / "core" / "toy"
 ONE, TWO = 1, 2  # two numbers
