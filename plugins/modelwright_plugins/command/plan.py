@@ -15,7 +15,7 @@ from modelwright.schema import RESERVED
 from modelwright_plugins.command.run import only_overrides
 from modelwright_plugins.explain import composed
 from modelwright_plugins.pipeline import phases
-from modelwright_plugins.stage.examples_wanted import there, unwanted
+from modelwright_plugins.stage.wanted import there, unwanted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from modelwright_plugins.command.farewell import after_failing, farewell
 from modelwright_plugins.explain import blaming, explained
 from modelwright_plugins.pipeline import phases
 from modelwright_plugins.preemption import notice
-from modelwright_plugins.stage.examples_wanted import refuse
+from modelwright_plugins.stage.wanted import refuse
 from modelwright_plugins.sweep import record
 from modelwright_plugins.terminal import shown, typed
 

@@ -15,7 +15,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.explain import blaming, explained
 from modelwright_plugins.pipeline.phases import Phase, Pipeline
-from modelwright_plugins.stage.examples_wanted import There, there, unwanted
+from modelwright_plugins.stage.wanted import There, there, unwanted
 
 
 @dataclass(frozen=True, kw_only=True)

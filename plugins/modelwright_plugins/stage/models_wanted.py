@@ -1,7 +1,7 @@
 """Which model a run's stages go on from, as far as that is known before anything runs, and what it can't be taken for.
 
 A stage sees its own parts alone, so that this is asked of a run as a whole, and of the phases of a pipeline one after the other
-(`examples_wanted` asks)."""
+(`wanted` asks)."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ from modelwright_plugins.quantizer.awq import AWQ
 from modelwright_plugins.quantizer.fp8 import FP8
 from modelwright_plugins.stage.align import Align
 from modelwright_plugins.stage.evaluate import Evaluate
-from modelwright_plugins.stage.examples_wanted import there, unwanted
 from modelwright_plugins.stage.export import Export
 from modelwright_plugins.stage.merge import Merge
 from modelwright_plugins.stage.quantize import Quantize
 from modelwright_plugins.stage.train import Train
 from modelwright_plugins.stage.train_tokenizer import TrainTokenizer
+from modelwright_plugins.stage.wanted import there, unwanted
 
 SMALL = CausalDecoder(layers=2, width=8, heads=2)
 GPT2 = CausalDecoder(layers=2, width=8, heads=2, norm="layer", activation="gelu_tanh", position="learned", bias=True)

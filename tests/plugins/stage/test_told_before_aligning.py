@@ -43,9 +43,9 @@ from modelwright_plugins.stage._prepared import aloud
 from modelwright_plugins.stage.align import Align
 from modelwright_plugins.stage.curate import Curate
 from modelwright_plugins.stage.evaluate import Evaluate
-from modelwright_plugins.stage.examples_wanted import there, unwanted
 from modelwright_plugins.stage.prepare import Prepare
 from modelwright_plugins.stage.sample_pairs import SamplePairs
+from modelwright_plugins.stage.wanted import there, unwanted
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 

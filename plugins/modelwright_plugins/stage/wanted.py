@@ -74,7 +74,7 @@ def unwanted(bound: Sequence[Bound], before: There) -> tuple[list[str], There]:
 
 
 def refuse(config: Mapping[str, Any]) -> None:
-    """ModelwrightError, with all else that is wrong: a stage of this frozen config wants other examples than it has."""
+    """ModelwrightError, with all else that is wrong: a stage of this frozen config wants other examples, or another model, than it has."""
     bound = assemble(config, discover().registry)
     if lines := unwanted(bound, there(config["from"]))[0]:
         raise ModelwrightError("\n".join([*problems(bound, config), *lines]))
