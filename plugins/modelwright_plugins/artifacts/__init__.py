@@ -123,7 +123,7 @@ class Metrics(Artifact):
 
 class Evaluation(Artifact):
     """A JSON file on a model: {"parameters": its numbers, where its checkpoint has them all, "samples": [{"prompt", "text"}], "scores":
-    [{"evaluator" (empty: held-out text), "name", "value", "low", "high", "count", "better", "groups"}]}; with `evaluate.every`
+    [{"evaluator" (empty: held-out text), "name", "value", "low", "high", "count", "better"}]}; with `evaluate.every`
     "checkpoints": [{"step", "scores"}]; of held-out text also "held_out", "context", "model" and "baselines" ({"bits_per_byte",
     "bits_per_token", "loss" (nats a token), "perplexity", …}), "beats", "beaten", "groups": bits per byte of each group."""
 
