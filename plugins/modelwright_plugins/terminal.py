@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modelwright_plugins.results import headline
+
 
 def program() -> str:
     """How a person would type `modelwright` here: its path, when its environment is not the active one."""
@@ -32,18 +34,6 @@ def tried(recipe: str, overrides: str) -> str:
 def shown(path: Path) -> Path:
     """The path as a person would type it here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def headline(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers that the stages of a run returned, as `stage.name`."""
-    results = ((stage, record.get("results", {})) for stage, record in manifest["stages"].items())
-    return {f"{stage}.{name}": value for stage, found in results for name, value in found.items() if isinstance(value, int | float)}
-
-
-def returned(manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[Any]]]:
-    """Each number that one of several runs returned, and what it is in each of them, in their order; None: it is not there."""
-    numbers = [headline(manifest) for manifest in manifests.values()]
-    return [(key, [found.get(key) for found in numbers]) for key in dict.fromkeys(key for found in numbers for key in found)]
 
 
 def tell(manifest: Mapping[str, Any]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from modelwright_plugins.pipeline.page import PAGE
-from modelwright_plugins.terminal import returned, shown, tried, written
+from modelwright_plugins.results import returned
+from modelwright_plugins.terminal import shown, tried, written
 
 
 def table(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from modelwright.run import MANIFEST, read_manifest
 from modelwright_plugins.artifacts import Evaluation, HuggingFaceModel
 from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, cost, first_scores, judged, made_by, quantizations, speed, to_read
 from modelwright_plugins.report.template import GAP, duration, megabytes, short, template
-from modelwright_plugins.terminal import returned
+from modelwright_plugins.results import returned
 
 PAGE = "report.html"
 PAGES = {

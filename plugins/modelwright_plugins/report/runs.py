@@ -16,9 +16,9 @@ from modelwright.errors import ModelwrightError
 from modelwright.run import CONFIG, MANIFEST, read_config, read_manifest
 from modelwright.schema import RESERVED
 from modelwright_plugins.artifacts import Metrics, TokenShards
+from modelwright_plugins.results import headline
 from modelwright_plugins.sweep.record import RECORD
 from modelwright_plugins.sweep.record import read as record
-from modelwright_plugins.terminal import headline
 
 UNTOLD = ("run", "next", "tracker")  # of a config: where a run writes and whom it tells, not what it does
 

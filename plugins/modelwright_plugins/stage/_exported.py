@@ -14,8 +14,9 @@ from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.architecture.hugging_face._told import TOKENS
 from modelwright_plugins.artifacts import Checkpoint, Tokenizer, TokenShards
+from modelwright_plugins.results import headline
 from modelwright_plugins.stage._origin import OPEN, Origin, comes_from, copy_licences
-from modelwright_plugins.terminal import headline, shown
+from modelwright_plugins.terminal import shown
 from modelwright_plugins.tokenizer.find_template import read_json
 
 if TYPE_CHECKING:

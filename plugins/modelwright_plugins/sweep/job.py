@@ -15,8 +15,9 @@ from modelwright.errors import ModelwrightError, Pruned, RankFailure, disk_error
 from modelwright.manifest import write_json
 from modelwright.run import MANIFEST, read_config, read_manifest, start
 from modelwright_plugins.explain import blaming
+from modelwright_plugins.results import headline
 from modelwright_plugins.stage.wanted import refuse
-from modelwright_plugins.terminal import headline, tell
+from modelwright_plugins.terminal import tell
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -11,8 +11,8 @@ from typing import Any
 from modelwright.errors import ModelwrightError
 from modelwright.run import MANIFEST, read_manifest
 from modelwright_plugins.progress import progress
+from modelwright_plugins.results import headline
 from modelwright_plugins.sweep.job import LOGS
-from modelwright_plugins.terminal import headline
 
 
 @contextlib.contextmanager
