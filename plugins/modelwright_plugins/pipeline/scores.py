@@ -96,11 +96,16 @@ def to_read(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> list[tu
 
 
 def cost(manifest: Mapping[str, Any]) -> Mapping[str, float]:
-    """Of the model that a phase judged or quantized, what these stages returned, the last counting: bytes of its weights, as they are
-    saved, and tokens_per_second that it writes."""
-    judging = {Evaluation.name, Quantization.name}
-    stages = [record for record in manifest["stages"].values() if judging & {*record.get("artifacts", {})}]
-    return {name: value for record in stages for name, value in record.get("results", {}).items() if name in COST}
+    """What the last model of a phase costs, as the stages returned that quantized or judged it: bytes of its weights, as they are saved,
+    and tokens_per_second that it writes."""
+    found: dict[str, float] = {}
+    for record in manifest["stages"].values():
+        made = {*record.get("artifacts", {})}
+        if made & {Checkpoint.name, Quantization.name}:
+            found = {}  # of a model that was before this one
+        if made & {Evaluation.name, Quantization.name}:
+            found |= {name: value for name, value in record.get("results", {}).items() if name in COST}
+    return found
 
 
 def first_scores(rows: Sequence[Row]) -> list[Row]:

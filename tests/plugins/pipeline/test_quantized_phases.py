@@ -10,6 +10,7 @@ from typing import Any
 from pipeline_example import RECORD, written
 
 from modelwright_plugins.pipeline.page import write_page
+from modelwright_plugins.pipeline.scores import cost
 from modelwright_plugins.report.quantization import page
 
 
@@ -77,3 +78,16 @@ def test_a_page_says_what_was_lost():
     assert "4.50</dd>" in html and re.search(r"25.\%", html)  # of 1.2 MB
     bare = {**told("absmax", 4.5, 1.3, 0.02), "held_out": None}
     assert "only its matrices are compared" in page(bare, None)
+
+
+def test_what_a_model_costs_is_of_the_last_one_that_a_phase_has():
+    train = {"artifacts": {"checkpoint": {}}, "results": {"tokens_per_second": 9}}  # of training, which is no matter here
+    judged = {"artifacts": {"evaluation.json": {}}, "results": {"bytes": 100, "tokens_per_second": 50.0}}
+    quantized = {"artifacts": {"checkpoint": {}, "quantization.json": {}}, "results": {"bytes": 20, "kl": 0.1}}
+    for stages, expected in (
+        ((train, judged), {"bytes": 100, "tokens_per_second": 50.0}),
+        ((train, judged, quantized), {"bytes": 20}),
+        ((quantized, judged), {"bytes": 100, "tokens_per_second": 50.0}),
+        ((judged, train), {}),
+    ):
+        assert cost({"stages": dict(enumerate(stages))}) == expected
