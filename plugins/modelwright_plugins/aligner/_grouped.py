@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelwright_plugins.aligner._on_policy import OnPolicy
+from modelwright_plugins.aligner.on_policy import OnPolicy
 
 
 class Grouped(OnPolicy):

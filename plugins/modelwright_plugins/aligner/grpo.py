@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from modelwright_plugins.aligner._grouped import Grouped
-from modelwright_plugins.aligner._on_policy import Round
+from modelwright_plugins.aligner.on_policy import Round
 
 if TYPE_CHECKING:
     import torch

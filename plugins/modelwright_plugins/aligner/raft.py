@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from modelwright_plugins.aligner._on_policy import OnPolicy, Round
+from modelwright_plugins.aligner.on_policy import OnPolicy, Round
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ def batch(aligner: Any, length: int) -> tuple[dict[str, torch.Tensor], int]:
     """Inputs of the loss of a round's rows, and how many rows each prompt has."""
     import torch
 
-    from modelwright_plugins.aligner._on_policy import Round
+    from modelwright_plugins.aligner.on_policy import Round
 
     random, rows = torch.Generator().manual_seed(2), PROMPTS * aligner.samples
     begins = torch.randint(2, length // 2, (rows, 1), generator=random)

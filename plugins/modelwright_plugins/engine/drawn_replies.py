@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modelwright_plugins.aligner._on_policy import Round
+from modelwright_plugins.aligner.on_policy import Round
 
 Array = NDArray[Any]
 

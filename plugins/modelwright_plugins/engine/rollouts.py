@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.aligner._on_policy import OnPolicy
+from modelwright_plugins.aligner.on_policy import OnPolicy
 from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine.example_batches import ExampleBatches, longest_held_out
 from modelwright_plugins.objective.loss import Loss

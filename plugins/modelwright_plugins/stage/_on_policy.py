@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.aligner._on_policy import OnPolicy
+from modelwright_plugins.aligner.on_policy import OnPolicy
 from modelwright_plugins.artifacts import Tokenizer
 from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine import checkpoint, model

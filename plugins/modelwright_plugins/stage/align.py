@@ -71,7 +71,7 @@ class Align(TrainingStage):
         name = f"aligner {called('aligner', aligner)}"
         if not aligner.samples:
             return []
-        from modelwright_plugins.aligner._on_policy import OnPolicy
+        from modelwright_plugins.aligner.on_policy import OnPolicy
         from modelwright_plugins.generator import Remote
         from modelwright_plugins.generator.sampling import Sampling
         from modelwright_plugins.mixture.weights import Proportional

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from modelwright_plugins.aligner._advantages import generalized, grouped, left_out
-from modelwright_plugins.aligner._on_policy import OnPolicy, Round
 from modelwright_plugins.aligner.grpo import GRPO
+from modelwright_plugins.aligner.on_policy import OnPolicy, Round
 from modelwright_plugins.aligner.ppo import PPO
 from modelwright_plugins.aligner.raft import RAFT
 from modelwright_plugins.aligner.rloo import RLOO

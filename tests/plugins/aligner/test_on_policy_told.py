@@ -74,7 +74,7 @@ def test_an_aligner_of_its_own_replies_is_an_on_policy_one() -> None:
     (align,) = [each for each in bound if each.name == "align"]
     found = align.stage.problems({**align.parts, "aligner": Sampled()})
     assert [
-        line for line in found if "has samples=2 replies to each prompt, and is no modelwright_plugins.aligner._on_policy.OnPolicy" in line
+        line for line in found if "has samples=2 replies to each prompt, and is no modelwright_plugins.aligner.on_policy.OnPolicy" in line
     ]
 
 
