@@ -145,5 +145,4 @@ class Spoken(Harnessed):
             return self.apply_chat_template([each for each in chat_history if each["role"] != "system"], add_generation_prompt)
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        tokens: list[int] = self.chat._pieces.encode(string, add_special_tokens=False).ids  # as the chat encoder itself has it
-        return tokens
+        return self.chat.encode_special(string)

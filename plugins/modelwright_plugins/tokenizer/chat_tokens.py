@@ -65,6 +65,11 @@ class ChatEncoder:
         self._counted = np.array(sorted({*self.special.values()} - unknown), np.int64)
         self._find = re.compile("|".join(map(re.escape, sorted(self.special, key=len, reverse=True))) or "(?!)")
 
+    def encode_special(self, text: str) -> list[int]:
+        """Tokens of a text in which special tokens stand for themselves, as they do in what a template has rendered."""
+        tokens: list[int] = self._pieces.encode(text, add_special_tokens=False).ids
+        return tokens
+
     @cached_property
     def as_text(self) -> list[str]:
         """What looks like special tokens in the template and is none of the tokenizer's: it is encoded as text."""

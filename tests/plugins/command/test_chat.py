@@ -35,7 +35,7 @@ class Model:
         ByteLevelBPE(vocab_size=259, special_tokens=SPECIAL).train(iter(["x"]), folder)
         chat = ChatEncoder(folder, find_template(template or "plain", folder))
         self.encoder, self.says, self.asked, self.drawn = chat.encoder, list[str](), list[str](), list[int]()
-        self.pieces = chat._pieces
+        self.encode = chat.encode_special
         ending = ReplyEnd(chat.encoder, Sampling(stop=stop or []), TurnEnd.of(chat) if template else None)
         self.out = Out()
         self.talk = Talk(self.draw, chat if template else None, ending, context=context, most=99, out=self.out)
@@ -46,7 +46,7 @@ class Model:
         self.asked.append(self.encoder.hugging_face.decode(list(prompt), skip_special_tokens=False))
         self.drawn.append(turn)
         said: list[int] = []
-        for token in self.pieces.encode(self.says.pop(0), add_special_tokens=False).ids:
+        for token in self.encode(self.says.pop(0)):
             said.append(token)
             if token in end or (stop is not None and stop(said)):
                 return Generated(said, True, torch.zeros(len(said)))

@@ -28,7 +28,7 @@ class Writes:
         self.folder, self.template, self.size = folder, find_template(template, folder), 257 + len(special)
         self.sequence_length, self.end_of_document, self.rank = 99, 0, 0
         self.model = Model(self, folder, Sampling(), template=self.template)  # type: ignore[arg-type]
-        self.tokens = self.model.chat._pieces.encode(text, add_special_tokens=False).ids
+        self.tokens = self.model.chat.encode_special(text)
 
     def start(self, prompts: Any) -> torch.Tensor:
         self.place = 0
@@ -60,7 +60,7 @@ def test_rollouts_evaluation_and_written_replies_end_alike(
     model, generator = wrote.model, Sampling(temperature=0, stop=stop, max_new_tokens=17)
     model.generator = generator
     (said,) = model.said([PROMPT])
-    tokens = wrote.tokens[: len(model.chat._pieces.encode(written, add_special_tokens=False).ids)]
+    tokens = wrote.tokens[: len(model.chat.encode_special(written))]
     ended = written != " and so on for ev"
     assert (said.text, said.tokens, said.begin, said.finished) == (reply, [*PROMPT, *tokens], 3, ended)
     assert model.reply([USER]) == [reply]

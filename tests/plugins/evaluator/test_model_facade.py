@@ -31,7 +31,7 @@ def model(folder: Path, template: str, special: list[str] = SPECIAL, says: str =
     trained: Any = Chances(257 + len(special), 0)
     found = Model(trained, folder, Sampling(max_new_tokens=60, temperature=0), template=find_template(template, folder))
     if says:
-        tokens = found.chat._pieces.encode(says, add_special_tokens=False).ids
+        tokens = found.chat.encode_special(says)
         step = iter(tokens * 9)
 
         def following(*_: Any) -> torch.Tensor:
