@@ -16,3 +16,8 @@ def returned(manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list
     """Each number that one of several runs returned, and what it is in each of them, in their order; None: it is not there."""
     numbers = [headline(manifest) for manifest in manifests.values()]
     return [(key, [found.get(key) for found in numbers]) for key in dict.fromkeys(key for found in numbers for key in found)]
+
+
+def python(manifest: Mapping[str, Any]) -> list[str]:
+    """Lines of Python in which transformers asks the model that a run has exported; none where it has exported none."""
+    return next((lines for record in manifest["stages"].values() if (lines := record.get("results", {}).get("python"))), [])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelwright_plugins.results import headline
+from modelwright_plugins.results import headline, python
 
 
 def program() -> str:
@@ -40,6 +40,14 @@ def tell(manifest: Mapping[str, Any]) -> None:
     """Print the numbers of a run, a line each."""
     for name, value in headline(manifest).items():
         print(f"  {name}: {written(value)}")
+
+
+def answers(manifests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print how the models that these runs exported answer in transformers; by the name of each where it has one."""
+    for name, manifest in manifests.items():
+        if lines := python(manifest):
+            print(f"\n{f'The model of {name}' if name else 'The exported model'} answers in transformers (pip install transformers):")
+            print("\n".join(f"  {line}" for line in lines))
 
 
 def written(value: Any) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ModelwrightError
-from modelwright_plugins.terminal import shown, tell, tried, typed
+from modelwright_plugins.terminal import answers, shown, tell, tried, typed
 
 PAGES = ("report.html", "quantization.html", "metrics.jsonl", "curation.html")  # a run's own, the one that says most first
 
@@ -15,6 +15,7 @@ PAGES = ("report.html", "quantization.html", "metrics.jsonl", "curation.html")  
 def farewell(manifest: Mapping[str, Any], folder: Path) -> None:
     """Print the numbers of a run, where it is and what to try next."""
     tell(manifest)
+    answers({"": manifest})
     page = next((p for name in PAGES if (p := folder / name).exists()), None)
     print(f"\nThe run is in {shown(folder)}" + (f"; open {shown(page)}" if page else ""))
     if manifest["next"]:

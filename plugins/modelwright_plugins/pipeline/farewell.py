@@ -8,7 +8,7 @@ from typing import Any
 
 from modelwright_plugins.pipeline.page import PAGE
 from modelwright_plugins.results import returned
-from modelwright_plugins.terminal import shown, tried, written
+from modelwright_plugins.terminal import answers, shown, tried, written
 
 
 def table(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -25,6 +25,7 @@ def farewell(manifests: Mapping[str, Mapping[str, Any]], folder: Path, record: M
     print()
     for line in table(manifests):
         print(f"  {line}")
+    answers(manifests)
     page = folder / PAGE
     print(f"\nThe pipeline is in {shown(folder)}" + (f"; open {shown(page)}" if page.exists() else ""))
     if record["next"]:

@@ -10,10 +10,10 @@ from typing import Any
 import modelwright
 from modelwright.manifest import write_text
 from modelwright.run import MANIFEST, read_manifest
-from modelwright_plugins.artifacts import Evaluation, HuggingFaceModel
+from modelwright_plugins.artifacts import Evaluation
 from modelwright_plugins.pipeline.scores import Row, checkpoint_bytes, cost, first_scores, judged, made_by, quantizations, speed, to_read
 from modelwright_plugins.report.template import GAP, duration, megabytes, short, template
-from modelwright_plugins.results import returned
+from modelwright_plugins.results import python, returned
 
 PAGE = "report.html"
 PAGES = {
@@ -112,10 +112,7 @@ def _model(run: Path, name: str, manifest: Mapping[str, Any], columns: Sequence[
 
 def _exported(manifests: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """(phase, Python) with which each model that was exported answers elsewhere."""
-    made = [
-        (name, manifest["stages"][stage]) for name, manifest in manifests.items() if (stage := made_by(manifest, HuggingFaceModel.name))
-    ]
-    return [(name, "\n".join(lines)) for name, record in made if (lines := record.get("results", {}).get("python"))]
+    return [(name, "\n".join(lines)) for name, manifest in manifests.items() if (lines := python(manifest))]
 
 
 def _grouped(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

@@ -9,7 +9,6 @@ from modelwright.component import Artifact, Job, Stage
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, HuggingFaceModel, Tokenizer
 from modelwright_plugins.progress import progress
-from modelwright_plugins.terminal import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +17,7 @@ class Export(Stage):
 
     Numbers stay as they were saved; quantized matrices go out in the format (GPTQ, AWQ, compressed-tensors, bitsandbytes) that
     holds what their quantizer stores. Each tensor is read from the checkpoint by itself, whatever layout saved it, and written: no model is
-    built, and what is in memory is one tensor. The last thing said is three lines of Python with which transformers asks the model.
+    built, and what is in memory is one tensor. When the run ends it says three lines of Python with which transformers asks the model.
     """
 
     takes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint, Tokenizer)
@@ -72,8 +71,7 @@ class Export(Stage):
         parameters = found.numbers if quantized is None else quantized.numbers
         needs = [] if quantized is None else [f"# pip install {quantized.format.needs}"]
         _exported.model_card(job, family, card, parameters, needs + _exported.three_lines(".", family, chat), out, trained=step > 0)
-        lines = needs + _exported.three_lines(str(shown(job.run / HuggingFaceModel.name)), family, chat)
+        lines = needs + _exported.three_lines(str((job.run / HuggingFaceModel.name).absolute()), family, chat)
         if quantized is not None:
             print(_exported.said(quantized))
-        print("\n".join(["  It answers in transformers:", *(f"    {line}" for line in lines)]))
         return {"parameters": parameters, "files": files, "python": lines}
