@@ -73,7 +73,7 @@ def test_rollouts_evaluation_and_written_replies_end_alike(
     )
     monkeypatch.setattr(drawing, "dist", SimpleNamespace(get_rank=lambda: 1))
     scores: Any = None
-    drawn = drawing.Drawing(rollouts, [], None, generator, scores, tmp_path, tmp_path, "", causal=True, at_once=4, micro_batch=1)
+    drawn = drawing.Drawing(rollouts, [], None, generator, scores, tmp_path, tmp_path, causal=True, at_once=4, micro_batch=1)
     (found,) = drawn._generated([{}], [PROMPT], [0])
     assert (drawn.ending.text(found.tokens), found.tokens, found.finished) == (reply, tokens, ended)
     if not stop:
