@@ -16,9 +16,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from modelwright_plugins.evaluator._order_judged import Hits, Verdict, hits
 
 BEFORE, AFTER = "masked", "preferences"  # phases: SFT, and preference tuning
 EVALUATOR = "order_dialogues"
@@ -32,12 +34,7 @@ BARS = {
 LOST = 0.01  # no score may lose as much by it
 DIALOGUES = 500  # of each part, at least
 MINUTES = 20  # from nothing, at most
-RIGHT = {
-    "correctness": lambda first, last: first["exact"],
-    "appropriateness": lambda first, last: first["asks"] and not first["given"] and last["confirms"],
-    "exact_confirmation": lambda first, last: last["exact"],
-}  # of the two turns of a dialogue that are judged, as `evaluator/_order_judged.py` has it
-SCORES = [f"{part}/{name}" for part in ("combinations", "phrasings", "names") for name in RIGHT]
+SCORES = [f"{part}/{field.name}" for part in ("combinations", "phrasings", "names") for field in fields(Hits)]
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,8 @@ def won_and_lost(folder: Path, name: str) -> tuple[int, int]:
     for phase in (BEFORE, AFTER):
         with (folder / phase / "evaluate" / EVALUATOR / "replies.jsonl").open() as file:
             lines = [line for line in map(json.loads, file) if line["part"] == part]
-        found.append({first["dialogue"]: RIGHT[kind](first, last) for first, last in zip(lines[::2], lines[1::2], strict=True)})
+        right = getattr(hits([Verdict(**{field.name: line[field.name] for field in fields(Verdict)}) for line in lines]), kind)
+        found.append(dict(zip((line["dialogue"] for line in lines[::2]), right, strict=True)))
     before, after = found
     if before.keys() != after.keys():
         raise SystemExit("the two phases were judged on other dialogues")
@@ -131,6 +129,8 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--also", nargs="*", default=[], help="words for modelwright run, where there is no folder")
     asked = parser.parse_args()
+    if asked.folder and asked.also:
+        parser.error(f"{asked.folder} is run already: --also has words for a run that is made")
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="order-assistant-")) / "run"
     minutes = None if asked.folder else run(folder, asked.also)
     found = [*bars(scores(folder, BEFORE), scores(folder, AFTER)), timed(folder, minutes)]

@@ -84,10 +84,9 @@ class Hits:
     exact_confirmation: list[bool]  # what it confirms is the order, to the letter
 
 
-def hits(asked: Sequence[Asked], replies: Sequence[str]) -> Hits:
-    """Of `judged` turns and a reply to each."""
+def hits(verdicts: Sequence[Verdict]) -> Hits:
+    """Of the verdicts on `judged` turns."""
     found = Hits([], [], [])
-    verdicts = [verdict(one, reply) for one, reply in zip(asked, replies, strict=True)]
     for open_turn, last in zip(verdicts[::2], verdicts[1::2], strict=True):
         found.correctness.append(open_turn.exact)
         found.appropriateness.append(open_turn.asks and not open_turn.given and last.confirms)

@@ -40,7 +40,7 @@ class OrderDialogues(Evaluator):
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:
         from modelwright_plugins.evaluator import text_metrics
-        from modelwright_plugins.evaluator._order_judged import drawn, every_turn, hits, judged
+        from modelwright_plugins.evaluator._order_judged import drawn, every_turn, hits, judged, verdict
         from modelwright_plugins.evaluator.interval import proportion
         from modelwright_plugins.source._order_grammar import PARTS
 
@@ -53,7 +53,7 @@ class OrderDialogues(Evaluator):
         scores, all_asked, all_replies = list[Score](), list["Asked"](), list[str]()
         for part, some in asked.items():
             said = [next(replies) for _ in some]
-            found = hits(some, said)
+            found = hits([verdict(one, reply) for one, reply in zip(some, said, strict=True)])
             scores += [proportion(f"{part}/{name}", list(each)) for name, each in vars(found).items()]
             all_asked += some
             all_replies += said

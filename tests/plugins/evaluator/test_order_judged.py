@@ -63,7 +63,7 @@ def test_the_three_scores_of_a_dialogue():
         (right, size): (True, False, False),
         (confirmed, confirmed): (False, False, True),
     }
-    found = hits([OPEN, WHOLE] * len(cases), [reply for pair in cases for reply in pair])
+    found = hits([verdict(one, reply) for pair in cases for one, reply in zip((OPEN, WHOLE), pair, strict=True)])
     assert list(zip(found.correctness, found.appropriateness, found.exact_confirmation, strict=True)) == list(cases.values())
 
 
