@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine.blend import opened
+from modelwright_plugins.engine.data import Counted
 from modelwright_plugins.engine.texts import Texts
 from modelwright_plugins.objective import Objective, Passage
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Batches:
+class Batches(Counted):
     """Examples of an objective, stacked."""
 
     texts: Texts

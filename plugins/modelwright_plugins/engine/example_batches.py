@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts.examples import StoredExamples
+from modelwright_plugins.engine.data import Counted
 from modelwright_plugins.engine.packing import packed
 from modelwright_plugins.engine.wanted_values import wanted_values
 from modelwright_plugins.objective.visible import positions, seen
@@ -37,7 +38,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class ExampleBatches:
+class ExampleBatches(Counted):
     """Examples, each as `rows` rows, in a random order each epoch. The rows of a batch are filled up at their ends to the longest, to a
     multiple of `multiple` positions, which nothing sees and which are no targets. Where they are packed, one "example" is a sequence of
     several rows that don't see each other."""

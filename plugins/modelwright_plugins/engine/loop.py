@@ -18,12 +18,10 @@ from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.engine import context, heads
-from modelwright_plugins.engine.batches import Batches
-from modelwright_plugins.engine.example_batches import ExampleBatches
+from modelwright_plugins.engine.data import Data
 from modelwright_plugins.engine.optimizer import TrainingOptimizer
 from modelwright_plugins.engine.position import Position, Ramp
 from modelwright_plugins.engine.reference import Beside
-from modelwright_plugins.engine.rollouts import Rollouts
 from modelwright_plugins.objective.loss import Loss
 from modelwright_plugins.schedule import Schedule
 from modelwright_plugins.stability import Stability
@@ -45,7 +43,7 @@ class Trainer:
     optimizer: TrainingOptimizer
     objective: Loss
     schedule: Schedule
-    batches: Batches | ExampleBatches | Rollouts
+    batches: Data
     ramp: Ramp  # sequences an update, or examples of `batches.rows` sequences, over all ranks
     micro_batch: int  # the same of a forward pass, on one rank
     steps: int
@@ -67,7 +65,7 @@ class Trainer:
             batch = ahead.submit(self._batch, position.drawn, position.trained)
             while position.updates < self.steps:
                 began, step, size = time.perf_counter(), position.updates + 1, self.ramp.size(position.trained)
-                before, factor = self.read(position), self.schedule.factor(step, self.steps)
+                before, factor = self.batches.read(position), self.schedule.factor(step, self.steps)
                 for group in self.optimizer.param_groups:
                     group["lr"] = group["peak_lr"] * factor
                 self._seed(step)
@@ -84,9 +82,8 @@ class Trainer:
                 if why := self.stability.spike(position.losses, loss, grad_norm):  # before anything is saved
                     raise Spike(why, step, position.drawn + size)
                 position.updated(size, loss, self.stability.window)
-                if isinstance(self.batches, Rollouts):
-                    position.tokens += self.batches.newest.tokens
-                now = self.read(position)
+                self.batches.updated(position)
+                now = self.batches.read(position)
                 yield {
                     "step": step,
                     "tokens": now,
@@ -96,17 +93,6 @@ class Trainer:
                     "tokens_per_second": (now - before) / (time.perf_counter() - began),
                     **({"loss_scale": scale} if scale else {}),
                 }
-
-    def read(self, position: Position) -> int:
-        """Tokens trained on."""
-        if isinstance(self.batches, Rollouts):
-            return position.tokens
-        found, covered = self.batches.tokens(position.drawn), 0
-        for begin, end in sorted((each["first"], each["first"] + each["sequences"]) for each in position.skipped):
-            if end > covered:  # a range that was gone back over twice is within the second one
-                found -= self.batches.tokens(end) - self.batches.tokens(max(begin, covered))
-                covered = end
-        return found
 
     def _seed(self, step: int) -> None:
         """Dropout depends on the step and this rank's place alone, so resuming is exact; ranks with other tokens have other places."""

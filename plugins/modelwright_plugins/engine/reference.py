@@ -14,10 +14,8 @@ from megatron.core.transformer.module import MegatronModule
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.engine import checkpoint, model
-from modelwright_plugins.engine.batches import Batches
 from modelwright_plugins.engine.card import ModelCard
-from modelwright_plugins.engine.example_batches import ExampleBatches
-from modelwright_plugins.engine.rollouts import Rollouts
+from modelwright_plugins.engine.data import Data
 
 Inputs = dict[str, Any]
 
@@ -36,7 +34,7 @@ class Reference:
         self.chunks, self.length = [chunk.cuda().eval().requires_grad_(False) for chunk in chunks], length
 
     @classmethod
-    def of(cls, folder: Path, batches: Batches | ExampleBatches | Rollouts, how: Mapping[str, Any]) -> Reference:
+    def of(cls, folder: Path, batches: Data, how: Mapping[str, Any]) -> Reference:
         """The newest whole step of a checkpoint's folder. Raises ModelwrightError if it is not for these batches."""
         from modelwright_plugins.engine.adapted import refuse_adapter
 

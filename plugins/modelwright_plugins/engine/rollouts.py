@@ -19,6 +19,7 @@ from modelwright.errors import ModelwrightError
 from modelwright_plugins.aligner.on_policy import OnPolicy
 from modelwright_plugins.artifacts.examples import StoredExamples
 from modelwright_plugins.engine.example_batches import ExampleBatches, longest_held_out
+from modelwright_plugins.engine.position import Position
 from modelwright_plugins.objective.loss import Loss
 from modelwright_plugins.parts import called
 from modelwright_plugins.tokenizer.vocabulary import Vocabulary
@@ -89,6 +90,16 @@ class Rollouts:
     def positions(self, batch: Mapping[str, torch.Tensor]) -> int:
         """Of the rows that the newest micro-batches have."""
         return self.newest.positions
+
+    def updated(self, position: Position) -> None:
+        position.tokens += self.newest.tokens
+
+    def read(self, position: Position) -> int:
+        return position.tokens
+
+    def come(self, position: Position) -> tuple[int, str]:
+        """How many tokens there will be is not known before the end."""
+        return position.updates, "update"
 
     def place(self, update: int) -> tuple[int, int]:
         """(round, which of its updates)"""

@@ -8,12 +8,10 @@ from typing import Any
 from megatron.core.transformer.module import MegatronModule
 
 from modelwright_plugins.engine import fake_quantized, model, optimizer
-from modelwright_plugins.engine.batches import Batches
-from modelwright_plugins.engine.example_batches import ExampleBatches
+from modelwright_plugins.engine.data import Data
 from modelwright_plugins.engine.loop import Trainer
 from modelwright_plugins.engine.position import Ramp
 from modelwright_plugins.engine.reference import Reference
-from modelwright_plugins.engine.rollouts import Rollouts
 from modelwright_plugins.stability.spikes import Finite
 
 HOW = ("parallel", "precision", "kernel", "attention")
@@ -26,7 +24,7 @@ def how(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def assembled(
     parts: Mapping[str, Any],
-    batches: Batches | ExampleBatches | Rollouts,
+    batches: Data,
     *,
     global_batch: int | Ramp,
     micro_batch: int,

@@ -19,7 +19,6 @@ from modelwright_plugins.engine import checkpoint
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.loop import Spike, Trainer
 from modelwright_plugins.engine.position import Position
-from modelwright_plugins.engine.rollouts import Rollouts
 from modelwright_plugins.engine.termination import Terminated, Termination
 from modelwright_plugins.progress import progress
 from modelwright_plugins.tracker import forgiving
@@ -82,7 +81,7 @@ class Training(ABC):
                         with forgiving(tracker):
                             log.log(metrics)
                     bar.set_postfix_str(f"loss {metrics['loss']:.3f}", refresh=False)
-                    bar.update((int(metrics["tokens"]) if bar.unit == "tok" else step) - bar.n)
+                    bar.update(self.trainer.batches.come(self.position)[0] - bar.n)
                     self.job.hooks.call("on_step_end", step=step, metrics=metrics)
                 whole, stop = saving.settle(termination.asked)
                 if stop or step == stage.steps or (stage.checkpoint_every and step % stage.checkpoint_every == 0):
@@ -113,9 +112,8 @@ class Training(ABC):
                 logs.append((tracker, log))
                 closing.callback(forgiving(tracker)(log.close))
         batches, last = self.trainer.batches, Position.after(self.stage.steps, self.stage.ramp())
-        total = (self.stage.steps, "update") if isinstance(batches, Rollouts) else (batches.tokens(last.trained), "tok")
-        bar = closing.enter_context(progress("training", *total))
-        bar.update(self.trainer.read(self.position) if bar.unit == "tok" else self.position.updates)
+        bar = closing.enter_context(progress("training", *batches.come(last)))
+        bar.update(batches.come(self.position)[0])
         return logs, bar
 
     def _tell(self, whole: list[int]) -> None:
