@@ -11,6 +11,7 @@ from modelwright_plugins.artifacts import Checkpoint, Examples, Tokenizer
 from modelwright_plugins.optimizer.adam import AdamW
 from modelwright_plugins.parts import called
 from modelwright_plugins.stage._training_stage import TrainingStage
+from modelwright_plugins.stage.known_model import Model, OfModel
 
 if TYPE_CHECKING:
     from modelwright_plugins.architecture import Architecture
@@ -19,7 +20,7 @@ HIGH = 1e-4  # of AdamW, a rate above which nobody aligns with preferences
 
 
 @dataclass(frozen=True, kw_only=True)
-class Align(TrainingStage):
+class Align(OfModel, TrainingStage):
     """Train a checkpoint's model further on examples: conversations, preferences, rankings, in any parallel layout.
 
     A mixture of experts is aligned without its routers' balancing and z losses (`aux_loss`, `z_loss`), which are weighted for
@@ -137,6 +138,14 @@ class Align(TrainingStage):
             "micro-batches a step": f"{self.global_batch // (self.micro_batch * data)}",
             **({"note": "; ".join(notes)} if (notes := self.notes(parts)) else {}),
         }
+
+    def model_after(self, parts: Parts, before: Model, whose: str) -> Model:
+        length = before.length and max(before.length, self.sequence_length)
+        adapter = "adapter" in parts and parts["adapter"].adapts
+        return replace(before, whose=whose, quantizer=None, adapter=adapter, length=length)
+
+    def model_misfits(self, parts: Parts, model: Model) -> list[str]:
+        return [f"{model.few}, which can't be trained further; train the one that it was made of"] if model.few else []
 
     def run(self, job: Job) -> dict[str, Any]:
         from modelwright_plugins.engine.card import ModelCard

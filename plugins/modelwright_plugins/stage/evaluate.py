@@ -9,10 +9,11 @@ from typing import ClassVar
 
 from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright_plugins.artifacts import Checkpoint, Evaluation, Examples, Metrics, Tokenizer, TokenShards
+from modelwright_plugins.stage.known_model import Model, OfModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(Stage):
+class Evaluate(OfModel, Stage):
     """What a model is worth: bits per byte of held-out text, beside n-grams; samples; and the scores of evaluators.
 
     The model is what the checkpoint says, whatever stage made it; its architecture is that of its `model.json`.
@@ -77,6 +78,12 @@ class Evaluate(Stage):
                 found.append(f"evaluator {name} has texts gone on with, and a server answers conversations; evaluator.{name}.chat=true")
             found += [f"evaluator {name}: {line}" for line in [*evaluator.problems(), *evaluator.misfits(parts)]]
         return found
+
+    def model_misfits(self, parts: Parts, model: Model) -> list[str]:
+        if model.length is None:
+            return []
+        every = parts["evaluator"].items()
+        return [f"evaluator {name}: {line}" for name, evaluator in every for line in evaluator.overflows(model.length, parts)]
 
     def run(self, job: Job) -> Mapping[str, float] | None:
         from modelwright_plugins.stage._judged import judged, table

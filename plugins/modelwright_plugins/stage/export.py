@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from modelwright.component import Artifact, Job, Stage
+from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, HuggingFaceModel, Tokenizer
 from modelwright_plugins.progress import progress
+from modelwright_plugins.stage.known_model import LENGTH, TOKENS, Model, OfModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export(Stage):
+class Export(OfModel, Stage):
     """Write a checkpoint's model as Hugging Face has it: safetensors, config, tokenizer with chat template, model card.
 
     Numbers stay as they were saved; quantized matrices go out in the format (GPTQ, AWQ, compressed-tensors, bitsandbytes) that
@@ -28,6 +29,26 @@ class Export(Stage):
     def __post_init__(self) -> None:
         if not self.shard_gb > 0:
             raise ValueError(f"shard_gb is {self.shard_gb}; it is above 0")
+
+    def model_misfits(self, parts: Parts, model: Model) -> list[str]:
+        """Why Hugging Face's files can't hold it."""
+        from modelwright_plugins.architecture.hugging_face import config_of
+
+        if model.adapter:
+            return [f"{model.whose} has an adapter: stages=[merge,export] makes a model of it, [export_adapter] PEFT's files"]
+        family = None
+        try:
+            if model.architecture is not None:
+                family = config_of(model.architecture, vocab_size=TOKENS, sequence_length=LENGTH)[0].model_type
+            if model.quantizer is not None and model.quantizer.quantizes:
+                from modelwright_plugins.engine.quantized_formats import MODELS, format_of
+
+                format_of(model.quantizer)
+                if family not in (None, *MODELS):
+                    return [f"{model.whose}: quantized models are written for {', '.join(MODELS)}, and not for {family}"]
+        except ModelwrightError as e:
+            return [f"{model.whose}: {e}"]
+        return []
 
     def run(self, job: Job) -> dict[str, Any]:
         from modelwright_plugins.architecture.hugging_face import config_of, sizes

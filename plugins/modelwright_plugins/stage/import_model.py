@@ -10,10 +10,11 @@ from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Tokenizer
 from modelwright_plugins.parallel.available import available
+from modelwright_plugins.stage.known_model import Model, OfModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportModel(Stage):
+class ImportModel(OfModel, Stage):
     """Take a folder of Hugging Face's in, in any parallel layout: its weights as a checkpoint, and its tokenizer.
 
     What is read is safetensors, a tensor at a time, and never a pickle. The architecture is what its config.json says.
@@ -54,6 +55,14 @@ class ImportModel(Stage):
         except ModelwrightError as e:
             found.append(f"import_model.path: {e}")
         return found
+
+    def model_after(self, parts: Parts, before: Model, whose: str) -> Model:
+        from modelwright_plugins.architecture.hugging_face import read_folder
+
+        try:
+            return Model(whose, read_folder(self.path)[2] if self.path is not None else None)
+        except ModelwrightError:  # which `problems` says
+            return Model(whose)
 
     def run(self, job: Job) -> dict[str, Any]:
         from modelwright_plugins.engine import checkpoint, model

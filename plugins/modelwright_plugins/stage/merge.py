@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.parallel.available import available
+from modelwright_plugins.stage.known_model import Model, OfModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Merge(Stage):
+class Merge(OfModel, Stage):
     """Put an adapter's checkpoint into the plain weights of the model that it was trained on: a checkpoint as any other."""
 
     uses: ClassVar[tuple[str, ...]] = ("parallel", "precision", "kernel", "attention")
@@ -25,6 +26,9 @@ class Merge(Stage):
     def problems(self, parts: Parts) -> list[str]:
         found: list[str] = parts["kernel"].problems() + parts["attention"].problems()
         return found
+
+    def model_after(self, parts: Parts, before: Model, whose: str) -> Model:
+        return replace(before, whose=whose, quantizer=None, adapter=False)
 
     def run(self, job: Job) -> dict[str, Any]:
         from modelwright.errors import ModelwrightError

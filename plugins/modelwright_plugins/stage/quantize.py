@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright_plugins.artifacts import Checkpoint, Examples, Quantization, QuantizationReport, TokenShards
 from modelwright_plugins.parallel.available import available
+from modelwright_plugins.stage.known_model import Model, OfModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quantize(Stage):
+class Quantize(OfModel, Stage):
     """Keep the matrices of a model's linear layers in few bits: a checkpoint that every later stage takes as any other.
 
     Embeddings, the output matrix, norms and biases stay as they are. A quantizer that calibrates sees rows of training data. What was
@@ -48,6 +49,12 @@ class Quantize(Stage):
         if isinstance(parts["kernel"], TransformerEngine):
             found.append("stage quantize rounds Megatron's own linear layers, and kernel=transformer_engine has others; kernel=torch")
         return found + list(parts["quantizer"].problems(parts))
+
+    def model_after(self, parts: Parts, before: Model, whose: str) -> Model:
+        return replace(before, whose=whose, quantizer=parts["quantizer"], adapter=False)
+
+    def model_misfits(self, parts: Parts, model: Model) -> list[str]:
+        return [f"{model.few} already; quantize the one that it was made of"] if model.few else []
 
     def run(self, job: Job) -> dict[str, Any]:
         from modelwright_plugins.stage._quantize import quantized

@@ -10,13 +10,14 @@ from modelwright.component import Artifact, Job, Parts
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Tokenizer, TokenShards
 from modelwright_plugins.stage._training_stage import TrainingStage
+from modelwright_plugins.stage.known_model import LENGTH, TOKENS, Model, OfModel
 
 if TYPE_CHECKING:
     from modelwright_plugins.architecture import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(TrainingStage):
+class Train(OfModel, TrainingStage):
     """Train a model with Megatron-Core on token shards, in any parallel layout."""
 
     key: ClassVar[str] = "train"
@@ -60,6 +61,25 @@ class Train(TrainingStage):
         from modelwright_plugins.engine.forecast import forecast
 
         return forecast(self, parts, ranks=self.ranks(parts))
+
+    def model_after(self, parts: Parts, before: Model, whose: str) -> Model:
+        return Model(whose, parts["architecture"], length=self.sequence_length)
+
+    def model_misfits(self, parts: Parts, model: Model) -> list[str]:
+        """Of one that it goes on with; it takes no other."""
+        from modelwright_plugins.engine.card import ModelCard
+
+        named = "train.continued=true: "
+        if model.adapter:
+            return [f"{named}{model.whose} has an adapter; to train further on it, merge it into its model first (the stage merge)"]
+        if made := model.other_tokenizer:
+            return [f"{named}{model.whose} knows other tokens than those of stage {made}; leave {made} out of stages"]
+        if model.few:
+            return [f"{named}{model.few}, which can't be trained further; train the one that it was made of"]
+        if model.architecture is None:
+            return []
+        ours, theirs = (ModelCard(a, TOKENS, LENGTH, end_of_document=0, seed=0) for a in (parts["architecture"], model.architecture))
+        return [f"{named}{model.whose}: {why}"] if (why := ours.difference(theirs)) else []
 
     def run(self, job: Job) -> dict[str, Any]:
         from modelwright_plugins.engine.start import started

@@ -18,7 +18,8 @@ from modelwright.run import MANIFEST
 from modelwright_plugins.artifacts import Checkpoint, Documents, Examples
 from modelwright_plugins.catalogue import nearest_run
 from modelwright_plugins.parts import called
-from modelwright_plugins.stage.models_wanted import Model, after, misfits
+from modelwright_plugins.stage.known_model import Model
+from modelwright_plugins.stage.models_wanted import after, misfits
 from modelwright_plugins.stage.sample_pairs import SamplePairs
 from modelwright_plugins.terminal import shown
 

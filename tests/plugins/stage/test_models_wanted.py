@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from modelwright.assemble import Bound
+from modelwright.component import Artifact, Job, Parts, Stage
 from modelwright.errors import ModelwrightError
 from modelwright.hooks import discover
 from modelwright_plugins.adapter.lora import LoRA
@@ -16,6 +18,7 @@ from modelwright_plugins.adapter.none import Whole
 from modelwright_plugins.aligner.sft import SFT
 from modelwright_plugins.architecture.decoder import CausalDecoder
 from modelwright_plugins.architecture.mamba import Mamba
+from modelwright_plugins.artifacts import Checkpoint
 from modelwright_plugins.artifacts.tokens_of import refuse_other
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.evaluator.lm_eval import LMEval
@@ -31,6 +34,7 @@ from modelwright_plugins.quantizer.fp8 import FP8
 from modelwright_plugins.stage.align import Align
 from modelwright_plugins.stage.evaluate import Evaluate
 from modelwright_plugins.stage.export import Export
+from modelwright_plugins.stage.known_model import Model, OfModel
 from modelwright_plugins.stage.merge import Merge
 from modelwright_plugins.stage.quantize import Quantize
 from modelwright_plugins.stage.train import Train
@@ -129,6 +133,27 @@ def test_an_adapter_is_merged_before_it_is_exported() -> None:
     assert "stage align has an adapter: stages=[merge,export] makes a model of it" in line
     plain = bound(Align(), adapter=Whole(), aligner=SFT())
     assert not any(each.startswith("export") for each in told(own[0], plain, bound(Export())))
+
+
+def test_a_plugins_stage_says_what_becomes_of_a_model() -> None:
+    """Behind one that says nothing, nothing is known."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Silent(Stage):
+        makes: ClassVar[tuple[type[Artifact], ...]] = (Checkpoint,)
+
+        def run(self, job: Job) -> None: ...
+
+    class Halved(OfModel, Silent):
+        def model_after(self, parts: Parts, before: Model, whose: str) -> Model:
+            return replace(before, whose=whose, quantizer=Absmax())
+
+    trained = bound(Train(), architecture=SMALL)
+    assert told(trained, bound(Halved()), bound(Quantize(), quantizer=Absmax())) == [
+        "quantize: stage halved has a quantized model already; quantize the one that it was made of"
+    ]
+    few = bound(Quantize(), quantizer=Absmax())
+    assert told(trained, few, bound(Silent()), few) == []
 
 
 def test_evaluators_whose_replies_leave_no_room_for_questions(run: Path, tmp_path: Path) -> None:
