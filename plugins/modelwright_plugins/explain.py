@@ -53,7 +53,7 @@ def blaming(hydra: Any, config: Any) -> Iterator[None]:
         values: Any = OmegaConf.to_container(config)
         words: Any = OmegaConf.to_container(hydra.overrides.task)
         chosen |= {name: [*values[name]] for name, kind in kinds.items() if kind.many and isinstance(values.get(name), dict)}
-        where = _blame(e.key, words, chosen) if e.key else ""
+        where = _blame(e.key, str(e), words, chosen) if e.key else ""
         hint = f"; {_in_a_file(e.key)}" if e.key in kinds and kinds[e.key].many and isinstance(values.get(e.key), list) else ""
         raise ModelwrightError(f"{where}{e}{hint}", e.key) from e
 
@@ -62,13 +62,18 @@ def _in_a_file(kind: str) -> str:
     return f"a file picks it below `defaults:`, as `- override /{kind}: [a, b]`"
 
 
-def _blame(key: str, overrides: Sequence[str], chosen: Mapping[str, Any]) -> str:
-    """The override or the YAML file that set a key, as the beginning of an error: 'override x=1: '."""
+def _blame(key: str, error: str, overrides: Sequence[str], chosen: Mapping[str, Any]) -> str:
+    """The override or the YAML file that set a key, as the beginning of an error: 'override x=1: '. What is wrong with a whole component
+    is blamed on the last override of those of its parameters that the error names, or on the only one there is."""
     for override in overrides:
         left = override.partition("=")[0].lstrip("+~")
         picks = left in discover().registry.picked and key != left
-        if not picks and (key == left or key.startswith(left + ".") or left.startswith(key + ".")):
+        if not picks and (key == left or key.startswith(left + ".")):
             return f"override {override}: "
+    within = {o: name.rpartition(".")[2] for o in overrides if (name := o.partition("=")[0].lstrip("+~")).startswith(key + ".")}
+    named = [override for override, name in within.items() if re.search(rf"\b{re.escape(name)}\b", error.removeprefix(key))]
+    if named or len(within) == 1:
+        return f"override {(named or [*within])[-1]}: "
     files = [(recipes().get(recipe, Path(recipe)), "")] if (recipe := chosen.get("recipe")) else []
     for name, kind in discover().registry.picked.items():
         for option in chosen.get(name) or [] if kind.many else [chosen.get(name)]:

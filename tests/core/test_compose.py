@@ -54,6 +54,7 @@ def test_a_recipe_of_ones_own(tmp_path, monkeypatch):
         ("recipe=toy ++color.red.shad=2", "override ++color.red.shad=2: color.red.shad: there is no such parameter; did you mean 'shade'?"),
         ("recipe=toy shape.radius=big", "override shape.radius=big: shape.radius: 'big' won't do; expected float"),
         ("recipe=toy shape.radius=-1", "override shape.radius=-1: shape: radius must be positive, not -1.0"),
+        ("recipe=toy shape.center.x=2 shape.radius=-1", "override shape.radius=-1: shape: radius must be positive, not -1.0"),
         ("recipe=toy draw.line=2", "override draw.line=2: there is no 'draw.line'; did you mean 'draw.lines'?"),
         ("recipe=toy draw.lines=two", "override draw.lines=two: draw.lines: 'two' won't do; expected int"),
         ("recipe=toy stages=[drwa]", "stages: no stage named 'drwa'; did you mean 'draw'?"),
