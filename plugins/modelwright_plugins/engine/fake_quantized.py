@@ -5,14 +5,21 @@ Megatron's own layers do the work: what is rounded goes into them in the place o
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from megatron.core.tensor_parallel import ColumnParallelLinear
 from megatron.core.transformer.module import MegatronModule
 
+from modelwright.errors import ModelwrightError
+from modelwright.manifest import write_json
 from modelwright_plugins.engine.quantized import checked, largest_over
 from modelwright_plugins.quantizer import Quantizer, alone
+
+FILE = "quantization_aware.json"  # beside a checkpoint's model.json: what its training rounded as
 
 
 class Rounded:
@@ -33,3 +40,20 @@ def attach(chunks: list[MegatronModule], quantizer: Quantizer) -> None:
     for site in checked(chunks, quantizer, parts=True):
         site.layer.__class__ = type(f"Rounded{type(site.layer).__name__}", (Rounded, type(site.layer)), {})
         site.layer.quantizer = quantizer
+
+
+def note(folder: Path, quantizer: Quantizer) -> None:
+    """Beside a checkpoint: it was trained with this rounding."""
+    write_json(folder / FILE, dataclasses.asdict(quantizer))
+
+
+def check_trained(folder: Path, quantizer: Quantizer) -> bool:
+    """Whether the model in `folder` was trained with what `quantizer` rounds. ModelwrightError: with another rounding."""
+    if not (folder / FILE).is_file():
+        return False
+    trained: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    asked = dataclasses.asdict(quantizer)
+    if other := [f"quantizer.{name}={trained[name]}" for name in asked if name in trained and trained[name] != asked[name]]:
+        given = " ".join(f"quantizer.{name}={asked[name]}" for name in asked if name in trained and trained[name] != asked[name])
+        raise ModelwrightError(f"{given}: {folder} was trained with {' '.join(other)}, and what it was trained for is to be stored")
+    return True

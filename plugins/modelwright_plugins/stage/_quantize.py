@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Examples, Quantization, QuantizationReport, TokenShards
 from modelwright_plugins.artifacts.examples import StoredExamples
-from modelwright_plugins.engine import adapted, calibration, checkpoint, pretrained, quantized_files
+from modelwright_plugins.engine import adapted, calibration, checkpoint, fake_quantized, pretrained, quantized_files
 from modelwright_plugins.engine.blend import opened
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.inference import read_model, without_context
@@ -39,6 +40,10 @@ def quantized(stage: Quantize, job: Job) -> dict[str, Any]:
     source, out = job.take(Checkpoint).path, job.make(Checkpoint).path
     card = ModelCard.read(source / "model.json", job.hooks.registry)
     quantized_files.refuse_again(source)
+    if (quantizer := job.parts["quantizer"]).trains and not fake_quantized.check_trained(source, quantizer):
+        warnings.warn(
+            f"{source} was not trained with quantization_aware=true: its matrices are rounded to qat's levels afterwards", stacklevel=2
+        )
     layout = how(job.parts) | {"parallel": without_context(job.parts["parallel"])}
     with started(layout["parallel"], seed=job.seed) as device:
         if checkpoint.latest(out) is None:  # calibration can take hours: what stopped after it begins after it

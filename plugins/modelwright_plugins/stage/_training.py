@@ -15,7 +15,7 @@ import torch.distributed as dist
 from modelwright.component import Job
 from modelwright.errors import ModelwrightError
 from modelwright_plugins.artifacts import Checkpoint, Metrics
-from modelwright_plugins.engine import checkpoint
+from modelwright_plugins.engine import checkpoint, fake_quantized
 from modelwright_plugins.engine.card import ModelCard
 from modelwright_plugins.engine.loop import Spike, Trainer
 from modelwright_plugins.engine.position import Position
@@ -38,6 +38,8 @@ class Training(ABC):
         self.first = dist.get_rank() == 0
         done = checkpoint.latest(self.folder) or 0
         self.trainer = self._trainer(done)
+        if self.first and "quantizer" in job.parts:  # it is quantization_aware
+            fake_quantized.note(self.folder, job.parts["quantizer"])
         self.chunks: list[Any] = [chunk.module for chunk in self.trainer.chunks]
         self.position = self._loaded(done) if done else self._begun()
 

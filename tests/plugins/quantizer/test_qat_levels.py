@@ -12,6 +12,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from planted import layer, signal_to_noise
 
+from modelwright.errors import ModelwrightError
 from modelwright_plugins.adapter.lora import LoRA
 from modelwright_plugins.conformance.stage import default_parts
 from modelwright_plugins.kernel.transformer_engine import TransformerEngine
@@ -70,3 +71,13 @@ def test_a_stage_uses_a_quantizer_only_where_it_trains_with_one() -> None:
         assert "quantizer absmax rounds only what is trained already; quantizer=qat" in said
         assert "kernel=transformer_engine has others; kernel=torch" in said and "adapter lora freezes them" in said
         assert "quantization_aware" not in " ".join(stage.parts_problems({**parts, "quantizer": QAT()}))
+
+
+def test_what_a_model_was_trained_for_is_what_is_stored(tmp_path: Path) -> None:
+    from modelwright_plugins.engine.fake_quantized import check_trained, note
+
+    assert not check_trained(tmp_path, QAT(bits=2))
+    note(tmp_path, QAT(bits=2, symmetric=False))
+    assert check_trained(tmp_path, QAT(bits=2, symmetric=False))
+    with pytest.raises(ModelwrightError, match=r"^quantizer\.bits=4: .* was trained with quantizer\.bits=2, and what it was trained for"):
+        check_trained(tmp_path, QAT(bits=4, symmetric=False))
