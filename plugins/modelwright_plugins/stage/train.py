@@ -54,7 +54,8 @@ class Train(OfModel, TrainingStage):
             if folder is None or (name == "init_from" and is_folder(folder)):
                 found += _hugging_face(folder, parts["architecture"]) if folder else []
             elif not (folder / "model.json").is_file():
-                found.append(f"train.{name}={folder}: there is no model.json; a checkpoint folder has one")
+                or_theirs = ", and a folder of Hugging Face's config.json" if name == "init_from" else ""
+                found.append(f"train.{name}={folder}: there is no model.json; a checkpoint folder has one{or_theirs}")
         return found + self.parts_problems(parts) + parts["objective"].problems(parts["architecture"])
 
     def forecast(self, parts: Parts) -> dict[str, Any]:

@@ -39,9 +39,8 @@ def there(run: Any) -> There:
     """Of an earlier run, None for none: the kind of its newest examples, and its newest model. ModelwrightError: there is no such run,
     with those near it."""
     if run and not (Path(run) / MANIFEST).exists():
-        raise ModelwrightError(
-            f"from: {shown(Path(run))} is not the folder of a run (it has no {MANIFEST}){nearest_run(Path(run))}", "from"
-        )
+        why = f"it has no {MANIFEST}" if Path(run).is_dir() else "there is no such folder"
+        raise ModelwrightError(f"from: {shown(Path(run))} is not the folder of a run ({why}){nearest_run(Path(run))}", "from")
     found = dict[type[Artifact], Any]()
     try:
         for out, artifacts in made(run):

@@ -114,8 +114,8 @@ def test_what_is_quantized_goes_no_further(run: Path) -> None:
     [
         (SMALL, None, None),
         (SMALL, Absmax(), None),
-        (SMALL, FP8(format="e5m2"), "compressed-tensors's files have no place for quantizer.format=e5m2"),
-        (SMALL, AWQ(bits=3), "awq's files have no place for quantizer.bits=3"),
+        (SMALL, FP8(format="e5m2"), "compressed-tensors's files, which have no place for quantizer.format=e5m2"),
+        (SMALL, AWQ(bits=3), "awq's files, which have no place for quantizer.bits=3"),
         (GPT2, None, None),
         (GPT2, Absmax(), "quantized models are written for llama, mistral, qwen2, qwen3, granite, bloom, and not for gpt2"),
         (Mamba(), None, "Hugging Face has no architecture that computes what this Mamba does"),

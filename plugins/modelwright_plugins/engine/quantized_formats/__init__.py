@@ -89,7 +89,9 @@ def format_of(quantizer: Quantizer) -> tuple[str, Format]:
     if name not in every:
         raise ModelwrightError(f"no published format holds what {type(quantizer).__name__} stores; {HELD}")
     if why := every[name].problem(quantizer):
-        raise ModelwrightError(f"{name}'s files have no place for {why}; {HELD}")
+        raise ModelwrightError(
+            f"what {type(quantizer).__name__} stores would go into {name}'s files, which have no place for {why}; {HELD}"
+        )
     return name, every[name]
 
 
