@@ -26,6 +26,8 @@ def records(path: Path, make: Callable[[Any], T], what: str, most: int | None = 
             continue
         try:
             found.append(make(json.loads(line)))
+        except json.JSONDecodeError as e:
+            raise ModelwrightError(f"{file}:{number}: expected a {what} as a line of JSON ({e.msg} at character {e.pos + 1})") from e
         except (ValueError, RecursionError) as e:
             raise ModelwrightError(f"{file}:{number}: {e}") from e
     if not found:

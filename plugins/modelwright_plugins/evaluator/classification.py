@@ -123,7 +123,7 @@ class Classification(OfFiles):
         if names is None:
             return int(name) - 1
         if name not in names:
-            raise ModelwrightError(f"{file}: it has the columns {', '.join(names)}, and no {name}{nearest(name, names)}")
+            raise ModelwrightError(f"{file}: it has no column {name}, which evaluator.classification asks for{nearest(name, names)}")
         return names.index(name)
 
     def evaluate(self, model: Model, out: Path, *, seed: int) -> list[Score]:

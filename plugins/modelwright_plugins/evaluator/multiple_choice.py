@@ -35,12 +35,14 @@ class Question:
         choices, labels = (given.get("text"), given.get("label")) if isinstance(given, dict) else (given, None)  # ARC's have labels
         if not (isinstance(choices, list) and len(choices) > 1 and all(isinstance(one, str) and one for one in choices)):
             raise ValueError("choices are no list of two texts or more")
-        answer = told.get("answer", told.get("answerKey", told.get("gold", told.get("label"))))
+        answer = said = told.get("answer", told.get("answerKey", told.get("gold", told.get("label"))))
         known = labels if isinstance(labels, list) else [chr(ord("A") + place) for place in range(len(choices))]
         if isinstance(answer, str):
             answer = known.index(answer) if answer in known else choices.index(answer) if answer in choices else None
         if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(choices):
-            raise ValueError(f"the answer is none of its {len(choices)} choices: expected a place from 0, a label, or a choice's text")
+            raise ValueError(
+                f"answer {said!r:.60} is none of its {len(choices)} choices: expected a place from 0, a label, or a choice's text"
+            )
         return cls(text, tuple(choices), answer)
 
 

@@ -38,7 +38,7 @@ def test_columns_are_named_or_numbered(tmp_path: Path) -> None:
     cola = Classification(train=tmp_path / "cola.tsv", test=tmp_path / "cola.tsv", columns=["4"], label="2", header=False)
     assert [(row.texts, row.label) for row in cola.read()[0]] == [(("They drank.",), "1"), (("Drank they the.",), "0")]
     for fields, told in (
-        ({"columns": ["sentence3"]}, "sentence1, sentence2, gold_label, and no sentence3; did you mean 'sentence"),
+        ({"columns": ["sentence3"]}, "it has no column sentence3, which evaluator.classification asks for; did you mean 'sentence"),
         ({"columns": ["sentence1"], "label": "index"}, "nothing"),
         ({"train": tmp_path / "x.tsv"}, "x.tsv: cannot read it"),
     ):

@@ -83,7 +83,7 @@ def test_what_is_asked(tmp_path: Path) -> None:
         ({"choices": ["a", "b"], "answer": 0}, "no question"),
         ({"question": "q", "choices": ["a"], "answer": 0}, "choices are no list of two"),
         ({"question": "q", "choices": ["a", "b"], "answer": 2}, "none of its 2 choices"),
-        ({"question": "q", "choices": ["a", "b"], "answer": "C"}, "none of its 2 choices"),
+        ({"question": "q", "choices": ["a", "b"], "answer": "C"}, "answer 'C' is none of its 2 choices"),
         ({"question": "q", "choices": ["a", "b"]}, "none of its 2 choices"),
         ({"question": "q", "choices": ["a", "b"], "answer": True}, "none of its 2 choices"),
         (["q"], "no question"),
@@ -101,3 +101,10 @@ def test_answers_in_each_form() -> None:
         MultipleChoice(path=Path("/nowhere")).read()
     with pytest.raises(ValueError, match=r"it has \{question\} in it"):
         MultipleChoice(path=Path("x"), template="none")
+
+
+def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "bad.jsonl"
+    file.write_text('{"question": "q",\n')
+    with pytest.raises(ModelwrightError, match=r"bad\.jsonl:1: expected a question as a line of JSON \(.* at character 18\)"):
+        MultipleChoice(path=file).read()
