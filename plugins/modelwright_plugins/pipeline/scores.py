@@ -71,11 +71,14 @@ def quantizations(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> l
 def _row(group: str, name: str, better: str, scores: Sequence[Mapping[str, Any] | None]) -> Row:
     values = {score["value"] for score in scores if score}
     best = (max if better == "higher" else min)(values) if len(values) > 1 else None  # where all are alike, none is
-    cells = [
-        Cell(**{key: score[key] for key in ("value", "low", "high", "count")}, best=score["value"] == best) if score else None
-        for score in scores
-    ]
-    return Row(group=group, name=name, better=better, cells=tuple(cells))
+    cells = tuple(_cell(score, best=score["value"] == best) if score else None for score in scores)
+    return Row(group=group, name=name, better=better, cells=cells)
+
+
+def _cell(score: Mapping[str, Any], *, best: bool) -> Cell:
+    """A number that was measured on one thing, such as a model's bits, has no interval."""
+    shown = ("value", "low", "high", "count") if score["count"] > 1 else ("value",)
+    return Cell(**{key: score[key] for key in shown}, best=best)
 
 
 def made_by(manifest: Mapping[str, Any], artifact: str) -> str | None:

@@ -28,10 +28,10 @@ def told(name: str, bits: float, loss: float, kl: float, original: float = 1.25)
         }
         for n, db in enumerate((20.5, None))
     ]
-    scores = {"bits": (bits, bits, bits), "kl": (kl, kl * 0.9, kl * 1.1)}
+    scores = {"bits": (bits, bits, bits, 1), "kl": (kl, kl * 0.9, kl * 1.1, 4)}
     rows = [
-        {"evaluator": "quantization", "name": key, "value": v, "low": low, "high": high, "count": 4, "better": "lower"}
-        for key, (v, low, high) in scores.items()
+        {"evaluator": "quantization", "name": key, "value": v, "low": low, "high": high, "count": count, "better": "lower"}
+        for key, (v, low, high, count) in scores.items()
     ]
     text = {"rows": 4, "original": original, "quantized": loss, "kl": kl, "agreement": 0.9, "tokens": 64.0}
     size = {"matrices": 64, "others": 300_000, "before": 1_200_000}
@@ -68,6 +68,7 @@ def test_bits_are_drawn_against_loss_and_scores_stand_side_by_side(tmp_path):
     labels = re.findall(r'aria-label="(Bits a weight against [^"]*)"', html)
     assert labels[0].endswith("base 4.50 bits, loss 1.3; sft 4.75 bits, loss 1.26; dpo 2.50 bits, loss 1.27.")
     assert labels[1].endswith("base 4.50 bits, divergence 0.02; sft 4.75 bits, divergence 0.002.")  # dpo's is from another model
+    assert re.search(r"bits</th>.*?<td>(<strong>)?4\.5(</strong>)?</td>", html)  # one thing: no interval
     assert re.search(r"kl</th>.*?0\.02<small>.*?<strong>0\.0001</strong>", html)
 
 
