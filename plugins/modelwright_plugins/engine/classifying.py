@@ -19,6 +19,7 @@ from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 from numpy.typing import NDArray
 
 from modelwright.errors import ModelwrightError
+from modelwright_plugins.engine.data import Counted
 from modelwright_plugins.engine.evaluating import evaluating
 from modelwright_plugins.engine.loop import placed
 from modelwright_plugins.objective.loss import Loss
@@ -85,7 +86,7 @@ def pooled(chunks: Sequence[Any]) -> None:
 
 
 @dataclass(frozen=True)
-class Laid:
+class Laid(Counted):
     """How texts stand in a batch: what the engine's trainer asks of batches."""
 
     texts: Sequence[Text]
