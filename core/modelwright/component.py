@@ -20,14 +20,12 @@ class Component:
     what `modelwright show` prints. Fields may be int, float, str, bool, Path, Enum, Literal, `X | None`, list, tuple,
     dict, or nested dataclasses. What exists only at run time arrives as method arguments, fixed by the kind's interface.
     A `ValueError` from `__post_init__` is told as a one-line error with the key of the component.
-    Modules that hold components import torch, datatrove and Megatron only inside methods: composing imports them.
-    """
+    Modules that hold components import torch, datatrove and Megatron only inside methods: composing imports them."""
 
     def fingerprint(self) -> str:
         """What this component reads of the outside world (files that no stage made), as a hash of names, sizes and times.
 
-        The manifest records it, and a later run takes a finished stage over only when it is the same.
-        """
+        The manifest records it, and a later run takes a finished stage over only when it is the same."""
         return ""
 
 
@@ -100,8 +98,7 @@ class Stage(Component, ABC):
     def run(self, job: Job) -> Mapping[str, float] | None:
         """Do the work: write every artifact of `makes` where `job.make` says.
 
-        What it returns (on rank 0) are its headline numbers, such as {"loss": 2.1}: the manifest and a sweep's table keep them.
-        """
+        What it returns (on rank 0) are its headline numbers, such as {"loss": 2.1}: the manifest and a sweep's table keep them."""
 
     def ranks(self, parts: Parts) -> int | None:
         """How many processes run this stage together; None: it runs in the process that was started."""

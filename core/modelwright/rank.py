@@ -23,6 +23,8 @@ def be_rank(run: Path, stage: str) -> None:
     """Run the stage. A failure is noted, with its time, before the process group breaks under the other ranks."""
     if sys.platform == "linux":  # die with the process that leads the run, even when that one is killed
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != int(os.environ.get("MODELWRIGHT_LEADER", os.getppid())):  # it died while this rank was starting
+        os._exit(1)
     rank = int(os.environ["RANK"])
     _speak(run / LOGS / f"{stage}.rank{rank}.log", rank)
     try:

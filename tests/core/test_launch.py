@@ -118,3 +118,11 @@ def test_torchrun_joins(tmp_path):
         [*torchrun, "run", "recipe=toy", "-m", "seed=1,2"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
     )
     assert sweep.returncode != 0 and "-m under torchrun or Slurm would sweep on every rank" in sweep.stderr
+
+
+def test_a_rank_whose_leader_has_died_while_it_was_starting_ends(tmp_path):
+    """The system tells it only of deaths after it has asked to be told; SIGINT between the two left a rank alone."""
+    env = {**os.environ, "RANK": "0", "MODELWRIGHT_LEADER": "1"}
+    words = [sys.executable, "-m", "modelwright.rank", str(tmp_path), "paint"]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "") and not list(tmp_path.iterdir())
