@@ -113,8 +113,8 @@ def _supervise(run: Path, stage: str, mine: Iterable[int], ranks: int, port: int
 
 def _start(run: Path, stage: str, rank: int, ranks: int, port: int) -> subprocess.Popen[bytes]:
     local = os.environ.get("LOCAL_RANK", "0") if world() else str(rank)
-    ours = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": local, "MASTER_PORT": port, "MODELWRIGHT_LEADER": os.getpid()}
-    ours |= {"TORCHELASTIC_USE_AGENT_STORE": False}
+    ours = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": local, "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": False}
+    ours["MODELWRIGHT_LEADER"] = os.getpid()  # `modelwright.rank` looks whether it still is there
     defaults = {"OMP_NUM_THREADS": "1", "CUDA_DEVICE_MAX_CONNECTIONS": "1", "MASTER_ADDR": "127.0.0.1"}
     with (run / LOGS / f"{stage}.rank{rank}.log").open("ab") as log:
         return subprocess.Popen(
