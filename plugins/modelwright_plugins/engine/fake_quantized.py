@@ -52,8 +52,8 @@ def check_trained(folder: Path, quantizer: Quantizer) -> bool:
     if not (folder / FILE).is_file():
         return False
     trained: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    asked = dataclasses.asdict(quantizer)
-    if other := [f"quantizer.{name}={trained[name]}" for name in asked if name in trained and trained[name] != asked[name]]:
-        given = " ".join(f"quantizer.{name}={asked[name]}" for name in asked if name in trained and trained[name] != asked[name])
-        raise ModelwrightError(f"{given}: {folder} was trained with {' '.join(other)}, and what it was trained for is to be stored")
+    other = {name: value for name, value in dataclasses.asdict(quantizer).items() if name in trained and trained[name] != value}
+    if other:
+        given, wanted = (" ".join(f"quantizer.{name}={said[name]}" for name in other) for said in (other, trained))
+        raise ModelwrightError(f"{given}: {folder} was trained with {wanted}, and what it was trained for is to be stored")
     return True
